@@ -1,0 +1,19 @@
+/* bide.h: all of bide. Start with bide/loop.h. */
+#ifndef BIDE_H
+#define BIDE_H
+
+#include "bide/base.h"
+#include "bide/cancel.h"
+#include "bide/errno.h"
+#include "bide/fs.h"
+#include "bide/future.h"
+#include "bide/loop.h"
+#include "bide/net.h"
+#include "bide/offload.h"
+#include "bide/op.h"
+#include "bide/pool.h"
+#include "bide/task.h"
+#include "bide/timer.h"
+#include "bide/trace.h"
+
+#endif

@@ -1,0 +1,107 @@
+/* future.h: a value that is not there yet.
+ *
+ *   pending --resolve--> resolved   (value)
+ *           --reject---> rejected   (error)
+ *           --cancel---> cancelled  (error BIDE_ECANCELED)
+ *
+ * Futures are caller-owned and intrusive, belong to one loop and are used on its
+ * thread alone. Any number of waiters; waiting allocates nothing. A future must
+ * outlive its settling, and must not be freed from inside a waiter's callback.
+ */
+#ifndef BIDE_FUTURE_H
+#define BIDE_FUTURE_H
+
+#include "loop.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum bide_future_state {
+  BIDE_FUTURE_PENDING = 0,
+  BIDE_FUTURE_RESOLVED,
+  BIDE_FUTURE_REJECTED,
+  BIDE_FUTURE_CANCELLED
+} bide_future_state;
+
+typedef struct bide_waiter bide_waiter;
+
+/* One who waits. On the future's list from bide_future_wait until it is woken or
+ * bide_future_forget. */
+struct bide_waiter {
+  /* public: called once, inside the call that settles the future, in the order of
+   * the waits. Keep it short: make something ready. */
+  void (*wake)(bide_waiter *waiter, bide_future *future);
+  /* private */
+  bide_waiter *next_;
+};
+
+struct bide_future {
+  /* read-only */
+  bide_loop *loop;
+  intptr_t value; /* once resolved */
+  int32_t error;  /* once settled: 0, or the negative code */
+  uint8_t state;
+  uint8_t reserved_[3];
+  /* For those who make producers: asks the producer to end early; the future
+   * settles when it has. NULL: a cancel settles the future at once. */
+  void (*cancel)(bide_future *future);
+  /* private */
+  bide_waiter *waiters_;
+};
+
+/* Makes a pending future. Any storage; it owns nothing. */
+BIDE_EXTERN void bide_future_init(bide_future *future, bide_loop *loop);
+
+/* Each returns 0, or BIDE_EALREADY, changing nothing, for a future that is settled.
+ * reject takes a negative code; with BIDE_ECANCELED the state is cancelled. */
+BIDE_EXTERN int bide_future_resolve(bide_future *future, intptr_t value);
+BIDE_EXTERN int bide_future_reject(bide_future *future, int error);
+
+/* Asks for the future's end. With a producer (a task, an operation, a sleep, an
+ * offload) it settles once the producer has stopped, perhaps with its success.
+ * Returns 0, or BIDE_EALREADY for a settled future. */
+BIDE_EXTERN int bide_future_cancel(bide_future *future);
+
+BIDE_EXTERN bool bide_future_is_settled(const bide_future *future);
+
+/* Adds a waiter. Returns 0, or BIDE_EALREADY for a settled future: the waiter is
+ * not called then. */
+BIDE_EXTERN int bide_future_wait(bide_future *future, bide_waiter *waiter);
+
+/* Takes a waiter off; harmless if it is not on the list. O(waiters). */
+BIDE_EXTERN void bide_future_forget(bide_future *future, bide_waiter *waiter);
+
+/* Runs the future's loop until it settles: how synchronous code calls async code.
+ * Returns 0 when it resolved, its error when not, BIDE_ERUNNING from inside a
+ * callback, or an error of the wait. A bide_loop_stop meanwhile ends it with
+ * BIDE_EINTR, the future still pending. */
+BIDE_EXTERN int bide_block_on(bide_future *future);
+
+/* ---- an operation as a future ---- */
+
+/* Prepare io->op with a bide_prep function, then start it. The future resolves with
+ * the result or is rejected with it; cancelling it cancels the op and settles when
+ * the op has completed. Single-shot kinds only. Owns the op's cb and data. */
+typedef struct bide_io {
+  bide_future future;
+  bide_op op;
+} bide_io;
+
+/* Submits. A submit that fails rejects the future with its code. */
+BIDE_EXTERN void bide_io_start(bide_loop *loop, bide_io *io);
+
+/* ---- a sleep as a future ---- */
+
+typedef struct bide_sleep {
+  bide_future future; /* resolves with 0, never early */
+  bide_timer timer;
+} bide_sleep;
+
+BIDE_EXTERN void bide_sleep_start(bide_loop *loop, bide_sleep *sleep,
+                                  uint64_t timeout_us);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

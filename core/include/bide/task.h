@@ -1,0 +1,145 @@
+/* task.h: stackless tasks, the state machine behind async/await.
+ *
+ * A task is a frame of yours whose first member is a bide_task, and a poll function
+ * that switches on a resume point. Locals that live across an await are members of
+ * the frame; C's own locals do not survive one.
+ *
+ *   typedef struct {
+ *     bide_task task;
+ *     bide_sleep nap;
+ *     int left;
+ *   } countdown;
+ *
+ *   static bide_poll countdown_poll(bide_task *task) {
+ *     countdown *self = BIDE_FRAME(task, countdown, task);
+ *     BIDE_ASYNC_BEGIN(task);
+ *     while (self->left-- > 0) {
+ *       BIDE_AWAIT_SLEEP(task, &self->nap, 1000);
+ *       if (bide_task_status(task) < 0) BIDE_RETURN_ERROR(task, bide_task_status(task));
+ *     }
+ *     BIDE_ASYNC_END(task, 0);
+ *   }
+ *
+ * BIDE_AWAIT(task, future) expands to
+ *
+ *   do {
+ *     task->resume_ = __LINE__;                             // where to go on
+ *     if (bide_task_await(task, future)) return BIDE_POLL_PENDING;
+ *   case __LINE__:;                                         // woken: here we are
+ *   } while (0)
+ *
+ * so one await a line, and none inside a switch of your own.
+ *
+ * Cancellation. bide_task_cancel (or bide_future_cancel on task->future) is
+ * delivered at the await the task stands at, or at its next one: the awaited future
+ * is cancelled and waited for, then the await returns with bide_task_status
+ * BIDE_ECANCELED. If the awaited future succeeds all the same, the await returns its
+ * success and the cancel is spent: the result is not lost. A task may catch a cancel
+ * by going on, and clean up with further awaits.
+ */
+#ifndef BIDE_TASK_H
+#define BIDE_TASK_H
+
+#include "future.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum bide_poll { BIDE_POLL_PENDING = 0, BIDE_POLL_READY = 1 } bide_poll;
+
+/* Runs the task until it awaits or ends. Called on the loop's thread. */
+typedef bide_poll (*bide_task_fn)(bide_task *task);
+
+/* Caller-owned; belongs to the loop from spawn until its future settles and
+ * `finished`, if set, has been called. */
+struct bide_task {
+  bide_future future; /* settles when the task ends: await it, cancel it */
+  /* public: called last of all, after the waiters were woken; may free the frame.
+   * NULL: the frame's owner frees it some time after the future has settled. Set it
+   * before spawn. */
+  void (*finished)(bide_task *task);
+  /* private */
+  bide_task_fn poll_;
+  bide_call call_;
+  bide_waiter waiter_;
+  bide_future *awaiting_;
+  int32_t status_;
+  uint16_t resume_;
+  uint16_t flags_;
+};
+
+/* The frame that a task is the member `member` of. */
+#define BIDE_FRAME(task, type, member) BIDE_CONTAINER_OF(task, type, member)
+
+/* Makes the task ready; its first poll comes at the next dispatch. Keeps `finished`;
+ * initialises the rest. Returns 0, BIDE_ENOMEM (the ready queue) or BIDE_EFORKED;
+ * on an error the future is rejected with it and poll is never called. */
+BIDE_EXTERN int bide_task_spawn(bide_loop *loop, bide_task *task, bide_task_fn poll);
+
+/* Asks the task to end; see above. Returns 0, or BIDE_EALREADY when it has ended. */
+BIDE_EXTERN int bide_task_cancel(bide_task *task);
+
+/* What the last await of this task returned: 0, or the awaited future's error. */
+BIDE_EXTERN int bide_task_status(const bide_task *task);
+
+/* For the macros. Return true when the task must suspend. */
+BIDE_EXTERN bool bide_task_await(bide_task *task, bide_future *future);
+BIDE_EXTERN bool bide_task_await_shielded(bide_task *task, bide_future *future);
+BIDE_EXTERN bool bide_task_yield(bide_task *task);
+BIDE_EXTERN bide_poll bide_task_return(bide_task *task, intptr_t value, int error);
+
+#if defined(__GNUC__) && __GNUC__ >= 7 || defined(__clang__)
+#define BIDE_FALLTHROUGH_ __attribute__((fallthrough))
+#else
+#define BIDE_FALLTHROUGH_ (void)0
+#endif
+
+#define BIDE_ASYNC_BEGIN(task)  \
+  switch ((task)->resume_) { \
+    case 0:
+
+/* The body's end: resolves the task's future with `value`. */
+#define BIDE_ASYNC_END(task, value) \
+  } \
+  return bide_task_return((task), (intptr_t)(value), 0)
+
+/* Ends the task early, from anywhere in the body. */
+#define BIDE_RETURN(task, value) \
+  return bide_task_return((task), (intptr_t)(value), 0)
+#define BIDE_RETURN_ERROR(task, error) return bide_task_return((task), 0, (error))
+
+#define BIDE_SUSPEND_IF_(task, condition) \
+  do { \
+    (task)->resume_ = (uint16_t)__LINE__; \
+    if (condition) return BIDE_POLL_PENDING; \
+    BIDE_FALLTHROUGH_; \
+    case (uint16_t)__LINE__:; \
+  } while (0)
+
+/* Suspends until the future settles; then bide_task_status tells how, and
+ * future->value holds the value. */
+#define BIDE_AWAIT(task, future) \
+  BIDE_SUSPEND_IF_(task, bide_task_await((task), (future)))
+
+/* The same, but a cancel of the task leaves the future alone: the await returns at
+ * once with BIDE_ECANCELED, and the future goes on. */
+#define BIDE_AWAIT_SHIELDED(task, future) \
+  BIDE_SUSPEND_IF_(task, bide_task_await_shielded((task), (future)))
+
+/* Submits a prepared bide_io and awaits it; the result is (io)->op.result. */
+#define BIDE_AWAIT_IO(task, io) \
+  BIDE_SUSPEND_IF_(task, (bide_io_start((task)->future.loop, (io)), \
+                          bide_task_await((task), &(io)->future)))
+
+#define BIDE_AWAIT_SLEEP(task, sleep, timeout_us) \
+  BIDE_SUSPEND_IF_(task, (bide_sleep_start((task)->future.loop, (sleep), (timeout_us)), \
+                          bide_task_await((task), &(sleep)->future)))
+
+/* Lets everything else that is ready run first. */
+#define BIDE_YIELD(task) BIDE_SUSPEND_IF_(task, bide_task_yield(task))
+
+#ifdef __cplusplus
+}
+#endif
+#endif
