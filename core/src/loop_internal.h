@@ -1,0 +1,28 @@
+/* loop_internal.h: what the files above the loop (futures, tasks, files ...) may know of
+ * it beyond loop.h. */
+#ifndef BIDE_SRC_LOOP_INTERNAL_H
+#define BIDE_SRC_LOOP_INTERNAL_H
+
+#include <bide/loop.h>
+
+#include "trace_ring.h"
+
+/* The part of every loop that lies first in it. */
+typedef struct bide__loop_head {
+  bide__trace *trace; /* NULL when off */
+  size_t in_flight;   /* operations, and what else holds the loop (bide__loop_hold) */
+} bide__loop_head;
+
+static inline bide__trace *bide__loop_trace(const bide_loop *loop) {
+  return ((const bide__loop_head *)(const void *)loop)->trace;
+}
+
+/* Something that is no operation (an offload) is in flight: the loop must not be closed.
+ * The loop's thread. */
+void bide__loop_hold(bide_loop *loop);
+void bide__loop_release(bide_loop *loop);
+
+/* 0, or BIDE_EFORKED in a child of the loop's process. */
+int bide__loop_check(const bide_loop *loop);
+
+#endif

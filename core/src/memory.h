@@ -1,0 +1,17 @@
+/* memory.h: the one way to the allocator, so that tests can count and fail it. */
+#ifndef BIDE_SRC_MEMORY_H
+#define BIDE_SRC_MEMORY_H
+
+#include <bide/base.h>
+
+/* As malloc, calloc, realloc and free; NULL when there is none. */
+void *bide__alloc(size_t bytes);
+void *bide__zalloc(size_t bytes);
+void *bide__realloc(void *pointer, size_t bytes);
+void bide__free(void *pointer);
+
+/* Raised in every child by pthread_atfork: a loop or pool that was made under another
+ * number belongs to the parent. */
+unsigned bide__fork_generation(void);
+
+#endif
