@@ -1,0 +1,82 @@
+# The front door to everything: `make` says what there is.
+#
+# The real work is done by CMake (the library, its tests), pip (the Python package), npm
+# (the Node addon) and scripts/; each of them is incremental, so these targets may be
+# called as often as one likes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+UNAME ?= $(shell uname -s)
+ifneq ($(UNAME),Linux)
+$(error bide is for Linux: its loop waits on io_uring or epoll, which $(UNAME) does not have)
+endif
+ifeq ($(shell command -v python3),)
+$(error python3 is missing: install Python 3.11 or newer and run make again)
+endif
+
+CMAKE_FLAGS ?=
+GENERATOR = $(if $(shell command -v ninja),Ninja,Unix Makefiles)
+
+.PHONY: help
+help:
+	@echo "make build    libbide into build/, the Python package into .venv, the Node addon"
+	@echo "make demo     all three at work beside their rivals, in three tables"
+	@echo "make test     every suite on every backend (SUITES='core-asan python' for some)"
+	@echo "make check    the quick part of it, under two minutes"
+	@echo "make bench    the benchmarks (QUICK=1: each under a minute), into build/bench/"
+	@echo "make lint     the rules of the source tree"
+	@echo "make deps     installs the tools that all this needs"
+	@echo "make clean    removes what was built"
+
+.PHONY: deps deps-build deps-demo
+deps:
+	@python3 scripts/deps.py test
+deps-build:
+	@python3 scripts/deps.py build
+deps-demo:
+	@python3 scripts/deps.py demo
+
+.PHONY: build libbide python node
+build: libbide python node
+
+libbide: deps-build build/cmake/CMakeCache.txt
+	@cmake --build build/cmake
+
+build/cmake/CMakeCache.txt: | deps-build
+	@cmake -S . -B build/cmake -G "$(GENERATOR)" -DBIDE_EXAMPLES=ON \
+	  -DBIDE_OUTPUT_DIRECTORY="$(CURDIR)/build" $(CMAKE_FLAGS)
+
+python: deps-build
+	@python3 scripts/venvs.py
+
+node: deps-build node_modules/.package-lock.json
+	@npm run --silent build
+
+node_modules/.package-lock.json: package.json package-lock.json | deps-build
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: test check lint
+test: deps build
+	@python3 scripts/venvs.py --all
+	@python3 scripts/test.py $(SUITES)
+
+check: deps build
+	@python3 scripts/test.py --quick $(SUITES)
+
+lint: python
+	@.venv/bin/python -P -m pytest -q tests/tree
+
+.PHONY: demo bench
+demo: deps-demo build
+	@.venv/bin/python benchmarks/demo.py
+
+bench: deps-demo build
+	@.venv/bin/python benchmarks/run.py
+
+.PHONY: clean
+clean:
+	rm -rf build .venv .deps node_modules python/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,105 @@
+"""Makes sure that the tools a make target needs are there.
+
+    python3 scripts/deps.py build|test|demo
+
+On Debian and Ubuntu, root installs what is missing by apt-get; anyone else is told the
+one line to run. Node is not installed: Debian 12's own is too old for bide, and which
+other source to trust is the user's choice.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import pythons
+
+NODE_MAJOR_MIN = 20
+
+# Tool or header -> the Debian package that brings it.
+BUILD = {
+    "gcc": "gcc",
+    "g++": "g++",
+    "cmake": "cmake",
+    "ninja": "ninja-build",
+    "pkg-config": "pkg-config",
+    "/usr/include/stdio.h": "libc6-dev",
+    "/usr/include/linux/io_uring.h": "linux-libc-dev",
+}
+TEST = {
+    **BUILD,
+    "clang": "clang",
+    "valgrind": "valgrind",
+    "strace": "strace",
+    "/usr/include/liburing.h": "liburing-dev",
+}
+DEMO = {**BUILD, "wrk": "wrk"}
+PURPOSES = {"build": BUILD, "test": {**TEST, **DEMO}, "demo": DEMO}
+
+
+def missing_packages(tools):
+    packages = set()
+    for tool, package in tools.items():
+        there = os.path.exists(tool) if tool.startswith("/") else shutil.which(tool)
+        if not there:
+            packages.add(package)
+    if not os.environ.get("PYTHON") and not pythons.find():
+        packages.update(("python3", "python3-venv", "python3-dev"))
+    return sorted(packages)
+
+
+def node_complaint():
+    """Why the installed Node will not do, or None."""
+    wanted = f"install Node {NODE_MAJOR_MIN} or newer, with npm, and run make again"
+    for tool in ("node", "npm"):
+        if not shutil.which(tool):
+            return f"{tool} is missing: {wanted}"
+    version = subprocess.run(
+        ["node", "--version"], capture_output=True, text=True
+    ).stdout.strip()
+    if int(version.lstrip("v").split(".")[0]) < NODE_MAJOR_MIN:
+        return f"Node {version} is too old: {wanted}"
+    return None
+
+
+def install(packages):
+    command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+    line = " ".join(command)
+    if not shutil.which("apt-get"):
+        sys.exit(
+            "deps: missing, by their names in Debian: " + " ".join(packages)
+            + "; install them by your package manager and run make again"
+        )
+    if os.geteuid() != 0:
+        sys.exit(f"deps: missing: {' '.join(packages)}. Run: sudo {line}")
+    print(f"deps: {line}", flush=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for step in (["apt-get", "update", "-q"], command):
+        done = subprocess.run(
+            step, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+        if done.returncode != 0:
+            sys.stderr.write(done.stdout)
+            sys.exit(f"deps: {' '.join(step[:2])} failed; see above")
+
+
+def main():
+    if len(sys.argv) != 2 or sys.argv[1] not in PURPOSES:
+        sys.exit("usage: deps.py build|test|demo")
+    if sys.platform != "linux":
+        sys.exit(f"bide is for Linux: it cannot be built on {sys.platform}.")
+    packages = missing_packages(PURPOSES[sys.argv[1]])
+    if packages:
+        install(packages)
+        still = missing_packages(PURPOSES[sys.argv[1]])
+        if still:
+            sys.exit(f"deps: still missing after the install: {' '.join(still)}")
+    complaint = node_complaint()
+    if complaint:
+        sys.exit(f"deps: {complaint}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,292 @@
+"""Runs bide's test suites and says how each went.
+
+    python3 scripts/test.py [--quick] [--list] [SUITE ...]
+
+SUITE is the beginning of a suite's name: `core-asan` runs it on each backend,
+`core-asan.epoll` on one. `make test` has built everything before. Each suite's output
+lies in build/test/NAME.log; that of a suite that failed is printed too. The last line
+is `N passed, N failed, N skipped`; the exit code is 0 only if nothing failed.
+"""
+
+import argparse
+import glob
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "scripts"))
+import junit
+import ring_probe
+import venvs
+
+BACKENDS = ("io_uring", "epoll", "auto")
+QUICK_BACKEND = "auto"
+LOGS = os.path.join(ROOT, "build", "test")
+LOG_TAIL_LINES = 120
+SUITE_LIMIT_S = 900
+TEST_LIMIT_S = 120  # of one Python test
+
+# The core's builds: CMake's options, and what the tests' environment needs.
+VARIANTS = {
+    "apart": {"options": []},
+    "one": {"options": ["-DBIDE_ONE_UNIT=ON"]},
+    "asan": {
+        "options": ["-DBIDE_SANITIZE=address,undefined", "-DCMAKE_BUILD_TYPE=Debug"],
+        "fixed_addresses": True,
+        "timeout_s": 300,
+    },
+    "tsan": {
+        "options": ["-DBIDE_SANITIZE=thread", "-DBIDE_ONE_UNIT=ON"],
+        "fixed_addresses": True,
+        "timeout_s": 300,
+    },
+    "valgrind": {
+        "options": ["-DCMAKE_BUILD_TYPE=Debug"],
+        "wrapper": [
+            "valgrind", "--quiet", "--error-exitcode=97", "--leak-check=full",
+            "--errors-for-leak-kinds=definite", "--fair-sched=yes",
+        ],
+        "timeout_s": 300,
+    },
+}
+SANITIZER_ENVIRONMENT = {
+    "ASAN_OPTIONS": "detect_stack_use_after_return=1:abort_on_error=0",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "die_after_fork=0",
+}
+
+
+class Result:
+    """How one suite went. `note` says what the counts cannot."""
+
+    def __init__(self, name, counts=None, note="", seconds=0.0):
+        self.name = name
+        self.counts = counts or junit.Counts()
+        self.note = note
+        self.seconds = seconds
+
+
+class Suite:
+    """A command that writes a JUnit report. `prepare` are commands that must succeed
+    before; `backend` is None for a suite that depends on none."""
+
+    def __init__(self, name, command, backend=None, prepare=(), environment=None,
+                 quick=False):
+        self.name = f"{name}.{backend}" if backend else name
+        self.command = command
+        self.backend = backend
+        self.prepare = prepare
+        self.environment = environment or {}
+        self.quick = quick
+
+    @property
+    def log(self):
+        return os.path.join(LOGS, self.name + ".log")
+
+    @property
+    def report(self):
+        return os.path.join(LOGS, self.name + ".xml")
+
+    def run(self, refusal):
+        if self.backend == "io_uring" and refusal:
+            result = Result(self.name, note=f"not run: {refusal}")
+            result.counts.skipped = 1
+            return result
+        began = time.monotonic()
+        if os.path.exists(self.report):
+            os.remove(self.report)
+        environment = {**os.environ, **self.environment}
+        environment.pop("BIDE_BACKEND", None)
+        if self.backend:
+            environment["BIDE_BACKEND"] = self.backend
+        note = ""
+        with open(self.log, "w") as log:
+            for command in (*self.prepare, self.command):
+                command = [part.replace("{report}", self.report) for part in command]
+                note = run_logged(command, environment, log)
+                if note:
+                    break
+        counts = junit.read(self.report)
+        if note and not counts.failures:
+            counts.failures.append(f"the run itself: {note}")
+        elif not note and counts.total == 0:
+            counts.failures.append("the run itself: it ran no test")
+        return Result(self.name, counts, seconds=time.monotonic() - began)
+
+
+def run_logged(command, environment, log):
+    """Runs a command with its output in the log. Returns "" or what went wrong."""
+    print("$ " + " ".join(command), file=log, flush=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
+        stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+    )
+    try:
+        code = process.wait(timeout=SUITE_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return f"{os.path.basename(command[0])} did not end in {SUITE_LIMIT_S} s"
+    if code == 0:
+        return ""
+    return f"{os.path.basename(command[0])} exited with {code}"
+
+
+def fixed_addresses_wrapper():
+    """A sanitizer's shadow does not fit an address space that is randomised over more
+    than 28 bits, as newer kernels do; setarch turns that off where it may."""
+    with open("/proc/sys/vm/mmap_rnd_bits") as file:
+        if int(file.read()) <= 28:
+            return []
+    command = ["setarch", "-R"]
+    works = subprocess.run([*command, "true"], capture_output=True).returncode == 0
+    return command if works else []
+
+
+def core_suites():
+    jobs = str(os.cpu_count() or 1)
+    for variant, how in VARIANTS.items():
+        directory = os.path.join("build", "check", variant)
+        wrapper = list(how.get("wrapper", []))
+        if how.get("fixed_addresses"):
+            wrapper += fixed_addresses_wrapper()
+        configure = [
+            "cmake", "-S", ".", "-B", directory, "-DBIDE_TESTS=ON", "-DBIDE_WERROR=ON",
+            f"-DBIDE_TEST_VARIANT={variant}",
+            "-DBIDE_TEST_WRAPPER=" + ";".join(wrapper),
+            f"-DBIDE_TEST_TIMEOUT_S={how.get('timeout_s', 60)}", *how["options"],
+        ]
+        if shutil.which("ninja") and not os.path.exists(f"{ROOT}/{directory}/CMakeCache.txt"):
+            configure += ["-G", "Ninja"]
+        build = ["cmake", "--build", directory, "--target", "bide_tests", "-j", jobs]
+        for backend in BACKENDS:
+            command = [
+                "ctest", "--test-dir", directory, "-L", f"^{backend}$", "-j", jobs,
+                "--output-on-failure", "--no-tests=error", "--output-junit", "{report}",
+            ]
+            yield Suite(
+                f"core-{variant}", command, backend, prepare=(configure, build),
+                environment=SANITIZER_ENVIRONMENT,
+                quick=variant == "apart" and backend == QUICK_BACKEND,
+            )
+
+
+def pytest_command(python, *paths):
+    return [
+        python, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider",
+        f"--timeout={TEST_LIMIT_S}", "--junitxml={report}", *paths,
+    ]
+
+
+def python_suites():
+    environments = [(version, python) for version, python in venvs.pythons_made()]
+    newest = environments[0][1]
+    yield Suite("tree", pytest_command(newest, "tests/tree"), quick=True)
+    yield Suite("install", pytest_command(newest, "tests/install"))
+    for backend in BACKENDS:
+        yield Suite("readme", pytest_command(newest, "tests/readme"), backend)
+    for backend in BACKENDS:
+        yield Suite("examples", pytest_command(newest, "tests/examples"), backend)
+    for version, python in environments:
+        for backend in BACKENDS:
+            yield Suite(
+                f"python{version}", pytest_command(python, "tests/python"), backend,
+                quick=python == newest and backend == QUICK_BACKEND,
+            )
+
+
+def node_suites():
+    files = sorted(
+        os.path.relpath(path, ROOT)
+        for extension in ("js", "mjs", "cjs")
+        for path in glob.glob(os.path.join(ROOT, "tests", "node", f"test_*.{extension}"))
+    )
+    for backend in BACKENDS:
+        command = [
+            "node", "--test", "--test-reporter=junit",
+            "--test-reporter-destination={report}", "--test-reporter=spec",
+            "--test-reporter-destination=stdout", *files,
+        ]
+        yield Suite("node", command, backend, quick=backend == QUICK_BACKEND)
+
+
+def all_suites():
+    yield from core_suites()
+    yield from python_suites()
+    yield from node_suites()
+
+
+def select(arguments):
+    suites = list(all_suites())
+    for wanted in arguments.suites:
+        if not any(suite.name.startswith(wanted) for suite in suites):
+            names = " ".join(suite.name for suite in suites)
+            sys.exit(f"test: no suite's name begins with {wanted!r}; there are: {names}")
+    return [
+        suite for suite in suites
+        if (suite.quick or not arguments.quick)
+        and (not arguments.suites or suite.name.startswith(tuple(arguments.suites)))
+    ]
+
+
+def print_failure(suite, result):
+    with open(suite.log, errors="replace") as log:
+        lines = log.read().splitlines()
+    print(f"---- {suite.name}: the end of {os.path.relpath(suite.log, ROOT)} ----")
+    print("\n".join(lines[-LOG_TAIL_LINES:]))
+    for name in result.counts.failures:
+        print(f"---- {suite.name} failed: {name}")
+
+
+def print_summary(results):
+    width = max(len(result.name) for result in results)
+    print()
+    print(f"{'suite':{width}}  passed  failed  skipped  seconds")
+    for result in results:
+        counts = result.counts
+        print(
+            f"{result.name:{width}}  {counts.passed:6}  {len(counts.failures):6}  "
+            f"{counts.skipped:7}  {result.seconds:7.1f}  {result.note}".rstrip()
+        )
+    passed = sum(result.counts.passed for result in results)
+    failed = sum(len(result.counts.failures) for result in results)
+    skipped = sum(result.counts.skipped for result in results)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    return failed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one backend, no sanitizers")
+    parser.add_argument("--list", action="store_true", help="only name the suites")
+    parser.add_argument("suites", nargs="*", metavar="SUITE")
+    arguments = parser.parse_args()
+    suites = select(arguments)
+    if arguments.list:
+        print("\n".join(suite.name for suite in suites))
+        return
+    if not suites:
+        sys.exit("test: nothing to run")
+    os.makedirs(LOGS, exist_ok=True)
+    refusal = ring_probe.refusal()
+    results = []
+    for index, suite in enumerate(suites, 1):
+        print(f"[{index}/{len(suites)}] {suite.name} ... ", end="", flush=True)
+        result = suite.run(refusal)
+        results.append(result)
+        counts = result.counts
+        print(
+            result.note or f"{counts.passed} passed, {len(counts.failures)} failed, "
+            f"{counts.skipped} skipped in {result.seconds:.1f} s", flush=True
+        )
+        if counts.failures:
+            print_failure(suite, result)
+    sys.exit(1 if print_summary(results) else 0)
+
+
+if __name__ == "__main__":
+    main()
