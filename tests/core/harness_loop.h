@@ -1,0 +1,31 @@
+/* harness_loop.h: loops for tests, on the backend that BIDE_BACKEND names. */
+#ifndef BIDE_TESTS_HARNESS_LOOP_H
+#define BIDE_TESTS_HARNESS_LOOP_H
+
+#include <bide.h>
+
+#include "harness.h"
+
+static inline bide_loop *harness_loop_new(void) {
+  bide_loop *loop = NULL;
+  int result = bide_loop_new(NULL, &loop);
+  if (result < 0) printf("bide_loop_new: %s\n", bide_error_name(result));
+  REQUIRE(result == 0);
+  return loop;
+}
+
+/* With hooks under it; they must outlive the loop. */
+static inline bide_loop *harness_loop_hooked(const bide_hooks *hooks) {
+  bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
+  options.hooks = hooks;
+  bide_loop *loop = NULL;
+  REQUIRE(bide_loop_new(&options, &loop) == 0);
+  return loop;
+}
+
+/* A loop that cannot be closed still holds something: the test leaked it. */
+static inline void harness_loop_close(bide_loop *loop) {
+  CHECK_INT(bide_loop_close(loop), 0);
+}
+
+#endif
