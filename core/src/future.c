@@ -1,0 +1,150 @@
+/* The waiters form a ring: waiters_ is the last of them and its next_ the first, so that
+ * one pointer gives both ends and waiting is O(1) in order. */
+#include <bide/future.h>
+
+#include <assert.h>
+
+#include "loop_internal.h"
+
+void bide_future_init(bide_future *future, bide_loop *loop) {
+  *future = (bide_future){.loop = loop, .state = BIDE_FUTURE_PENDING};
+}
+
+bool bide_future_is_settled(const bide_future *future) {
+  return future->state != BIDE_FUTURE_PENDING;
+}
+
+static bide_waiter *future_take_waiter(bide_future *future) {
+  bide_waiter *last = future->waiters_;
+  if (last == NULL) return NULL;
+  bide_waiter *first = last->next_;
+  if (first == last) {
+    future->waiters_ = NULL;
+  } else {
+    last->next_ = first->next_;
+  }
+  first->next_ = NULL;
+  return first;
+}
+
+/* One at a time from the list, since a waiter that is woken may forget others. */
+static int future_settle(bide_future *future, bide_future_state state, intptr_t value,
+                         int error) {
+  if (bide_future_is_settled(future)) return BIDE_EALREADY;
+  future->state = (uint8_t)state;
+  future->value = value;
+  future->error = error;
+  for (bide_waiter *waiter; (waiter = future_take_waiter(future)) != NULL;) {
+    waiter->wake(waiter, future);
+  }
+  return 0;
+}
+
+int bide_future_resolve(bide_future *future, intptr_t value) {
+  return future_settle(future, BIDE_FUTURE_RESOLVED, value, 0);
+}
+
+int bide_future_reject(bide_future *future, int error) {
+  assert(error < 0);
+  return future_settle(
+      future, error == BIDE_ECANCELED ? BIDE_FUTURE_CANCELLED : BIDE_FUTURE_REJECTED, 0,
+      error);
+}
+
+int bide_future_cancel(bide_future *future) {
+  if (bide_future_is_settled(future)) return BIDE_EALREADY;
+  if (future->cancel == NULL) return bide_future_reject(future, BIDE_ECANCELED);
+  future->cancel(future);
+  return 0;
+}
+
+int bide_future_wait(bide_future *future, bide_waiter *waiter) {
+  assert(waiter->wake != NULL);
+  if (bide_future_is_settled(future)) return BIDE_EALREADY;
+  bide_waiter *last = future->waiters_;
+  if (last == NULL) {
+    waiter->next_ = waiter;
+  } else {
+    waiter->next_ = last->next_;
+    last->next_ = waiter;
+  }
+  future->waiters_ = waiter;
+  return 0;
+}
+
+void bide_future_forget(bide_future *future, bide_waiter *waiter) {
+  bide_waiter *last = future->waiters_;
+  if (last == NULL) return;
+  bide_waiter *before = last;
+  while (before->next_ != waiter) {
+    before = before->next_;
+    if (before == last) return;
+  }
+  if (before == waiter) {
+    future->waiters_ = NULL;
+  } else {
+    before->next_ = waiter->next_;
+    if (waiter == last) future->waiters_ = before;
+  }
+  waiter->next_ = NULL;
+}
+
+static void future_stop_loop(bide_waiter *waiter, bide_future *future) {
+  (void)waiter;
+  bide_loop_stop(future->loop);
+}
+
+int bide_block_on(bide_future *future) {
+  int result = bide__loop_check(future->loop);
+  if (result < 0) return result;
+  /* Also for a settled future, so that the mistake shows whatever the timing. */
+  if (bide_loop_is_running(future->loop)) return BIDE_ERUNNING;
+  bide_waiter waiter = {.wake = future_stop_loop};
+  if (bide_future_wait(future, &waiter) == 0) {
+    result = bide_loop_run(future->loop, BIDE_RUN_UNTIL_STOPPED);
+    if (!bide_future_is_settled(future)) {
+      bide_future_forget(future, &waiter);
+      return result < 0 ? result : BIDE_EINTR;
+    }
+  }
+  return future->error;
+}
+
+static void future_io_completed(bide_op *op) {
+  bide_io *io = BIDE_CONTAINER_OF(op, bide_io, op);
+  assert((op->flags & BIDE_OP_MORE) == 0);
+  if (op->result < 0) {
+    bide_future_reject(&io->future, op->result);
+  } else {
+    bide_future_resolve(&io->future, op->result);
+  }
+}
+
+static void future_io_cancel(bide_future *future) {
+  bide_io *io = BIDE_CONTAINER_OF(future, bide_io, future);
+  bide_loop_cancel(future->loop, &io->op);
+}
+
+void bide_io_start(bide_loop *loop, bide_io *io) {
+  bide_future_init(&io->future, loop);
+  io->future.cancel = future_io_cancel;
+  io->op.cb = future_io_completed;
+  int result = bide_loop_submit(loop, &io->op);
+  if (result < 0) bide_future_reject(&io->future, result);
+}
+
+static void future_sleep_ended(bide_timer *timer) {
+  bide_future_resolve(&BIDE_CONTAINER_OF(timer, bide_sleep, timer)->future, 0);
+}
+
+static void future_sleep_cancel(bide_future *future) {
+  bide_timer_stop(future->loop, &BIDE_CONTAINER_OF(future, bide_sleep, future)->timer);
+  bide_future_reject(future, BIDE_ECANCELED);
+}
+
+void bide_sleep_start(bide_loop *loop, bide_sleep *sleep, uint64_t timeout_us) {
+  bide_future_init(&sleep->future, loop);
+  sleep->future.cancel = future_sleep_cancel;
+  sleep->timer = (bide_timer){.cb = future_sleep_ended};
+  bide_timer_start(loop, &sleep->timer, timeout_us);
+}
