@@ -1,0 +1,221 @@
+/* A task that has not ended is in one of four places, and in one only:
+ *   - it runs: its poll function is on the stack;
+ *   - it is ready: call_ is on the loop's ready queue (spawned, woken, or it yielded);
+ *   - it waits: awaiting_ is pending and has waiter_ on its list;
+ *   - woken a moment ago: awaiting_ is settled but has not come to waiter_ yet.
+ * awaiting_ is NULL in the first two.
+ *
+ * A cancel is delivered by cancelling what the task waits for; without such a thing it is
+ * kept in TASK_CANCEL_PENDING for the next await or yield. */
+#include <bide/task.h>
+
+#include <assert.h>
+
+#include "loop_internal.h"
+
+enum {
+  TASK_CANCEL_PENDING = 1u << 0,
+  TASK_SHIELDED = 1u << 1,   /* a cancel leaves what awaiting_ names alone */
+  TASK_YIELDED = 1u << 2,    /* ready because it yielded: a cancel still reaches it */
+  TASK_SUSPENDED = 1u << 3,  /* the poll under way left by an await or a yield */
+  TASK_DELIVERING = 1u << 4, /* a cancel of awaiting_ is on the stack */
+};
+
+static bool task_has(const bide_task *task, unsigned flags) {
+  return (task->flags_ & flags) != 0;
+}
+
+static void task_set(bide_task *task, unsigned flags) {
+  task->flags_ = (uint16_t)(task->flags_ | flags);
+}
+
+static void task_clear(bide_task *task, unsigned flags) {
+  task->flags_ = (uint16_t)(task->flags_ & ~flags);
+}
+
+/* Spends the cancel that waits for delivery, if one does. */
+static bool task_take_cancel(bide_task *task) {
+  if (!task_has(task, TASK_CANCEL_PENDING)) return false;
+  task_clear(task, TASK_CANCEL_PENDING);
+  return true;
+}
+
+/* A task that waits for memory to be polled would be lost; a post needs none. */
+static void task_make_ready(bide_task *task) {
+  bide_loop *loop = task->future.loop;
+  if (bide_loop_call_soon(loop, &task->call_) < 0) bide_post(loop, &task->call_);
+}
+
+/* Ends the wait with that status. */
+static void task_end_wait(bide_task *task, int status) {
+  task->awaiting_ = NULL;
+  task->status_ = status;
+  task_clear(task, TASK_SHIELDED);
+  task_make_ready(task);
+}
+
+static void task_wake(bide_waiter *waiter, bide_future *future) {
+  task_end_wait(BIDE_CONTAINER_OF(waiter, bide_task, waiter_), future->error);
+}
+
+/* Ends the wait for a future that goes on without this task. */
+static void task_detach(bide_task *task) {
+  bide_future_forget(task->awaiting_, &task->waiter_);
+  task_end_wait(task, BIDE_ECANCELED);
+}
+
+static void task_step(bide_call *call) {
+  bide_task *task = BIDE_CONTAINER_OF(call, bide_task, call_);
+  BIDE__TRACE(bide__loop_trace(task->future.loop), BIDE_TRACE_TASK_RESUME, task, 0);
+  if (task_has(task, TASK_YIELDED)) {
+    task->status_ = task_take_cancel(task) ? BIDE_ECANCELED : 0;
+  }
+  task_clear(task, TASK_YIELDED | TASK_SUSPENDED);
+  if (task->poll_(task) == BIDE_POLL_PENDING) {
+    /* Otherwise nothing would ever wake it. */
+    assert(task_has(task, TASK_SUSPENDED));
+    return;
+  }
+  assert(bide_future_is_settled(&task->future));
+  if (task->finished != NULL) task->finished(task);
+}
+
+static void task_cancel_future(bide_future *future) {
+  bide_task_cancel(BIDE_CONTAINER_OF(future, bide_task, future));
+}
+
+int bide_task_spawn(bide_loop *loop, bide_task *task, bide_task_fn poll) {
+  bide_future_init(&task->future, loop);
+  task->future.cancel = task_cancel_future;
+  task->poll_ = poll;
+  task->call_ = (bide_call){.cb = task_step};
+  task->waiter_ = (bide_waiter){.wake = task_wake};
+  task->awaiting_ = NULL;
+  task->status_ = 0;
+  task->resume_ = 0;
+  task->flags_ = 0;
+  int result = bide__loop_check(loop);
+  if (result == 0) result = bide_loop_call_soon(loop, &task->call_);
+  if (result < 0) {
+    bide_future_reject(&task->future, result);
+    return result;
+  }
+  BIDE__TRACE(bide__loop_trace(loop), BIDE_TRACE_TASK_SPAWN, task, 0);
+  return 0;
+}
+
+int bide_task_status(const bide_task *task) { return task->status_; }
+
+static bool task_is_waiting(const bide_task *task) {
+  return task->awaiting_ != NULL && !bide_future_is_settled(task->awaiting_);
+}
+
+/* The task that a cancel of `task` goes on to: the one it waits for, unshielded. */
+static bide_task *task_cancel_next(const bide_task *task) {
+  if (!task_is_waiting(task) || task_has(task, TASK_SHIELDED)) return NULL;
+  if (task->awaiting_->cancel != task_cancel_future) return NULL;
+  return BIDE_CONTAINER_OF(task->awaiting_, bide_task, future);
+}
+
+/* Follows the chain of tasks that wait for tasks to its end, in a loop and not by calls,
+ * since it may be long. When the tasks wait for one another in a circle, *circle is set
+ * and the result is one of them (Brent's algorithm: `mark` stays while `task` goes round,
+ * and moves at each power of two). */
+static bide_task *task_cancel_target(bide_task *task, bool *circle) {
+  const bide_task *mark = task;
+  size_t steps = 0;
+  size_t lap = 1;
+  *circle = false;
+  for (bide_task *next; (next = task_cancel_next(task)) != NULL; task = next) {
+    if (next == mark) {
+      *circle = true;
+      break;
+    }
+    if (++steps == lap) {
+      mark = next;
+      steps = 0;
+      lap *= 2;
+    }
+  }
+  return task;
+}
+
+/* A circle of waits can only be opened by taking one out of it: its await returns, and
+ * when it ends the others follow. A circle that leads through futures of other producers
+ * shows as a cancel that comes back while it is being delivered. */
+static void task_deliver_cancel(bide_task *task) {
+  bool circle;
+  bide_task *target = task_cancel_target(task, &circle);
+  if (!task_is_waiting(target)) {
+    task_set(target, TASK_CANCEL_PENDING);
+  } else if (circle || task_has(target, TASK_SHIELDED | TASK_DELIVERING)) {
+    task_detach(target);
+  } else {
+    task_set(target, TASK_DELIVERING);
+    bide_future_cancel(target->awaiting_);
+    task_clear(target, TASK_DELIVERING);
+  }
+}
+
+int bide_task_cancel(bide_task *task) {
+  if (bide_future_is_settled(&task->future)) return BIDE_EALREADY;
+  BIDE__TRACE(bide__loop_trace(task->future.loop), BIDE_TRACE_CANCEL, task, 0);
+  task_deliver_cancel(task);
+  return 0;
+}
+
+/* Waits for the future, or, when it has settled, takes its result as the status. */
+static bool task_wait(bide_task *task, bide_future *future) {
+  assert(future->loop == task->future.loop);
+  assert(future != &task->future);
+  if (bide_future_wait(future, &task->waiter_) < 0) {
+    task->status_ = future->error;
+    return false;
+  }
+  task->awaiting_ = future;
+  task_set(task, TASK_SUSPENDED);
+  return true;
+}
+
+/* A settled future gives its result and leaves a pending cancel for the next await: what
+ * has been achieved is not thrown away. */
+bool bide_task_await(bide_task *task, bide_future *future) {
+  if (bide_future_is_settled(future) || !task_take_cancel(task)) {
+    return task_wait(task, future);
+  }
+  bool suspended = task_wait(task, future);
+  task_deliver_cancel(task);
+  return suspended;
+}
+
+bool bide_task_await_shielded(bide_task *task, bide_future *future) {
+  if (!bide_future_is_settled(future) && task_take_cancel(task)) {
+    task->status_ = BIDE_ECANCELED;
+    return false;
+  }
+  task_set(task, TASK_SHIELDED);
+  bool suspended = task_wait(task, future);
+  if (!suspended) task_clear(task, TASK_SHIELDED);
+  return suspended;
+}
+
+bool bide_task_yield(bide_task *task) {
+  if (task_take_cancel(task)) {
+    task->status_ = BIDE_ECANCELED;
+    return false;
+  }
+  task_set(task, TASK_YIELDED | TASK_SUSPENDED);
+  task_make_ready(task);
+  return true;
+}
+
+bide_poll bide_task_return(bide_task *task, intptr_t value, int error) {
+  assert(error <= 0);
+  BIDE__TRACE(bide__loop_trace(task->future.loop), BIDE_TRACE_TASK_DONE, task, error < 0);
+  if (error < 0) {
+    bide_future_reject(&task->future, error);
+  } else {
+    bide_future_resolve(&task->future, value);
+  }
+  return BIDE_POLL_READY;
+}
