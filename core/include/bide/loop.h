@@ -38,7 +38,7 @@ typedef enum bide_backend {
 } bide_backend;
 
 enum {
-  /* One thread, the one that first waits, drives the loop for all its life. On
+  /* The thread that makes the loop drives and closes it, and no other does. On
    * io_uring this buys deferred task work (about 3 % of the CPU of a request) and
    * costs bide_loop_fd: an outer loop would never wake. */
   BIDE_LOOP_OWNS_THREAD = 1u << 0,

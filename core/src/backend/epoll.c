@@ -1,0 +1,798 @@
+/* epoll.c: operations on epoll: readiness turned into completions.
+ *
+ * Sockets, pipes and the like are registered once, edge-triggered, for reading and
+ * writing; `ready` remembers which edges came and were not used up. An operation is tried
+ * when its edge is there and waits for the next one otherwise. A stream socket that gave
+ * less than was asked for is empty (epoll(7), question 9), unless its peer has hung up.
+ *
+ * Poll operations may be used on fds that others own and close: they register anew each
+ * time, one-shot, so that a number which the kernel has reused is never mistaken.
+ *
+ * Regular files are always "ready" to epoll and block all the same: they go to a pool. */
+#include <assert.h>
+#include <bide/errno.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "../list.h"
+#include "../memory.h"
+#include "backend.h"
+
+#if !defined(SYS_epoll_pwait2)
+enum { SYS_epoll_pwait2 = 441 };
+#endif
+
+enum { EPOLL_EVENTS = 256, EPOLL_CHUNK = 64, EPOLL_FILE_THREADS = 4 };
+
+/* What is no fd's event. */
+#define EPOLL_DATA_TIMER ((uint64_t)-1)
+#define EPOLL_DATA_WAKER ((uint64_t)-2)
+
+#define EPOLL_IN (EPOLLIN | EPOLLRDHUP)
+#define EPOLL_HANGUP (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
+#define EPOLL_STREAM (EPOLL_IN | EPOLLOUT | EPOLLET)
+
+typedef enum epoll_type {
+  EPOLL_UNKNOWN = 0,
+  EPOLL_SOCKET_STREAM, /* a short count means: drained */
+  EPOLL_SOCKET,
+  EPOLL_OTHER, /* a pipe, a terminal ... */
+  EPOLL_FILE,  /* regular: the pool's */
+} epoll_type;
+
+/* One for each fd number, for ever at the same address. readers and writers: stream
+ * operations that wait for an edge; pollers: poll operations. generation changes when fd
+ * is forgotten: events of the one before are dropped. type and blocking are known once the
+ * fd is registered, and looked up anew for a read or write before that. */
+typedef struct epoll_fd {
+  bide_node readers, writers, pollers;
+  uint32_t mask;  /* what epoll has, 0: nothing */
+  uint32_t ready; /* EPOLLIN, EPOLLOUT: edges not used up */
+  uint32_t generation;
+  bool hung_up;
+  bool blocking; /* without O_NONBLOCK: to be touched only when poll says so */
+  uint8_t type;
+} epoll_fd;
+
+/* finished: pool operations that ended, pushed by the workers, linked by done.next.
+ * again: multishot operations to be tried without an event. */
+typedef struct epoll {
+  bide__backend base;
+  int fd;
+  int timer_fd; /* -1 while epoll_pwait2 serves */
+  bool no_pwait2;
+  epoll_fd **chunks;
+  size_t chunk_count;
+  bide_node again, starved;
+  bide_pool *pool;
+  bool owns_pool;
+  size_t in_pool;
+  _Atomic(bide_node *) finished;
+} epoll;
+
+static epoll *epoll_of(bide__backend *backend) { return (epoll *)(void *)backend; }
+
+/* ---- the table of fds ---- */
+
+static epoll_fd *epoll_find(const epoll *e, int fd) {
+  size_t chunk = (size_t)fd / EPOLL_CHUNK;
+  if (fd < 0 || chunk >= e->chunk_count || e->chunks[chunk] == NULL) return NULL;
+  return &e->chunks[chunk][fd % EPOLL_CHUNK];
+}
+
+static int epoll_grow(epoll *e, size_t chunk) {
+  size_t count = e->chunk_count == 0 ? 16 : e->chunk_count;
+  while (count <= chunk) count *= 2;
+  epoll_fd **chunks = bide__realloc(e->chunks, count * sizeof *chunks);
+  if (chunks == NULL) return BIDE_ENOMEM;
+  for (size_t i = e->chunk_count; i < count; i++) chunks[i] = NULL;
+  e->chunks = chunks;
+  e->chunk_count = count;
+  return 0;
+}
+
+/* The entry of fd, made if need be. *entry is NULL for a negative fd. */
+static int epoll_entry(epoll *e, int fd, epoll_fd **entry) {
+  *entry = NULL;
+  if (fd < 0) return 0;
+  size_t chunk = (size_t)fd / EPOLL_CHUNK;
+  if (chunk >= e->chunk_count && epoll_grow(e, chunk) < 0) return BIDE_ENOMEM;
+  if (e->chunks[chunk] == NULL) {
+    epoll_fd *entries = bide__zalloc(EPOLL_CHUNK * sizeof *entries);
+    if (entries == NULL) return BIDE_ENOMEM;
+    for (int i = 0; i < EPOLL_CHUNK; i++) {
+      bide__list_init(&entries[i].readers);
+      bide__list_init(&entries[i].writers);
+      bide__list_init(&entries[i].pollers);
+    }
+    e->chunks[chunk] = entries;
+  }
+  *entry = epoll_find(e, fd);
+  return 0;
+}
+
+/* Finds out what fd is. A failed look (EBADF) leaves it unknown: the operation itself
+ * will tell. */
+static void epoll_describe(epoll_fd *entry, int fd) {
+  struct stat status;
+  int flags = fcntl(fd, F_GETFL);
+  entry->type = EPOLL_UNKNOWN;
+  entry->blocking = flags >= 0 && (flags & O_NONBLOCK) == 0;
+  if (fstat(fd, &status) < 0) return;
+  if (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode) || S_ISDIR(status.st_mode)) {
+    entry->type = EPOLL_FILE;
+  } else if (S_ISSOCK(status.st_mode)) {
+    int type = 0;
+    socklen_t len = sizeof type;
+    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len);
+    entry->type = type == SOCK_STREAM ? EPOLL_SOCKET_STREAM : EPOLL_SOCKET;
+  } else {
+    entry->type = EPOLL_OTHER;
+  }
+}
+
+/* Makes epoll hold `mask` for fd, whatever it holds now. The number may have been closed
+ * and reused since: then what we believe is wrong, and epoll says so. */
+static int epoll_register(epoll *e, int fd, epoll_fd *entry, uint32_t mask) {
+  struct epoll_event event = {.events = mask};
+  event.data.u64 = (uint64_t)entry->generation << 32 | (uint32_t)fd;
+  int first = entry->mask != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  int result = epoll_ctl(e->fd, first, fd, &event);
+  if (result < 0 && (errno == ENOENT || errno == EEXIST)) {
+    int second = first == EPOLL_CTL_MOD ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    result = epoll_ctl(e->fd, second, fd, &event);
+  }
+  if (result < 0) return -errno;
+  entry->mask = mask;
+  return 0;
+}
+
+/* ---- trying operations ---- */
+
+static int32_t epoll_result(ssize_t result) {
+  return result < 0 ? -errno : (int32_t)result;
+}
+
+/* A blocking pipe or terminal must not be touched before poll says that it will not
+ * block; a write of at most PIPE_BUF bytes does not, after POLLOUT (pipe(7)). */
+static bool epoll_would_block(const bide_op *op, short events) {
+  struct pollfd poller = {op->fd, events, 0};
+  return poll(&poller, 1, 0) == 0;
+}
+
+static int32_t epoll_read(const bide_op *op, const epoll_fd *entry) {
+  if (entry->type == EPOLL_SOCKET || entry->type == EPOLL_SOCKET_STREAM)
+    return epoll_result(recv(op->fd, op->args.io.base, op->args.io.len, MSG_DONTWAIT));
+  if (entry->blocking && epoll_would_block(op, POLLIN)) return -EAGAIN;
+  return epoll_result(read(op->fd, op->args.io.base, op->args.io.len));
+}
+
+static int32_t epoll_write(const bide_op *op, const epoll_fd *entry) {
+  size_t len = op->args.io.len;
+  if (entry->type == EPOLL_SOCKET || entry->type == EPOLL_SOCKET_STREAM)
+    return epoll_result(send(op->fd, op->args.io.base, len, MSG_DONTWAIT | MSG_NOSIGNAL));
+  if (entry->blocking) {
+    if (epoll_would_block(op, POLLOUT)) return -EAGAIN;
+    if (len > PIPE_BUF) len = PIPE_BUF;
+  }
+  return epoll_result(write(op->fd, op->args.io.base, len));
+}
+
+/* connect(2) on a blocking socket waits: it is made non-blocking for the call. */
+static int32_t epoll_connect_start(const bide_op *op) {
+  int flags = fcntl(op->fd, F_GETFL);
+  if (flags < 0) return -errno;
+  bool blocking = (flags & O_NONBLOCK) == 0;
+  if (blocking) fcntl(op->fd, F_SETFL, flags | O_NONBLOCK);
+  int32_t result =
+      epoll_result(connect(op->fd, op->args.connect.addr, op->args.connect.addrlen));
+  if (blocking) fcntl(op->fd, F_SETFL, flags);
+  return result == -EINTR ? -EINPROGRESS : result;
+}
+
+static int32_t epoll_connect_end(const bide_op *op) {
+  struct pollfd poller = {op->fd, POLLOUT, 0};
+  if (poll(&poller, 1, 0) == 0) return -EAGAIN;
+  int error = 0;
+  socklen_t len = sizeof error;
+  if (getsockopt(op->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0) return -errno;
+  return -error;
+}
+
+/* Before the registration nothing is known of the fd. */
+static int32_t epoll_accept(const bide_op *op, const epoll_fd *entry) {
+  bool trusted = (entry->mask & EPOLLET) != 0 && !entry->blocking;
+  if (!trusted && epoll_would_block(op, POLLIN)) return -EAGAIN;
+  return epoll_result(accept4(op->fd, op->args.accept.addr, op->args.accept.addrlen,
+                              SOCK_CLOEXEC | SOCK_NONBLOCK));
+}
+
+/* Receives into a pooled buffer: -ENOBUFS when none is free. */
+static int32_t epoll_recv_pooled(epoll *e, bide_op *op) {
+  bide__buffers *buffers = &e->base.buffers;
+  int id = bide__buffers_lend(buffers);
+  if (id < 0) return -ENOBUFS;
+  void *data = bide__buffers_data(buffers, (uint16_t)id);
+  int32_t result = epoll_result(recv(op->fd, data, buffers->bytes, MSG_DONTWAIT));
+  if (result > 0)
+    op->buffer_id = (uint16_t)id;
+  else
+    bide__buffers_return(buffers, (uint16_t)id);
+  return result;
+}
+
+static int32_t epoll_call(epoll *e, bide_op *op, const epoll_fd *entry) {
+  int flags = MSG_DONTWAIT;
+  switch (op->kind) {
+    case BIDE_OP_ACCEPT:
+    case BIDE_OP_ACCEPT_MULTI:
+      return epoll_accept(op, entry);
+    case BIDE_OP_CONNECT:
+      return epoll_connect_end(op);
+    case BIDE_OP_RECV:
+      flags |= op->args.io.flags;
+      return epoll_result(recv(op->fd, op->args.io.base, op->args.io.len, flags));
+    case BIDE_OP_RECV_MULTI:
+      return epoll_recv_pooled(e, op);
+    case BIDE_OP_SEND:
+      flags |= op->args.io.flags;
+      return epoll_result(send(op->fd, op->args.io.base, op->args.io.len, flags));
+    case BIDE_OP_SENDMSG:
+      return epoll_result(sendmsg(op->fd, op->args.msg.msg, flags | op->args.msg.flags));
+    case BIDE_OP_RECVMSG:
+      return epoll_result(recvmsg(op->fd, op->args.msg.msg, flags | op->args.msg.flags));
+    case BIDE_OP_READ:
+      return epoll_read(op, entry);
+    case BIDE_OP_WRITE:
+      return epoll_write(op, entry);
+    default:
+      assert(!"a kind that does not wait for an edge");
+      return -EINVAL;
+  }
+}
+
+static bool epoll_is_writer(const bide_op *op) {
+  return op->kind == BIDE_OP_CONNECT || op->kind == BIDE_OP_SEND ||
+         op->kind == BIDE_OP_SENDMSG || op->kind == BIDE_OP_WRITE;
+}
+
+static bool epoll_is_multi(const bide_op *op) {
+  return op->kind == BIDE_OP_ACCEPT_MULTI || op->kind == BIDE_OP_RECV_MULTI;
+}
+
+static void epoll_list(bide_node *list, bide_op *op, bide__phase phase) {
+  op->phase_ = (uint8_t)phase;
+  bide__scratch_of(op)->as.wait = (bide_node){NULL, NULL};
+  bide__list_push(list, &bide__scratch_of(op)->as.wait);
+}
+
+static bool epoll_is_drained(const epoll *e, const bide_op *op, const epoll_fd *entry,
+                             int32_t result) {
+  if (entry->type != EPOLL_SOCKET_STREAM || entry->hung_up) return false;
+  if (op->kind == BIDE_OP_RECV || op->kind == BIDE_OP_READ)
+    return (size_t)result < op->args.io.len &&
+           (op->args.io.flags & (MSG_PEEK | MSG_OOB)) == 0;
+  return op->kind == BIDE_OP_RECV_MULTI && (uint32_t)result < e->base.buffers.bytes;
+}
+
+/* Tries op. True when it is settled: done, or on another list; false when it must wait
+ * for an edge, which `ready` then lacks. */
+static bool epoll_try(epoll *e, bide_op *op, epoll_fd *entry) {
+  uint32_t edge = epoll_is_writer(op) ? EPOLLOUT : EPOLLIN;
+  int32_t result;
+  do {
+    result = epoll_call(e, op, entry);
+  } while (result == -EINTR);
+
+  if (result == -EAGAIN) {
+    entry->ready &= ~edge;
+    return false;
+  }
+  if (result == -ENOBUFS && op->kind == BIDE_OP_RECV_MULTI) {
+    epoll_list(&e->starved, op, BIDE__PHASE_STARVED);
+    return true;
+  }
+  if (result > 0 && epoll_is_drained(e, op, entry, result)) entry->ready &= ~edge;
+  bool more = op->kind == BIDE_OP_ACCEPT_MULTI ? result >= 0
+                                               : op->kind == BIDE_OP_RECV_MULTI && result > 0;
+  unsigned flags = more ? BIDE_OP_MORE : 0;
+  if (op->kind == BIDE_OP_RECV_MULTI && result > 0) flags |= BIDE_OP_BUFFER;
+  bide__backend_done(&e->base, op, result, flags);
+  return true;
+}
+
+static void epoll_await(bide_op *op, epoll_fd *entry) {
+  bide_node *list = epoll_is_writer(op) ? &entry->writers : &entry->readers;
+  epoll_list(list, op, BIDE__PHASE_WAITING);
+}
+
+/* An edge came: those who wait are tried in turn, until one finds nothing. A multishot
+ * one is done for now after its first success. */
+static void epoll_try_list(epoll *e, bide_node *list, epoll_fd *entry, uint32_t edge) {
+  while ((entry->ready & edge) != 0 && !bide__list_empty(list)) {
+    bide_node *node = list->next;
+    bide_op *op = bide__op_of_wait(node);
+    bide__list_remove(node);
+    if (epoll_try(e, op, entry)) continue;
+    node->next = list->next;
+    node->prev = list;
+    list->next->prev = node;
+    list->next = node;
+  }
+}
+
+/* ---- regular files, on the pool ---- */
+
+static int32_t epoll_file_call(const bide_op *op) {
+  size_t len = op->args.io.len < INT_MAX ? op->args.io.len : INT_MAX;
+  void *base = op->args.io.base;
+  switch (op->kind) {
+    case BIDE_OP_READ:
+      return epoll_result(op->args.io.offset < 0
+                              ? read(op->fd, base, len)
+                              : pread(op->fd, base, len, op->args.io.offset));
+    case BIDE_OP_WRITE:
+      return epoll_result(op->args.io.offset < 0
+                              ? write(op->fd, base, len)
+                              : pwrite(op->fd, base, len, op->args.io.offset));
+    case BIDE_OP_OPENAT:
+      return epoll_result(
+          openat(op->fd, op->args.open.path, op->args.open.flags, op->args.open.mode));
+    case BIDE_OP_STATX:
+      return epoll_result(syscall(SYS_statx, op->fd, op->args.statx.path,
+                                  op->args.statx.flags, op->args.statx.mask,
+                                  op->args.statx.out));
+    default:
+      assert(op->kind == BIDE_OP_FSYNC);
+      return epoll_result(op->args.fsync.data_only ? fdatasync(op->fd) : fsync(op->fd));
+  }
+}
+
+static bide_op *epoll_op_of_work(bide_work *work) {
+  bide__scratch *scratch = BIDE_CONTAINER_OF(work, bide__scratch, as.work);
+  return BIDE_CONTAINER_OF(scratch, bide_op, scratch_);
+}
+
+static void epoll_work_run(bide_work *work) {
+  bide_op *op = epoll_op_of_work(work);
+  do {
+    op->result = epoll_file_call(op);
+  } while (op->result == -EINTR);
+}
+
+/* On the worker: the op goes onto the stack of finished ones. */
+static void epoll_work_done(bide_work *work) {
+  epoll *e = work->data;
+  bide_node *node = &bide__scratch_of(epoll_op_of_work(work))->done;
+  bide_node *top = atomic_load_explicit(&e->finished, memory_order_relaxed);
+  do {
+    node->next = top;
+  } while (!atomic_compare_exchange_weak_explicit(&e->finished, &top, node,
+                                                  memory_order_release,
+                                                  memory_order_relaxed));
+  bide__waker_notify(&e->base.waker);
+}
+
+static void epoll_take_finished(epoll *e) {
+  bide_node *top = atomic_exchange_explicit(&e->finished, NULL, memory_order_acquire);
+  bide_node *oldest = NULL;
+  while (top != NULL) {
+    bide_node *next = top->next;
+    top->next = oldest;
+    oldest = top;
+    top = next;
+  }
+  while (oldest != NULL) {
+    bide_node *next = oldest->next;
+    bide_op *op = bide__op_of_done(oldest);
+    *oldest = (bide_node){NULL, NULL};
+    e->in_pool--;
+    bide__backend_done(&e->base, op, op->result, 0);
+    oldest = next;
+  }
+}
+
+static int epoll_submit_work(epoll *e, bide_op *op) {
+  if (e->pool == NULL) {
+    bide_pool_options options = BIDE_POOL_OPTIONS_INIT;
+    options.threads_max = EPOLL_FILE_THREADS;
+    options.name = "bide-file";
+    int error = bide_pool_new(&options, &e->pool);
+    if (error < 0) return error;
+    e->owns_pool = true;
+  }
+  bide_work *work = &bide__scratch_of(op)->as.work;
+  *work = (bide_work){.run = epoll_work_run, .done = epoll_work_done, .data = e};
+  op->phase_ = BIDE__PHASE_POOL;
+  int error = bide_pool_submit(e->pool, work, BIDE_PRIORITY_NORMAL);
+  if (error == 0) e->in_pool++;
+  return error;
+}
+
+/* ---- poll operations ---- */
+
+static uint32_t epoll_poll_mask(const bide_op *op) {
+  return op->args.poll.events & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP);
+}
+
+/* Registers what the pollers of fd wait for; a registration for streams is renewed, which
+ * makes epoll report again what holds. */
+static int epoll_arm_pollers(epoll *e, int fd, epoll_fd *entry) {
+  uint32_t wanted = 0;
+  for (bide_node *n = entry->pollers.next; n != &entry->pollers; n = n->next)
+    wanted |= epoll_poll_mask(bide__op_of_wait(n));
+  if ((entry->mask & EPOLLET) != 0)
+    return epoll_register(e, fd, entry, EPOLL_STREAM | wanted);
+  return epoll_register(e, fd, entry, wanted | EPOLLONESHOT);
+}
+
+static void epoll_submit_poll(epoll *e, bide_op *op, epoll_fd *entry) {
+  epoll_list(&entry->pollers, op, BIDE__PHASE_WAITING);
+  int error = epoll_arm_pollers(e, op->fd, entry);
+  if (error == 0) return;
+  bide__list_remove(&bide__scratch_of(op)->as.wait);
+  /* A regular file never blocks: poll(2) calls it ready. */
+  int32_t ready = (int32_t)(op->args.poll.events & (POLLIN | POLLOUT));
+  bide__backend_done(&e->base, op, error == -EPERM ? ready : error, 0);
+}
+
+static void epoll_wake_pollers(epoll *e, int fd, epoll_fd *entry, uint32_t events) {
+  bide_node *node = entry->pollers.next;
+  while (node != &entry->pollers) {
+    bide_op *op = bide__op_of_wait(node);
+    node = node->next;
+    uint32_t met = events & (epoll_poll_mask(op) | EPOLLERR | EPOLLHUP);
+    if (met == 0) continue;
+    bide__list_remove(&bide__scratch_of(op)->as.wait);
+    bide__backend_done(&e->base, op, (int32_t)met, 0);
+  }
+  bool disarmed = (entry->mask & EPOLLONESHOT) != 0;
+  if (disarmed && !bide__list_empty(&entry->pollers)) epoll_arm_pollers(e, fd, entry);
+}
+
+/* ---- submit and cancel ---- */
+
+/* Waits for the next edge; the first wait registers the fd. */
+static void epoll_await_edge(epoll *e, bide_op *op, epoll_fd *entry) {
+  if ((entry->mask & EPOLLET) == 0) {
+    epoll_describe(entry, op->fd);
+    int error = epoll_register(e, op->fd, entry, EPOLL_STREAM);
+    if (error < 0) {
+      bide__backend_done(&e->base, op, error, 0);
+      return;
+    }
+  }
+  epoll_await(op, entry);
+}
+
+/* Until the fd is registered no edge is known: whatever is tried first may succeed. */
+static void epoll_submit_stream(epoll *e, bide_op *op, epoll_fd *entry) {
+  if ((entry->mask & EPOLLET) == 0) entry->ready = EPOLLIN | EPOLLOUT;
+  uint32_t edge = epoll_is_writer(op) ? EPOLLOUT : EPOLLIN;
+  bide_node *list = epoll_is_writer(op) ? &entry->writers : &entry->readers;
+  bool in_turn = (entry->ready & edge) != 0 && bide__list_empty(list);
+  if (in_turn && epoll_try(e, op, entry)) return;
+  epoll_await_edge(e, op, entry);
+}
+
+/* Not tried like the others: an AF_UNIX connect that says EAGAIN has not begun. */
+static void epoll_submit_connect(epoll *e, bide_op *op, epoll_fd *entry) {
+  int32_t result = epoll_connect_start(op);
+  if (result == -EINPROGRESS)
+    epoll_await_edge(e, op, entry);
+  else
+    bide__backend_done(&e->base, op, result, 0);
+}
+
+static void epoll_forget(bide__backend *backend, int fd);
+
+static int epoll_submit_fd(epoll *e, bide_op *op) {
+  epoll_fd *entry;
+  int error = epoll_entry(e, op->fd, &entry);
+  if (error < 0) return error;
+  if (entry == NULL) {
+    bide__backend_done(&e->base, op, BIDE_EBADF, 0);
+    return 0;
+  }
+  if (op->kind == BIDE_OP_POLL) {
+    epoll_submit_poll(e, op, entry);
+    return 0;
+  }
+  bool file = op->kind == BIDE_OP_READ || op->kind == BIDE_OP_WRITE;
+  if (file && (entry->mask & EPOLLET) == 0) {
+    epoll_describe(entry, op->fd);
+    if (entry->type == EPOLL_FILE) return epoll_submit_work(e, op);
+  }
+  if (op->kind == BIDE_OP_CONNECT)
+    epoll_submit_connect(e, op, entry);
+  else
+    epoll_submit_stream(e, op, entry);
+  return 0;
+}
+
+static int epoll_submit(bide__backend *backend, bide_op *op) {
+  epoll *e = epoll_of(backend);
+  bide__scratch_of(op)->done = (bide_node){NULL, NULL};
+  if (bide__backend_at_once(backend, op)) return 0;
+  switch (op->kind) {
+    case BIDE_OP_CLOSE:
+      epoll_forget(backend, op->fd);
+      bide__backend_done(backend, op, epoll_result(close(op->fd)), 0);
+      return 0;
+    case BIDE_OP_OPENAT:
+    case BIDE_OP_STATX:
+    case BIDE_OP_FSYNC:
+      return epoll_submit_work(e, op);
+    case BIDE_OP_READ:
+    case BIDE_OP_WRITE:
+      return op->args.io.offset >= 0 ? epoll_submit_work(e, op) : epoll_submit_fd(e, op);
+    case BIDE_OP_RECV_MULTI: {
+      int error = bide__buffers_open(&backend->buffers);
+      return error < 0 ? error : epoll_submit_fd(e, op);
+    }
+    default:
+      return epoll_submit_fd(e, op);
+  }
+}
+
+/* The last poller of an fd that is registered for nothing else has left: the fd may be
+ * somebody else's, and is let go. */
+static void epoll_release_pollers(epoll *e, int fd) {
+  epoll_fd *entry = epoll_find(e, fd);
+  if (!bide__list_empty(&entry->pollers) || (entry->mask & EPOLLONESHOT) == 0) return;
+  epoll_ctl(e->fd, EPOLL_CTL_DEL, fd, NULL);
+  entry->mask = 0;
+}
+
+static void epoll_cancel(bide__backend *backend, bide_op *op) {
+  epoll *e = epoll_of(backend);
+  switch (op->phase_) {
+    case BIDE__PHASE_WAITING:
+    case BIDE__PHASE_AGAIN:
+    case BIDE__PHASE_STARVED:
+      bide__list_remove(&bide__scratch_of(op)->as.wait);
+      if (op->kind == BIDE_OP_POLL) epoll_release_pollers(e, op->fd);
+      bide__backend_done(backend, op, BIDE_ECANCELED, 0);
+      break;
+    case BIDE__PHASE_POOL:
+      if (bide_pool_cancel(e->pool, &bide__scratch_of(op)->as.work) < 0) break;
+      e->in_pool--;
+      bide__backend_done(backend, op, BIDE_ECANCELED, 0);
+      break;
+    default:
+      /* Its result is there; a multishot one ends with it. */
+      op->flags &= (uint16_t)~BIDE_OP_MORE;
+  }
+}
+
+/* Ends those of the list that are fd's. */
+static void epoll_end_list(epoll *e, bide_node *list, int fd) {
+  bide_node *node = list->next;
+  while (node != list) {
+    bide_op *op = bide__op_of_wait(node);
+    node = node->next;
+    if (op->fd != fd) continue;
+    bide__list_remove(&bide__scratch_of(op)->as.wait);
+    bide__backend_done(&e->base, op, BIDE_ECANCELED, 0);
+  }
+}
+
+static void epoll_forget(bide__backend *backend, int fd) {
+  epoll *e = epoll_of(backend);
+  epoll_fd *entry = epoll_find(e, fd);
+  if (entry == NULL) return;
+  epoll_end_list(e, &entry->readers, fd);
+  epoll_end_list(e, &entry->writers, fd);
+  epoll_end_list(e, &entry->pollers, fd);
+  epoll_end_list(e, &e->again, fd);
+  epoll_end_list(e, &e->starved, fd);
+  /* A duplicate of fd elsewhere would keep the registration alive after close. */
+  if (entry->mask != 0) epoll_ctl(e->fd, EPOLL_CTL_DEL, fd, NULL);
+  entry->mask = 0;
+  entry->ready = 0;
+  entry->hung_up = false;
+  entry->type = EPOLL_UNKNOWN;
+  entry->generation++;
+}
+
+/* ---- waiting ---- */
+
+static void epoll_event(epoll *e, const struct epoll_event *event) {
+  int fd = (int)(uint32_t)event->data.u64;
+  uint32_t generation = (uint32_t)(event->data.u64 >> 32);
+  epoll_fd *entry = epoll_find(e, fd);
+  if (entry == NULL || entry->generation != generation) return;
+
+  uint32_t events = event->events;
+  if ((entry->mask & EPOLLET) != 0) {
+    if ((events & EPOLL_HANGUP) != 0) entry->hung_up = true;
+    if ((events & (EPOLLIN | EPOLL_HANGUP)) != 0) entry->ready |= EPOLLIN;
+    if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) entry->ready |= EPOLLOUT;
+    epoll_try_list(e, &entry->readers, entry, EPOLLIN);
+    epoll_try_list(e, &entry->writers, entry, EPOLLOUT);
+  }
+  if (!bide__list_empty(&entry->pollers)) epoll_wake_pollers(e, fd, entry, events);
+}
+
+/* Empties an eventfd or a timerfd. It is readable, and we are its only reader: the read
+ * neither blocks nor fails. */
+static void epoll_drain(int fd) {
+  uint64_t count;
+  ssize_t got = read(fd, &count, sizeof count);
+  assert(got == sizeof count);
+  (void)got;
+}
+
+/* epoll_wait counts in milliseconds: before Linux 5.11, which brought epoll_pwait2, a
+ * timerfd ends the wait to the microsecond. */
+static int epoll_wait_timerfd(epoll *e, struct epoll_event *events, int64_t timeout_us) {
+  if (e->timer_fd < 0) {
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (fd < 0) return -1;
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = EPOLL_DATA_TIMER};
+    if (epoll_ctl(e->fd, EPOLL_CTL_ADD, fd, &event) < 0) {
+      close(fd);
+      return -1;
+    }
+    e->timer_fd = fd;
+  }
+  struct itimerspec spec = {
+      .it_value = {timeout_us / 1000000, timeout_us % 1000000 * 1000}};
+  if (timerfd_settime(e->timer_fd, 0, &spec, NULL) < 0) return -1;
+  return epoll_wait(e->fd, events, EPOLL_EVENTS, -1);
+}
+
+static int epoll_wait_us(epoll *e, struct epoll_event *events, int64_t timeout_us) {
+  if (timeout_us <= 0)
+    return epoll_wait(e->fd, events, EPOLL_EVENTS, timeout_us < 0 ? -1 : 0);
+  if (!e->no_pwait2) {
+    struct timespec limit = {timeout_us / 1000000, timeout_us % 1000000 * 1000};
+    int count = (int)syscall(SYS_epoll_pwait2, e->fd, events, EPOLL_EVENTS, &limit, NULL, 0);
+    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+    e->no_pwait2 = true;
+  }
+  return epoll_wait_timerfd(e, events, timeout_us);
+}
+
+static void epoll_try_again(epoll *e) {
+  bide_node list;
+  bide__list_init(&list);
+  bide__list_splice(&list, &e->again);
+  bide_node *node;
+  while ((node = bide__list_pop(&list)) != NULL) {
+    bide_op *op = bide__op_of_wait(node);
+    epoll_fd *entry = epoll_find(e, op->fd);
+    if (!epoll_try(e, op, entry)) epoll_await(op, entry);
+  }
+}
+
+static bool epoll_peek(const bide__backend *backend) {
+  const epoll *e = (const epoll *)(const void *)backend;
+  return !bide__list_empty(&backend->done) || !bide__list_empty(&e->again) ||
+         atomic_load_explicit(&e->finished, memory_order_relaxed) != NULL;
+}
+
+static int epoll_wait_events(bide__backend *backend, int64_t timeout_us) {
+  epoll *e = epoll_of(backend);
+  epoll_try_again(e);
+  if (e->in_pool > 0) epoll_take_finished(e);
+  if (!bide__list_empty(&backend->done)) timeout_us = 0;
+
+  struct epoll_event events[EPOLL_EVENTS];
+  int count = epoll_wait_us(e, events, timeout_us);
+  int error = count < 0 ? -errno : 0;
+  for (int i = 0; i < count; i++) {
+    if (events[i].data.u64 == EPOLL_DATA_TIMER)
+      epoll_drain(e->timer_fd);
+    else if (events[i].data.u64 == EPOLL_DATA_WAKER)
+      epoll_drain(backend->waker.fd);
+    else
+      epoll_event(e, &events[i]);
+  }
+  if (e->in_pool > 0) epoll_take_finished(e);
+  return error;
+}
+
+static int epoll_flush(bide__backend *backend) {
+  (void)backend; /* operations were tried as they were submitted */
+  return 0;
+}
+
+/* A multishot operation whose completion has been handed out waits for the next edge, or
+ * is tried again at the next wait when this one is not used up. */
+static void epoll_go_on(epoll *e, bide_op *op) {
+  epoll_fd *entry = epoll_find(e, op->fd);
+  if ((entry->ready & EPOLLIN) != 0)
+    epoll_list(&e->again, op, BIDE__PHASE_AGAIN);
+  else
+    epoll_await(op, entry);
+}
+
+static int epoll_reap(bide__backend *backend, bide_completion *completions, int max) {
+  epoll *e = epoll_of(backend);
+  int count = 0;
+  bide_op *op;
+  while (count < max &&
+         (op = bide__backend_take_done(backend, &completions[count])) != NULL) {
+    if (epoll_is_multi(op) && (completions[count].flags & BIDE_OP_MORE) != 0)
+      epoll_go_on(e, op);
+    count++;
+  }
+  return count;
+}
+
+static void epoll_release_buffer(bide__backend *backend, uint16_t id) {
+  epoll *e = epoll_of(backend);
+  bide__buffers_return(&backend->buffers, id);
+  bide_node *node = bide__list_pop(&e->starved);
+  if (node != NULL) epoll_list(&e->again, bide__op_of_wait(node), BIDE__PHASE_AGAIN);
+}
+
+static int epoll_get_fd(const bide__backend *backend) {
+  return ((const epoll *)(const void *)backend)->fd;
+}
+
+/* ---- life ---- */
+
+static void epoll_free(bide__backend *backend, bool forked) {
+  epoll *e = epoll_of(backend);
+  (void)forked; /* nothing here edits the set that a child shares with its parent */
+  if (e->owns_pool) bide_pool_free(e->pool);
+  if (e->timer_fd >= 0) close(e->timer_fd);
+  close(e->fd);
+  for (size_t i = 0; i < e->chunk_count; i++) bide__free(e->chunks[i]);
+  bide__free(e->chunks);
+  bide__backend_destroy(backend);
+  bide__free(e);
+}
+
+static const bide__backend_class epoll_class = {
+    .name = "epoll",
+    .free = epoll_free,
+    .submit = epoll_submit,
+    .cancel = epoll_cancel,
+    .flush = epoll_flush,
+    .peek = epoll_peek,
+    .wait = epoll_wait_events,
+    .reap = epoll_reap,
+    .fd = epoll_get_fd,
+    .forget = epoll_forget,
+    .release_buffer = epoll_release_buffer,
+};
+
+static int epoll_open(epoll *e, const bide__backend_config *config) {
+  int error = bide__backend_init(&e->base, &epoll_class, config);
+  if (error < 0) return error;
+  e->fd = epoll_create1(EPOLL_CLOEXEC);
+  struct epoll_event event = {.events = EPOLLIN, .data.u64 = EPOLL_DATA_WAKER};
+  if (e->fd >= 0 && epoll_ctl(e->fd, EPOLL_CTL_ADD, e->base.waker.fd, &event) == 0)
+    return 0;
+  error = -errno;
+  if (e->fd >= 0) close(e->fd);
+  bide__backend_destroy(&e->base);
+  return error;
+}
+
+int bide__epoll_new(const bide__backend_config *config, bide__backend **backend) {
+  epoll *e = bide__zalloc(sizeof *e);
+  if (e == NULL) return BIDE_ENOMEM;
+  int error = epoll_open(e, config);
+  if (error < 0) {
+    bide__free(e);
+    return error;
+  }
+  e->timer_fd = -1;
+  e->pool = config->file_pool;
+  bide__list_init(&e->again);
+  bide__list_init(&e->starved);
+  *backend = &e->base;
+  return 0;
+}

@@ -1,0 +1,508 @@
+/* uring.c: operations on io_uring.
+ *
+ * user_data is the op's address with a tag in its low bits. An op outlives its last
+ * completion (op.h, rule 1), so the address needs no generation.
+ *
+ * The kernel ends requests with ECANCELED that nobody cancelled when the thread which
+ * submitted them ends; those are submitted again from the thread that reaps. */
+#include <assert.h>
+#include <bide/errno.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "../list.h"
+#include "../memory.h"
+#include "backend.h"
+#include "ring.h"
+
+enum { URING_TAG_OP = 0, URING_TAG_POLL, URING_TAG_CANCEL, URING_TAG_WAKE, URING_TAGS };
+enum { URING_LEN_MAX = 0x7ffff000 }; /* the most that one read or write moves */
+enum { URING_ENTRIES_MIN = 8 };
+
+/* backlog: ops for which the submission queue had no room. cancels: ops to be cancelled,
+ * for the same reason (linked by scratch.done). starved: receives without a buffer. */
+typedef struct uring {
+  bide__backend base;
+  ring_queues ring;
+  bide_node backlog, cancels, starved;
+  ring_buf *buf_ring; /* NULL until the first multishot receive */
+  uint16_t buf_tail;
+  bool wake_armed;
+  uint64_t wake_count; /* what the kernel reads from the eventfd */
+} uring;
+
+static uring *uring_of(bide__backend *backend) { return (uring *)(void *)backend; }
+
+static const uring *uring_of_const(const bide__backend *backend) {
+  return (const uring *)(const void *)backend;
+}
+
+static uint64_t uring_user_data(const void *pointer, unsigned tag) {
+  assert(((uintptr_t)pointer & (URING_TAGS * 2 - 1)) == 0);
+  return (uint64_t)(uintptr_t)pointer | tag;
+}
+
+/* ---- pooled buffers ---- */
+
+static size_t uring_buf_ring_bytes(const uring *u) {
+  return u->base.buffers.count * sizeof(ring_buf);
+}
+
+static void uring_buffer_add(uring *u, uint16_t id) {
+  ring_buf *entry = &u->buf_ring[u->buf_tail & (u->base.buffers.count - 1)];
+  entry->addr = (uint64_t)(uintptr_t)bide__buffers_data(&u->base.buffers, id);
+  entry->len = u->base.buffers.bytes;
+  entry->bid = id;
+  u->buf_tail++;
+  __atomic_store_n(&u->buf_ring[0].reserved, u->buf_tail, __ATOMIC_RELEASE);
+}
+
+static int uring_buffers_open(uring *u) {
+  if (u->buf_ring != NULL) return 0;
+  int error = bide__buffers_open(&u->base.buffers);
+  if (error < 0) return error;
+  void *map = mmap(NULL, uring_buf_ring_bytes(u), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (map == MAP_FAILED) return BIDE_ENOMEM;
+  ring_buf_reg reg = {
+      .ring_addr = (uint64_t)(uintptr_t)map,
+      .ring_entries = u->base.buffers.count,
+  };
+  error = bide__ring_register_buffers(&u->ring, &reg);
+  if (error < 0) {
+    munmap(map, uring_buf_ring_bytes(u));
+    return error;
+  }
+  u->buf_ring = map;
+  for (uint32_t id = 0; id < u->base.buffers.count; id++)
+    uring_buffer_add(u, (uint16_t)id);
+  return 0;
+}
+
+/* ---- submission ---- */
+
+static void uring_fill_io(ring_sqe *sqe, const bide_op *op, uint8_t opcode) {
+  size_t len = op->args.io.len;
+  sqe->opcode = opcode;
+  sqe->addr = (uint64_t)(uintptr_t)op->args.io.base;
+  sqe->len = (uint32_t)(len < URING_LEN_MAX ? len : URING_LEN_MAX);
+  sqe->off = (uint64_t)op->args.io.offset;
+  sqe->op_flags = (uint32_t)op->args.io.flags;
+}
+
+static void uring_fill_msg(ring_sqe *sqe, const bide_op *op, uint8_t opcode) {
+  sqe->opcode = opcode;
+  sqe->addr = (uint64_t)(uintptr_t)op->args.msg.msg;
+  sqe->len = 1;
+  sqe->op_flags = (uint32_t)op->args.msg.flags;
+}
+
+static void uring_fill_accept(ring_sqe *sqe, const bide_op *op) {
+  sqe->opcode = RING_OP_ACCEPT;
+  sqe->addr = (uint64_t)(uintptr_t)op->args.accept.addr;
+  sqe->off = (uint64_t)(uintptr_t)op->args.accept.addrlen;
+  sqe->op_flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
+  if (op->kind == BIDE_OP_ACCEPT_MULTI) sqe->ioprio = RING_ACCEPT_MULTISHOT;
+}
+
+static void uring_fill_path(ring_sqe *sqe, const bide_op *op) {
+  if (op->kind == BIDE_OP_OPENAT) {
+    sqe->opcode = RING_OP_OPENAT;
+    sqe->addr = (uint64_t)(uintptr_t)op->args.open.path;
+    sqe->len = op->args.open.mode;
+    sqe->op_flags = (uint32_t)op->args.open.flags;
+  } else {
+    sqe->opcode = RING_OP_STATX;
+    sqe->addr = (uint64_t)(uintptr_t)op->args.statx.path;
+    sqe->len = op->args.statx.mask;
+    sqe->off = (uint64_t)(uintptr_t)op->args.statx.out;
+    sqe->op_flags = (uint32_t)op->args.statx.flags;
+  }
+}
+
+static void uring_fill(ring_sqe *sqe, const bide_op *op) {
+  sqe->fd = op->fd;
+  sqe->user_data = uring_user_data(op, URING_TAG_OP);
+  switch (op->kind) {
+    case BIDE_OP_ACCEPT:
+    case BIDE_OP_ACCEPT_MULTI:
+      uring_fill_accept(sqe, op);
+      break;
+    case BIDE_OP_CONNECT:
+      sqe->opcode = RING_OP_CONNECT;
+      sqe->addr = (uint64_t)(uintptr_t)op->args.connect.addr;
+      sqe->off = op->args.connect.addrlen;
+      break;
+    case BIDE_OP_RECV:
+      uring_fill_io(sqe, op, RING_OP_RECV);
+      break;
+    case BIDE_OP_RECV_MULTI:
+      sqe->opcode = RING_OP_RECV;
+      sqe->ioprio = RING_RECV_MULTISHOT;
+      sqe->flags = RING_SQE_BUFFER_SELECT;
+      break;
+    case BIDE_OP_SEND:
+      uring_fill_io(sqe, op, RING_OP_SEND);
+      break;
+    case BIDE_OP_SENDMSG:
+      uring_fill_msg(sqe, op, RING_OP_SENDMSG);
+      break;
+    case BIDE_OP_RECVMSG:
+      uring_fill_msg(sqe, op, RING_OP_RECVMSG);
+      break;
+    case BIDE_OP_CLOSE:
+      sqe->opcode = RING_OP_CLOSE;
+      break;
+    case BIDE_OP_READ:
+      uring_fill_io(sqe, op, RING_OP_READ);
+      break;
+    case BIDE_OP_WRITE:
+      uring_fill_io(sqe, op, RING_OP_WRITE);
+      break;
+    case BIDE_OP_OPENAT:
+    case BIDE_OP_STATX:
+      uring_fill_path(sqe, op);
+      break;
+    case BIDE_OP_FSYNC:
+      sqe->opcode = RING_OP_FSYNC;
+      sqe->op_flags = op->args.fsync.data_only ? RING_FSYNC_DATASYNC : 0;
+      break;
+    case BIDE_OP_POLL:
+      sqe->opcode = RING_OP_POLL_ADD;
+      sqe->op_flags = op->args.poll.events;
+      break;
+    default:
+      assert(!"a kind that the loop or bide__backend_at_once carries out");
+  }
+}
+
+/* The events that end an EAGAIN. */
+static unsigned uring_poll_events(const bide_op *op) {
+  switch (op->kind) {
+    case BIDE_OP_CONNECT:
+    case BIDE_OP_SEND:
+    case BIDE_OP_SENDMSG:
+    case BIDE_OP_WRITE:
+      return POLLOUT;
+    default:
+      return POLLIN;
+  }
+}
+
+/* A submission entry; NULL when the kernel takes no more before completions are
+ * reaped. */
+static ring_sqe *uring_sqe(uring *u) {
+  ring_sqe *sqe = bide__ring_sqe(&u->ring);
+  if (sqe != NULL) return sqe;
+  bide__ring_enter(&u->ring, false, false, 0);
+  return bide__ring_sqe(&u->ring);
+}
+
+/* Hands op to the kernel, or its fd to be polled first. */
+static bool uring_push(uring *u, bide_op *op, bool poll_first) {
+  ring_sqe *sqe = uring_sqe(u);
+  if (sqe == NULL) return false;
+  if (poll_first) {
+    sqe->opcode = RING_OP_POLL_ADD;
+    sqe->fd = op->fd;
+    sqe->op_flags = uring_poll_events(op);
+    sqe->user_data = uring_user_data(op, URING_TAG_POLL);
+    op->phase_ = BIDE__PHASE_POLL;
+  } else {
+    uring_fill(sqe, op);
+    op->phase_ = BIDE__PHASE_KERNEL;
+  }
+  return true;
+}
+
+static void uring_list(bide_node *list, bide_op *op, bide__phase phase) {
+  op->phase_ = (uint8_t)phase;
+  bide__scratch_of(op)->as.wait = (bide_node){NULL, NULL};
+  bide__list_push(list, &bide__scratch_of(op)->as.wait);
+}
+
+static void uring_start(uring *u, bide_op *op) {
+  if (!bide__list_empty(&u->backlog) || !uring_push(u, op, false))
+    uring_list(&u->backlog, op, BIDE__PHASE_BACKLOG);
+}
+
+static int uring_submit(bide__backend *backend, bide_op *op) {
+  uring *u = uring_of(backend);
+  bide__scratch_of(op)->done = (bide_node){NULL, NULL};
+  if (bide__backend_at_once(backend, op)) return 0;
+  if (op->kind == BIDE_OP_RECV_MULTI) {
+    int error = uring_buffers_open(u);
+    if (error < 0) return error;
+  }
+  uring_start(u, op);
+  return 0;
+}
+
+static bool uring_push_cancel(uring *u, bide_op *op) {
+  ring_sqe *sqe = uring_sqe(u);
+  if (sqe == NULL) return false;
+  unsigned tag = op->phase_ == BIDE__PHASE_POLL ? URING_TAG_POLL : URING_TAG_OP;
+  sqe->opcode = RING_OP_ASYNC_CANCEL;
+  sqe->fd = -1;
+  sqe->addr = uring_user_data(op, tag);
+  sqe->user_data = URING_TAG_CANCEL;
+  return true;
+}
+
+static void uring_cancel(bide__backend *backend, bide_op *op) {
+  uring *u = uring_of(backend);
+  switch (op->phase_) {
+    case BIDE__PHASE_BACKLOG:
+    case BIDE__PHASE_STARVED:
+      bide__list_remove(&bide__scratch_of(op)->as.wait);
+      bide__backend_done(backend, op, BIDE_ECANCELED, 0);
+      break;
+    case BIDE__PHASE_DONE:
+      break;
+    default:
+      if (!uring_push_cancel(u, op))
+        bide__list_push(&u->cancels, &bide__scratch_of(op)->done);
+  }
+}
+
+static void uring_arm_wake(uring *u) {
+  if (u->wake_armed) return;
+  ring_sqe *sqe = uring_sqe(u);
+  if (sqe == NULL) return;
+  sqe->opcode = RING_OP_READ;
+  sqe->fd = u->base.waker.fd;
+  sqe->addr = (uint64_t)(uintptr_t)&u->wake_count;
+  sqe->len = sizeof u->wake_count;
+  sqe->user_data = URING_TAG_WAKE;
+  u->wake_armed = true;
+}
+
+/* Moves what waited for room into the submission queue. */
+static void uring_refill(uring *u) {
+  uring_arm_wake(u);
+  while (!bide__list_empty(&u->cancels)) {
+    if (!uring_push_cancel(u, bide__op_of_done(u->cancels.next))) return;
+    bide__list_pop(&u->cancels);
+  }
+  while (!bide__list_empty(&u->backlog)) {
+    bide_node *node = u->backlog.next;
+    bide_op *op = bide__op_of_wait(node);
+    if (!uring_push(u, op, false)) return;
+    bide__list_remove(node);
+  }
+}
+
+/* ---- completion ---- */
+
+/* A multishot receive ran out of buffers, or was ended for want of them. */
+static void uring_starve(uring *u, bide_op *op) {
+  if (u->base.buffers.lent < u->base.buffers.count)
+    uring_start(u, op);
+  else
+    uring_list(&u->starved, op, BIDE__PHASE_STARVED);
+}
+
+/* Whether the op goes on by itself, so that its user sees nothing of this result. */
+static bool uring_retries(uring *u, bide_op *op, unsigned tag, int32_t result) {
+  if (op->state == BIDE_OP_CANCELLING) return false;
+  if (tag == URING_TAG_POLL) {
+    if (result < 0 && result != -ECANCELED) return false;
+    uring_start(u, op);
+    return true;
+  }
+  switch (result) {
+    case -ECANCELED: /* the thread that submitted it has ended */
+    case -EINTR:
+      uring_start(u, op);
+      return true;
+    case -EAGAIN: /* a non-blocking file that the kernel would not wait for */
+      if (op->kind == BIDE_OP_OPENAT || op->kind == BIDE_OP_POLL) return false;
+      if (!uring_push(u, op, true)) uring_list(&u->backlog, op, BIDE__PHASE_BACKLOG);
+      return true;
+    case -ENOBUFS:
+      if (op->kind != BIDE_OP_RECV_MULTI) return false;
+      uring_starve(u, op);
+      return true;
+    default:
+      return false;
+  }
+}
+
+static int32_t uring_cancelled_result(const bide_op *op, unsigned tag, int32_t result) {
+  if (op->state != BIDE_OP_CANCELLING) return result;
+  if (tag == URING_TAG_POLL) return BIDE_ECANCELED;
+  bool postponed = result == -EAGAIN || result == -EINTR;
+  bool starved = result == -ENOBUFS && op->kind == BIDE_OP_RECV_MULTI;
+  return postponed || starved ? BIDE_ECANCELED : result;
+}
+
+/* A multishot op that the kernel ended though it succeeded goes on. */
+static bool uring_goes_on(uring *u, bide_op *op, const bide_completion *completion) {
+  bool recv = op->kind == BIDE_OP_RECV_MULTI && completion->result > 0;
+  bool accept = op->kind == BIDE_OP_ACCEPT_MULTI && completion->result >= 0;
+  if ((!recv && !accept) || op->state == BIDE_OP_CANCELLING) return false;
+  uring_start(u, op);
+  return true;
+}
+
+/* Turns one entry of the completion queue into a completion; false when it is none of
+ * the user's business. */
+static bool uring_complete(uring *u, uint64_t user_data, int32_t result, uint32_t flags,
+                           bide_completion *completion) {
+  unsigned tag = (unsigned)(user_data & (URING_TAGS - 1));
+  if (tag == URING_TAG_CANCEL) return false;
+  if (tag == URING_TAG_WAKE) {
+    u->wake_armed = false;
+    uring_arm_wake(u);
+    return false;
+  }
+  bide_op *op = (bide_op *)(uintptr_t)(user_data - tag);
+  /* A cancel that still waits for room has nothing left to cancel. */
+  bool ended = (flags & RING_CQE_MORE) == 0;
+  if (ended && bide__list_linked(&bide__scratch_of(op)->done))
+    bide__list_remove(&bide__scratch_of(op)->done);
+  if (uring_retries(u, op, tag, result)) return false;
+
+  *completion = (bide_completion){op, uring_cancelled_result(op, tag, result), 0, 0};
+  if ((flags & RING_CQE_BUFFER) != 0) {
+    uint16_t id = (uint16_t)(flags >> RING_CQE_BUFFER_SHIFT);
+    u->base.buffers.lent++;
+    if (result > 0) {
+      completion->buffer_id = id;
+      completion->flags = BIDE_OP_BUFFER;
+    } else {
+      u->base.class->release_buffer(&u->base, id);
+    }
+  }
+  if (!ended || uring_goes_on(u, op, completion))
+    completion->flags |= BIDE_OP_MORE;
+  else
+    op->phase_ = BIDE__PHASE_NONE;
+  return true;
+}
+
+static int uring_reap(bide__backend *backend, bide_completion *completions, int max) {
+  uring *u = uring_of(backend);
+  int count = 0;
+  while (count < max && bide__backend_take_done(backend, &completions[count]) != NULL)
+    count++;
+  const ring_cqe *cqe;
+  while (count < max && (cqe = bide__ring_peek(&u->ring)) != NULL) {
+    ring_cqe entry = *cqe;
+    bide__ring_seen(&u->ring);
+    if (uring_complete(u, entry.user_data, entry.res, entry.flags, &completions[count]))
+      count++;
+  }
+  return count;
+}
+
+static void uring_release_buffer(bide__backend *backend, uint16_t id) {
+  uring *u = uring_of(backend);
+  assert(backend->buffers.lent > 0);
+  backend->buffers.lent--;
+  uring_buffer_add(u, id);
+  bide_node *node = bide__list_pop(&u->starved);
+  if (node != NULL) uring_start(u, bide__op_of_wait(node));
+}
+
+/* ---- waiting ---- */
+
+static bool uring_peek(const bide__backend *backend) {
+  const uring *u = uring_of_const(backend);
+  return !bide__list_empty(&backend->done) || bide__ring_peek(&u->ring) != NULL ||
+         bide__ring_wants_enter(&u->ring);
+}
+
+/* EBUSY and EAGAIN mean: reap first, which the caller does next; ETIME is a timeout. */
+static int uring_enter(uring *u, bool get_events, bool wait, int64_t timeout_us) {
+  int error = bide__ring_enter(&u->ring, get_events, wait, timeout_us);
+  return error == -ETIME || error == -EBUSY || error == -EAGAIN ? 0 : error;
+}
+
+static int uring_flush(bide__backend *backend) {
+  uring *u = uring_of(backend);
+  uring_refill(u);
+  if (bide__ring_unsubmitted(&u->ring) == 0) return 0;
+  return uring_enter(u, false, false, 0);
+}
+
+static int uring_wait(bide__backend *backend, int64_t timeout_us) {
+  uring *u = uring_of(backend);
+  uring_refill(u);
+  bool ready = !bide__list_empty(&backend->done) || bide__ring_peek(&u->ring) != NULL;
+  if (timeout_us != 0 && !ready) return uring_enter(u, true, true, timeout_us);
+  bool held_back = bide__ring_wants_enter(&u->ring);
+  if (!held_back && bide__ring_unsubmitted(&u->ring) == 0) return 0;
+  return uring_enter(u, held_back, false, 0);
+}
+
+static int uring_fd(const bide__backend *backend) {
+  const uring *u = uring_of_const(backend);
+  return (u->ring.setup & RING_SETUP_DEFER_TASKRUN) != 0 ? BIDE_EOPNOTSUPP : u->ring.fd;
+}
+
+static void uring_forget(bide__backend *backend, int fd) {
+  (void)backend;
+  (void)fd;
+}
+
+/* ---- life ---- */
+
+static void uring_free(bide__backend *backend, bool forked) {
+  uring *u = uring_of(backend);
+  (void)forked; /* unmapping and closing a copy leaves the parent's ring alone */
+  bide__ring_close(&u->ring);
+  if (u->buf_ring != NULL) munmap(u->buf_ring, uring_buf_ring_bytes(u));
+  bide__backend_destroy(backend);
+  bide__free(u);
+}
+
+static const bide__backend_class uring_class = {
+    .name = "io_uring",
+    .free = uring_free,
+    .submit = uring_submit,
+    .cancel = uring_cancel,
+    .flush = uring_flush,
+    .peek = uring_peek,
+    .wait = uring_wait,
+    .reap = uring_reap,
+    .fd = uring_fd,
+    .forget = uring_forget,
+    .release_buffer = uring_release_buffer,
+};
+
+static int uring_open(uring *u, const bide__backend_config *config) {
+  uint32_t setup = RING_SETUP_COOP_TASKRUN | RING_SETUP_TASKRUN_FLAG;
+  if (config->owns_thread) setup |= RING_SETUP_SINGLE_ISSUER | RING_SETUP_DEFER_TASKRUN;
+  uint32_t entries = config->ring_entries;
+  int error = bide__ring_open(&u->ring, entries, setup);
+  while (error == -ENOMEM && entries > URING_ENTRIES_MIN) {
+    entries /= 2;
+    error = bide__ring_open(&u->ring, entries, setup);
+  }
+  return error;
+}
+
+int bide__uring_new(const bide__backend_config *config, bide__backend **backend) {
+  uring *u = bide__zalloc(sizeof *u);
+  if (u == NULL) return BIDE_ENOMEM;
+  int error = uring_open(u, config);
+  if (error < 0) {
+    bide__free(u);
+    return error;
+  }
+  error = bide__backend_init(&u->base, &uring_class, config);
+  if (error < 0) {
+    bide__ring_close(&u->ring);
+    bide__free(u);
+    return error;
+  }
+  bide__list_init(&u->backlog);
+  bide__list_init(&u->cancels);
+  bide__list_init(&u->starved);
+  *backend = &u->base;
+  return 0;
+}

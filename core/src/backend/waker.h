@@ -1,0 +1,33 @@
+/* waker.h: how other threads end a loop's wait, with one system call a batch. */
+#ifndef BIDE_SRC_BACKEND_WAKER_H
+#define BIDE_SRC_BACKEND_WAKER_H
+
+#include <bide/base.h>
+#include <stdatomic.h>
+
+/* state, changed by anybody:
+ *   AWAKE     the loop will look at its queues before it sleeps: nothing to do
+ *   ASLEEP    the loop sleeps, or is about to: the next notifier writes the eventfd
+ *   NOTIFIED  somebody has been here since the loop last looked
+ * Only the loop's thread leaves NOTIFIED, and only it enters ASLEEP. */
+typedef struct bide__waker {
+  atomic_int state;
+  int fd; /* an eventfd, blocking: the ring reads it, epoll watches it */
+} bide__waker;
+
+int bide__waker_open(bide__waker *waker);
+void bide__waker_close(bide__waker *waker);
+
+/* Any thread, and signal handlers: keeps errno. */
+void bide__waker_notify(bide__waker *waker);
+
+/* Before a sleep. False: there was a notification, do not sleep. */
+bool bide__waker_arm(bide__waker *waker);
+
+/* After it. True when there was a notification. Look at the queues after this. */
+bool bide__waker_disarm(bide__waker *waker);
+
+/* As arm, for a sleep in somebody else's loop, which only sees the fd. */
+void bide__waker_arm_fd(bide__waker *waker);
+
+#endif

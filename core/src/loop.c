@@ -1,0 +1,567 @@
+/* loop.c: the loop over the four primitives.
+ *
+ * One turn is a wait and a dispatch. The wait calls nobody; the dispatch delivers what
+ * was reaped, then the timers that are due, then the calls that are ready. What it could
+ * not come to, because a callback interrupted it, stays in the loop for the next. */
+#include <assert.h>
+#include <bide/loop.h>
+#include <bide/trace.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backend/backend.h"
+#include "choose.h"
+#include "list.h"
+#include "loop_internal.h"
+#include "memory.h"
+#include "ready.h"
+#include "wheel.h"
+
+enum {
+  LOOP_BATCH = 256,
+  LOOP_LOOK_US = 100,   /* ready work may keep the loop from the kernel for so long */
+  LOOP_STRIDE_MAX = 64, /* calls between two looks at the clock, at most */
+  LOOP_RING_ENTRIES = 256,
+  LOOP_BUFFER_COUNT = 32,
+  LOOP_BUFFER_BYTES = 65536,
+};
+
+static const int64_t loop_timeout_max_us = 3600 * INT64_C(1000000);
+
+/* in_flight lists the operations from submit to their last completion; head.in_flight
+ * counts them and the holds. batch[batch_next .. batch_count) was reaped and not yet
+ * delivered. firing: timers taken from the wheel that have not fired yet; a timer that a
+ * callback starts with a deadline in the past goes to the wheel, and so to the next
+ * dispatch. */
+struct bide_loop {
+  bide__loop_head head;
+  bide__backend *backend;
+  bide__ready ready;
+  bide__inbox inbox;
+  bide__wheel wheel;
+  bide_node firing;
+  bide_node in_flight;
+  int batch_next, batch_count;
+  bide_completion batch[LOOP_BATCH];
+
+  uint64_t now_us;       /* the clock when it was last read */
+  uint64_t looked_us;    /* when the kernel was last asked */
+  uint32_t calls, check; /* ready calls run since then; when to read the clock next */
+  uint32_t stride;
+
+  bide_hooks hooks;
+  atomic_bool running;
+  bool stopping, interrupted;
+  pthread_t thread; /* while running */
+  unsigned generation;
+  char reason[BIDE__REASON_BYTES];
+};
+
+/* ---- checks ---- */
+
+int bide__loop_check(const bide_loop *loop) {
+  return loop->generation == bide__fork_generation() ? 0 : BIDE_EFORKED;
+}
+
+static bool loop_is_ours(const bide_loop *loop) {
+  return !atomic_load_explicit(&loop->running, memory_order_relaxed) ||
+         pthread_equal(loop->thread, pthread_self());
+}
+
+/* ---- life ---- */
+
+static int loop_options(bide_loop_options *full, const bide_loop_options *options) {
+  *full = (bide_loop_options)BIDE_LOOP_OPTIONS_INIT;
+  if (options != NULL) {
+    if (options->size == 0 || options->size > sizeof *full) return BIDE_EINVAL;
+    memcpy(full, options, options->size);
+  }
+  if ((full->flags & ~(uint32_t)BIDE_LOOP_OWNS_THREAD) != 0) return BIDE_EINVAL;
+  if (full->backend > BIDE_BACKEND_EPOLL) return BIDE_EINVAL;
+  if (full->ring_entries == 0) full->ring_entries = LOOP_RING_ENTRIES;
+  if (full->recv_buffer_count == 0) full->recv_buffer_count = LOOP_BUFFER_COUNT;
+  if (full->recv_buffer_bytes == 0) full->recv_buffer_bytes = LOOP_BUFFER_BYTES;
+  uint32_t count = full->recv_buffer_count;
+  if (count > 32768 || (count & (count - 1)) != 0) return BIDE_EINVAL;
+  if (full->ring_entries > 32768 || full->recv_buffer_bytes > INT32_MAX)
+    return BIDE_EINVAL;
+  return 0;
+}
+
+static uint64_t loop_clock(bide_loop *loop) {
+  loop->now_us = loop->hooks.clock_us != NULL ? loop->hooks.clock_us(loop->hooks.user)
+                                              : bide_clock_us();
+  return loop->now_us;
+}
+
+static int loop_init(bide_loop *loop, const bide_loop_options *options) {
+  bide__backend_config config = {
+      .ring_entries = options->ring_entries,
+      .buffer_count = options->recv_buffer_count,
+      .buffer_bytes = options->recv_buffer_bytes,
+      .owns_thread = (options->flags & BIDE_LOOP_OWNS_THREAD) != 0,
+      .file_pool = options->file_pool,
+  };
+  if (options->hooks != NULL) loop->hooks = *options->hooks;
+  loop->generation = bide__fork_generation();
+  loop->stride = 1;
+  bide__list_init(&loop->firing);
+  bide__list_init(&loop->in_flight);
+  bide__wheel_init(&loop->wheel, loop_clock(loop));
+  int error = bide__ready_init(&loop->ready);
+  if (error < 0) return error;
+  error = bide__choose_backend(options->backend, &config, &loop->backend, loop->reason);
+  if (error < 0) bide__ready_free(&loop->ready);
+  return error;
+}
+
+int bide_loop_new(const bide_loop_options *options, bide_loop **loop) {
+  bide_loop_options full;
+  int error = loop_options(&full, options);
+  if (error < 0) return error;
+  bide_loop *made = bide__zalloc(sizeof *made);
+  if (made == NULL) return BIDE_ENOMEM;
+  error = loop_init(made, &full);
+  if (error < 0) {
+    bide__free(made);
+    return error;
+  }
+  *loop = made;
+  return 0;
+}
+
+int bide_loop_close(bide_loop *loop) {
+  if (loop == NULL) return 0;
+  bool forked = bide__loop_check(loop) < 0;
+  if (!forked) {
+    if (atomic_load(&loop->running) || loop->head.in_flight > 0) return BIDE_EBUSY;
+    assert(loop->batch_next == loop->batch_count);
+  }
+  loop->backend->class->free(loop->backend, forked);
+  bide_trace_stop(loop);
+  bide__ready_free(&loop->ready);
+  bide__free(loop);
+  return 0;
+}
+
+/* ---- submit, cancel and completion ---- */
+
+static bide_op *loop_op_of_timer(bide_timer *timer) {
+  bide__scratch *scratch = BIDE_CONTAINER_OF(timer, bide__scratch, as.timer);
+  return BIDE_CONTAINER_OF(scratch, bide_op, scratch_);
+}
+
+static void loop_timeout_fired(bide_timer *timer) {
+  bide_op *op = loop_op_of_timer(timer);
+  bide__backend_done(op->loop_->backend, op, BIDE_ETIME, 0);
+}
+
+static void loop_submit_timeout(bide_loop *loop, bide_op *op) {
+  bide__scratch *scratch = bide__scratch_of(op);
+  scratch->done = (bide_node){NULL, NULL};
+  scratch->as.timer = (bide_timer){.cb = loop_timeout_fired};
+  op->phase_ = BIDE__PHASE_TIMER;
+  bide_timer_start(loop, &scratch->as.timer, op->args.timeout.timeout_us);
+}
+
+static int loop_start(bide_loop *loop, bide_op *op) {
+  int32_t result;
+  if (loop->hooks.submit != NULL && loop->hooks.submit(loop->hooks.user, op, &result)) {
+    bide__scratch_of(op)->done = (bide_node){NULL, NULL};
+    bide__backend_done(loop->backend, op, result, 0);
+    return 0;
+  }
+  if (op->kind == BIDE_OP_TIMEOUT) {
+    loop_submit_timeout(loop, op);
+    return 0;
+  }
+  return loop->backend->class->submit(loop->backend, op);
+}
+
+int bide_loop_submit(bide_loop *loop, bide_op *op) {
+  assert(loop_is_ours(loop));
+  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
+  if (op->state != BIDE_OP_IDLE || op->kind >= BIDE_OP_KIND_COUNT) return BIDE_EINVAL;
+  op->loop_ = loop;
+  op->state = BIDE_OP_SUBMITTED;
+  BIDE__TRACE(loop->head.trace, BIDE_TRACE_OP_SUBMIT, op, op->kind);
+  int error = loop_start(loop, op);
+  if (error < 0) {
+    op->state = BIDE_OP_IDLE;
+    return error;
+  }
+  op->inflight_ = (bide_node){NULL, NULL};
+  bide__list_push(&loop->in_flight, &op->inflight_);
+  loop->head.in_flight++;
+  return 0;
+}
+
+int bide_loop_cancel(bide_loop *loop, bide_op *op) {
+  assert(loop_is_ours(loop));
+  if (op->state == BIDE_OP_CANCELLING) return BIDE_EALREADY;
+  if (op->state != BIDE_OP_SUBMITTED) return BIDE_ENOENT;
+  BIDE__TRACE(loop->head.trace, BIDE_TRACE_OP_CANCEL, op, op->kind);
+  op->state = BIDE_OP_CANCELLING;
+  if (op->phase_ == BIDE__PHASE_TIMER) {
+    bide_timer_stop(loop, &bide__scratch_of(op)->as.timer);
+    bide__backend_done(loop->backend, op, BIDE_ECANCELED, 0);
+  } else {
+    loop->backend->class->cancel(loop->backend, op);
+  }
+  return 0;
+}
+
+int bide_loop_reap(bide_loop *loop, bide_completion *completions, int max) {
+  assert(loop_is_ours(loop));
+  int count = 0;
+  while (count < max && loop->batch_next < loop->batch_count)
+    completions[count++] = loop->batch[loop->batch_next++];
+  if (count < max)
+    count += loop->backend->class->reap(loop->backend, completions + count, max - count);
+
+  for (int i = 0; i < count; i++) {
+    bide_completion *completion = &completions[i];
+    bide_op *op = completion->op;
+    op->result = completion->result;
+    op->flags = completion->flags;
+    if ((completion->flags & BIDE_OP_MORE) != 0) continue;
+    op->state = BIDE_OP_DONE;
+    bide__list_remove(&op->inflight_);
+    loop->head.in_flight--;
+  }
+  return count;
+}
+
+/* Delivers one completion: the op is done before its callback may free it. */
+static void loop_deliver(bide_loop *loop, const bide_completion *completion) {
+  bide_op *op = completion->op;
+  op->result = completion->result;
+  if (loop->hooks.complete != NULL)
+    op->result = loop->hooks.complete(loop->hooks.user, op, op->result);
+  op->flags = completion->flags;
+  op->buffer_id = completion->buffer_id;
+  op->buffer = (completion->flags & BIDE_OP_BUFFER) != 0
+                   ? bide__buffers_data(&loop->backend->buffers, op->buffer_id)
+                   : NULL;
+  BIDE__TRACE(loop->head.trace, BIDE_TRACE_OP_COMPLETE, op, op->kind);
+  if ((completion->flags & BIDE_OP_MORE) == 0) {
+    op->state = BIDE_OP_DONE;
+    bide__list_remove(&op->inflight_);
+    loop->head.in_flight--;
+  }
+  if (op->cb != NULL) op->cb(op);
+}
+
+/* ---- the wait ---- */
+
+/* While ready work waits, the kernel is asked only every LOOP_LOOK_US. The clock is read
+ * every `stride` calls, a number that follows the calls' own length. */
+static bool loop_may_skip_look(bide_loop *loop) {
+  if (bide__ready_count(&loop->ready) == 0) return false;
+  if (loop->calls < loop->check) return true;
+  uint64_t elapsed = loop_clock(loop) - loop->looked_us;
+  if (elapsed < LOOP_LOOK_US / 4) {
+    if (loop->stride < LOOP_STRIDE_MAX) loop->stride *= 2;
+  } else if (loop->stride > 1) {
+    loop->stride /= 2;
+  }
+  loop->check = loop->calls + loop->stride;
+  return elapsed < LOOP_LOOK_US;
+}
+
+static int loop_ask_kernel(bide_loop *loop, int64_t timeout_us) {
+  if (timeout_us > loop_timeout_max_us) timeout_us = loop_timeout_max_us;
+  BIDE__TRACE(loop->head.trace, BIDE_TRACE_POLL_BEGIN, NULL, timeout_us != 0);
+  bool armed = bide__waker_arm(&loop->backend->waker);
+  bool posted = !armed || !bide__inbox_empty(&loop->inbox);
+  int error = loop->backend->class->wait(loop->backend, posted ? 0 : timeout_us);
+  bide__waker_disarm(&loop->backend->waker);
+  loop->looked_us = loop_clock(loop);
+  loop->calls = 0;
+  loop->check = loop->stride;
+  BIDE__TRACE(loop->head.trace, BIDE_TRACE_POLL_END, NULL, 0);
+  return error;
+}
+
+int bide_loop_wait(bide_loop *loop, int64_t timeout_us) {
+  assert(loop_is_ours(loop));
+  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
+  if (timeout_us != 0 && bide_loop_timeout(loop) == 0) timeout_us = 0;
+  if (timeout_us == 0) {
+    bool known = loop->backend->class->peek(loop->backend);
+    if (!known && loop_may_skip_look(loop)) return 0;
+  }
+  return loop_ask_kernel(loop, timeout_us);
+}
+
+int bide_loop_flush(bide_loop *loop) {
+  assert(loop_is_ours(loop));
+  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
+  int error = loop->backend->class->flush(loop->backend);
+  bide__waker_arm_fd(&loop->backend->waker);
+  return error;
+}
+
+int64_t bide_loop_timeout(const bide_loop *loop) {
+  if (bide__ready_count(&loop->ready) > 0 || !bide__inbox_empty(&loop->inbox) ||
+      loop->batch_next < loop->batch_count || !bide__list_empty(&loop->firing) ||
+      loop->backend->class->peek(loop->backend))
+    return 0;
+  uint64_t next_us = bide__wheel_next(&loop->wheel);
+  if (next_us == UINT64_MAX) return -1;
+  uint64_t now_us = bide_loop_now_us(loop);
+  if (next_us <= now_us) return 0;
+  uint64_t left_us = next_us - now_us;
+  return left_us < (uint64_t)loop_timeout_max_us ? (int64_t)left_us : loop_timeout_max_us;
+}
+
+/* ---- the dispatch ---- */
+
+static int loop_dispatch_completions(bide_loop *loop) {
+  int made = 0;
+  if (loop->batch_next == loop->batch_count) {
+    loop->batch_next = 0;
+    loop->batch_count =
+        loop->backend->class->reap(loop->backend, loop->batch, LOOP_BATCH);
+  }
+  while (loop->batch_next < loop->batch_count && !loop->interrupted) {
+    loop_deliver(loop, &loop->batch[loop->batch_next++]);
+    made++;
+  }
+  return made;
+}
+
+static int loop_dispatch_timers(bide_loop *loop) {
+  int made = 0;
+  if (loop->wheel.count == 0) return 0;
+  /* With work ready the clock of the last look will do. */
+  uint64_t now_us =
+      bide__ready_count(&loop->ready) > 0 ? loop->now_us : loop_clock(loop);
+  bide__wheel_advance(&loop->wheel, now_us);
+  bide__list_splice(&loop->firing, &loop->wheel.due);
+  while (!bide__list_empty(&loop->firing) && !loop->interrupted) {
+    bide_timer *timer = BIDE_CONTAINER_OF(loop->firing.next, bide_timer, slot_);
+    bide__wheel_remove(&loop->wheel, timer);
+    BIDE__TRACE(loop->head.trace, BIDE_TRACE_TIMER_FIRE, timer, 0);
+    timer->cb(timer);
+    made++;
+  }
+  return made;
+}
+
+static void loop_take_posts(bide_loop *loop) {
+  if (bide__inbox_empty(&loop->inbox)) return;
+  bide_call *call = bide__inbox_take(&loop->inbox);
+  while (call != NULL) {
+    bide_call *next = call->next_;
+    if (bide__ready_push(&loop->ready, call) < 0) {
+      /* No memory for a longer ring: the rest goes back and is taken later. */
+      for (; call != NULL; call = next) {
+        next = call->next_;
+        bide__inbox_push(&loop->inbox, call);
+      }
+      return;
+    }
+    call = next;
+  }
+}
+
+static uint32_t loop_pick(bide_loop *loop) {
+  uint32_t count = bide__ready_count(&loop->ready);
+  if (loop->hooks.pick == NULL || count < 2) return 0;
+  size_t picked = loop->hooks.pick(loop->hooks.user, count);
+  assert(picked < count);
+  return (uint32_t)picked;
+}
+
+static int loop_dispatch_ready(bide_loop *loop) {
+  loop_take_posts(loop);
+  uint32_t count = bide__ready_count(&loop->ready);
+  int made = 0;
+  for (uint32_t i = 0; i < count && !loop->interrupted; i++) {
+    bide_call *call = bide__ready_take(&loop->ready, loop_pick(loop));
+    if (call == NULL) continue;
+    call->cb(call);
+    made++;
+  }
+  loop->calls += (uint32_t)made;
+  return made;
+}
+
+int bide_loop_dispatch(bide_loop *loop) {
+  assert(loop_is_ours(loop));
+  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
+  loop->interrupted = false;
+  int made = loop_dispatch_completions(loop);
+  made += loop_dispatch_timers(loop);
+  return made + loop_dispatch_ready(loop);
+}
+
+/* ---- running ---- */
+
+static int loop_turn(bide_loop *loop, bide_run_mode mode) {
+  int64_t timeout_us = mode == BIDE_RUN_NOWAIT || loop->stopping ? 0 : bide_loop_timeout(loop);
+  int error = bide_loop_wait(loop, timeout_us);
+  if (error < 0 && error != BIDE_EINTR) return error;
+  error = bide_loop_dispatch(loop);
+  return error < 0 ? error : 0;
+}
+
+int bide_loop_run(bide_loop *loop, bide_run_mode mode) {
+  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
+  if (atomic_load(&loop->running)) return BIDE_ERUNNING;
+  loop->thread = pthread_self();
+  atomic_store(&loop->running, true);
+  int error;
+  do {
+    error = loop_turn(loop, mode);
+  } while (error == 0 && mode == BIDE_RUN_UNTIL_STOPPED && !loop->stopping &&
+           !loop->interrupted);
+  loop->stopping = loop->interrupted = false;
+  atomic_store(&loop->running, false);
+  return error;
+}
+
+void bide_loop_stop(bide_loop *loop) {
+  assert(loop_is_ours(loop));
+  loop->stopping = true;
+}
+
+void bide_loop_interrupt(bide_loop *loop) {
+  assert(loop_is_ours(loop));
+  loop->interrupted = true;
+}
+
+static void loop_cancel_all(bide_loop *loop) {
+  for (bide_node *n = loop->in_flight.next; n != &loop->in_flight; n = n->next)
+    bide_loop_cancel(loop, BIDE_CONTAINER_OF(n, bide_op, inflight_));
+}
+
+int bide_loop_drain(bide_loop *loop) {
+  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
+  if (atomic_load(&loop->running)) return BIDE_ERUNNING;
+  while (loop->head.in_flight > 0) {
+    loop_cancel_all(loop);
+    bool offloads_alone = bide__list_empty(&loop->in_flight);
+    bool waiting = loop->batch_next == loop->batch_count;
+    int error = waiting ? loop_ask_kernel(loop, -1) : 0;
+    if (error < 0 && error != BIDE_EINTR) return error;
+    loop->interrupted = false;
+    loop_dispatch_completions(loop);
+    if (offloads_alone) loop_dispatch_ready(loop);
+  }
+  return 0;
+}
+
+/* ---- the smaller calls ---- */
+
+void bide__loop_hold(bide_loop *loop) { loop->head.in_flight++; }
+
+void bide__loop_release(bide_loop *loop) {
+  assert(loop->head.in_flight > 0);
+  loop->head.in_flight--;
+}
+
+const char *bide_loop_backend(const bide_loop *loop) { return loop->backend->class->name; }
+
+const char *bide_loop_backend_reason(const bide_loop *loop) { return loop->reason; }
+
+int bide_loop_fd(const bide_loop *loop) { return loop->backend->class->fd(loop->backend); }
+
+size_t bide_loop_in_flight(const bide_loop *loop) { return loop->head.in_flight; }
+
+uint64_t bide_loop_now_us(const bide_loop *loop) {
+  return loop->hooks.clock_us != NULL ? loop->hooks.clock_us(loop->hooks.user)
+                                      : bide_clock_us();
+}
+
+bool bide_loop_is_running(const bide_loop *loop) { return atomic_load(&loop->running); }
+
+int bide_loop_close_fd(bide_loop *loop, int fd) {
+  assert(loop_is_ours(loop));
+  if (bide__loop_check(loop) == 0) loop->backend->class->forget(loop->backend, fd);
+  return close(fd) < 0 ? -errno : 0;
+}
+
+void bide_buffer_release(bide_loop *loop, uint16_t buffer_id) {
+  assert(loop_is_ours(loop));
+  loop->backend->class->release_buffer(loop->backend, buffer_id);
+}
+
+void *bide_buffer_data(const bide_loop *loop, uint16_t buffer_id) {
+  return bide__buffers_data(&loop->backend->buffers, buffer_id);
+}
+
+int bide_loop_call_soon(bide_loop *loop, bide_call *call) {
+  assert(loop_is_ours(loop));
+  if (call->state_ != BIDE__CALL_IDLE) return 0;
+  return bide__ready_push(&loop->ready, call);
+}
+
+void bide_call_cancel(bide_loop *loop, bide_call *call) {
+  assert(loop_is_ours(loop));
+  if (call->state_ == BIDE__CALL_QUEUED) bide__ready_remove(&loop->ready, call);
+}
+
+void bide_post(bide_loop *loop, bide_call *call) {
+  bide__inbox_push(&loop->inbox, call);
+  bide__waker_notify(&loop->backend->waker);
+}
+
+void bide_wake(bide_loop *loop) { bide__waker_notify(&loop->backend->waker); }
+
+/* ---- timers ---- */
+
+void bide_timer_start_at(bide_loop *loop, bide_timer *timer, uint64_t deadline_us) {
+  assert(loop_is_ours(loop));
+  if (bide_timer_is_active(timer)) bide__wheel_remove(&loop->wheel, timer);
+  timer->deadline_us = deadline_us;
+  bide__wheel_add(&loop->wheel, timer);
+  BIDE__TRACE(loop->head.trace, BIDE_TRACE_TIMER_START, timer, 0);
+}
+
+void bide_timer_start(bide_loop *loop, bide_timer *timer, uint64_t timeout_us) {
+  /* The clock rounds down: one more, or the timer could be early by what it lost. */
+  uint64_t from_us = bide_loop_now_us(loop) + (timeout_us > 0);
+  uint64_t deadline_us = from_us + timeout_us;
+  bide_timer_start_at(loop, timer, deadline_us < from_us ? UINT64_MAX : deadline_us);
+}
+
+void bide_timer_stop(bide_loop *loop, bide_timer *timer) {
+  assert(loop_is_ours(loop));
+  if (!bide_timer_is_active(timer)) return;
+  bide__wheel_remove(&loop->wheel, timer);
+  BIDE__TRACE(loop->head.trace, BIDE_TRACE_TIMER_STOP, timer, 0);
+}
+
+bool bide_timer_is_active(const bide_timer *timer) { return timer->slot_.next != NULL; }
+
+/* ---- trace ---- */
+
+int bide_trace_start(bide_loop *loop, size_t events_max) {
+#if defined(BIDE_NO_TRACE)
+  (void)loop;
+  (void)events_max;
+  return BIDE_EOPNOTSUPP;
+#else
+  if (loop->head.trace != NULL) return BIDE_EALREADY;
+  loop->head.trace = bide__trace_new(events_max, &loop->hooks);
+  return loop->head.trace != NULL ? 0 : BIDE_ENOMEM;
+#endif
+}
+
+void bide_trace_stop(bide_loop *loop) {
+  bide__trace_free(loop->head.trace);
+  loop->head.trace = NULL;
+}
+
+size_t bide_trace_read(bide_loop *loop, bide_trace_event *events, size_t max,
+                       uint64_t *lost) {
+  if (loop->head.trace != NULL)
+    return bide__trace_take(loop->head.trace, events, max, lost);
+  if (lost != NULL) *lost = 0;
+  return 0;
+}

@@ -1,0 +1,90 @@
+/* ready.c: see ready.h. */
+#include "ready.h"
+
+#include <assert.h>
+#include <bide/errno.h>
+
+#include "memory.h"
+
+enum { READY_INITIAL = 256, READY_PREFETCH = 4 };
+
+int bide__ready_init(bide__ready *ready) {
+  ready->calls = bide__alloc(READY_INITIAL * sizeof *ready->calls);
+  if (ready->calls == NULL) return BIDE_ENOMEM;
+  ready->mask = READY_INITIAL - 1;
+  ready->head = ready->tail = 0;
+  return 0;
+}
+
+void bide__ready_free(bide__ready *ready) { bide__free(ready->calls); }
+
+static int ready_grow(bide__ready *ready) {
+  uint32_t capacity = ready->mask + 1;
+  if (capacity > UINT32_MAX / 2) return BIDE_ENOMEM;
+  bide_call **calls = bide__alloc((size_t)capacity * 2 * sizeof *calls);
+  if (calls == NULL) return BIDE_ENOMEM;
+  uint32_t mask = capacity * 2 - 1;
+  for (uint32_t i = ready->head; i != ready->tail; i++) {
+    bide_call *call = ready->calls[i & ready->mask];
+    calls[i & mask] = call;
+    if (call != NULL) call->slot_ = i & mask;
+  }
+  bide__free(ready->calls);
+  ready->calls = calls;
+  ready->mask = mask;
+  return 0;
+}
+
+int bide__ready_push(bide__ready *ready, bide_call *call) {
+  if (bide__ready_count(ready) > ready->mask && ready_grow(ready) < 0) return BIDE_ENOMEM;
+  call->slot_ = ready->tail & ready->mask;
+  call->state_ = BIDE__CALL_QUEUED;
+  ready->calls[ready->tail++ & ready->mask] = call;
+  return 0;
+}
+
+void bide__ready_remove(bide__ready *ready, bide_call *call) {
+  assert(ready->calls[call->slot_] == call);
+  ready->calls[call->slot_] = NULL;
+  call->state_ = BIDE__CALL_IDLE;
+}
+
+static void ready_swap(bide__ready *ready, uint32_t a, uint32_t b) {
+  bide_call **first = &ready->calls[a & ready->mask];
+  bide_call **second = &ready->calls[b & ready->mask];
+  bide_call *call = *first;
+  *first = *second;
+  *second = call;
+  if (*first != NULL) (*first)->slot_ = a & ready->mask;
+  if (*second != NULL) (*second)->slot_ = b & ready->mask;
+}
+
+bide_call *bide__ready_take(bide__ready *ready, uint32_t offset) {
+  assert(offset < bide__ready_count(ready));
+  if (offset != 0) ready_swap(ready, ready->head, ready->head + offset);
+  __builtin_prefetch(ready->calls[(ready->head + READY_PREFETCH) & ready->mask]);
+  bide_call *call = ready->calls[ready->head++ & ready->mask];
+  if (call != NULL) call->state_ = BIDE__CALL_IDLE;
+  return call;
+}
+
+void bide__inbox_push(bide__inbox *inbox, bide_call *call) {
+  call->state_ = BIDE__CALL_POSTED;
+  bide_call *top = atomic_load_explicit(&inbox->top, memory_order_relaxed);
+  do {
+    call->next_ = top;
+  } while (!atomic_compare_exchange_weak_explicit(
+      &inbox->top, &top, call, memory_order_release, memory_order_relaxed));
+}
+
+bide_call *bide__inbox_take(bide__inbox *inbox) {
+  bide_call *top = atomic_exchange_explicit(&inbox->top, NULL, memory_order_acquire);
+  bide_call *oldest = NULL;
+  while (top != NULL) {
+    bide_call *next = top->next_;
+    top->next_ = oldest;
+    oldest = top;
+    top = next;
+  }
+  return oldest;
+}
