@@ -61,10 +61,10 @@ node_modules/.package-lock.json: package.json package-lock.json | deps-build
 .PHONY: test check lint
 test: deps build
 	@python3 scripts/venvs.py --all
-	@python3 scripts/test.py $(SUITES)
+	@python3 scripts/suites.py $(SUITES)
 
 check: deps build
-	@python3 scripts/test.py --quick $(SUITES)
+	@python3 scripts/suites.py --quick $(SUITES)
 
 lint: python
 	@.venv/bin/python -P -m pytest -q tests/tree

@@ -1,6 +1,6 @@
 """Runs bide's test suites and says how each went.
 
-    python3 scripts/test.py [--quick] [--list] [SUITE ...]
+    python3 scripts/suites.py [--quick] [--list] [SUITE ...]
 
 SUITE is the beginning of a suite's name: `core-asan` runs it on each backend,
 `core-asan.epoll` on one. `make test` has built everything before. Each suite's output
@@ -225,7 +225,7 @@ def select(arguments):
     for wanted in arguments.suites:
         if not any(suite.name.startswith(wanted) for suite in suites):
             names = " ".join(suite.name for suite in suites)
-            sys.exit(f"test: no suite's name begins with {wanted!r}; there are: {names}")
+            sys.exit(f"suites: no suite's name begins with {wanted!r}; there are: {names}")
     return [
         suite for suite in suites
         if (suite.quick or not arguments.quick)
@@ -270,7 +270,7 @@ def main():
         print("\n".join(suite.name for suite in suites))
         return
     if not suites:
-        sys.exit("test: nothing to run")
+        sys.exit("suites: nothing to run")
     os.makedirs(LOGS, exist_ok=True)
     refusal = ring_probe.refusal()
     results = []
