@@ -17,6 +17,11 @@ struct bide_read_file {
   /* public */
   bide_read_file_cb cb;
   void *data;
+  /* Where a file that does not fit goes; NULL: into memory of bide's. Else asked, in a
+   * dispatch, for at least `bytes` (just the file's size where the kernel knows it); what
+   * was read so far is copied over. NULL ends the request with BIDE_ENOMEM. Older memory
+   * stays yours, to free in cb or later. */
+  void *(*grow)(bide_read_file *request, size_t bytes);
   /* read-only, in cb */
   int32_t result;        /* 0, or the error */
   const char *syscall;   /* of the error: "open", "read" or "fstat" */
@@ -29,14 +34,16 @@ struct bide_read_file {
   size_t capacity_;
   int fd_;
   uint8_t step_;
+  bool grown_;
   bool cancelled_;
 };
 
-/* Opens path, reads all of it and closes it: open, read, close for a file that fits
- * `base` (capacity bytes, yours, may be NULL and 0) with a byte to spare, since a short
- * read is its end; a larger one is read on into memory of bide's. Works for files of
- * unknown size (pipes, /proc). cb runs in a dispatch, once. path must stay valid until
- * then. Returns 0 or the submit's error. The loop's thread. */
+/* Opens path, reads all of it and closes it: open, read, close for a regular file that
+ * fits `base` (capacity bytes, yours, may be NULL and 0); a larger one is read on into
+ * memory of bide's, or into what `grow` gives. Works for files of unknown size (pipes,
+ * /proc). cb runs in a dispatch, once. path must stay valid until then. Set cb, data and
+ * grow before; nothing else need be initialised. Returns 0 or the submit's error. The
+ * loop's thread. */
 BIDE_EXTERN int bide_read_file_start(bide_loop *loop, bide_read_file *request,
                                      const char *path, void *base, size_t capacity);
 

@@ -2,8 +2,9 @@
  * request->result keeps the first error while the fd is being closed.
  *
  * Where the end is: a read of 0 bytes says so always, at the price of one more operation.
- * A read that falls short says so too if the file is a regular one of just that size;
- * pipes and files of /proc give less than was asked for without being at their end. */
+ * So does the size of a regular file, asked for after the read. A read that falls short
+ * alone does not: pipes and files of /proc give less than was asked for before their
+ * end. */
 #include <bide/fs.h>
 
 #include <fcntl.h>
@@ -73,20 +74,27 @@ static uint64_t read_file_size(const bide_read_file *request) {
   return file.stx_size;
 }
 
-/* Makes room: for all of the file and the byte that shows its end, or, when that is
- * unknown or was not enough, for as much again as there is. */
+/* Other memory for `bytes` of the file: the caller's, or bide's. */
+static void *read_file_memory(bide_read_file *request, size_t bytes) {
+  if (request->grow != NULL) return request->grow(request, bytes);
+  return bide__realloc(request->allocated ? request->base : NULL, bytes);
+}
+
+/* Makes room: for just the file where its size is known, else, or when a file grew beyond
+ * its size, for as much again as there is. */
 static int read_file_grow(bide_read_file *request) {
-  uint64_t size = request->allocated ? 0 : read_file_size(request);
+  uint64_t size = read_file_size(request);
   uint64_t capacity = 2 * (uint64_t)request->len;
   if (capacity < READ_FILE_FIRST_BYTES) capacity = READ_FILE_FIRST_BYTES;
-  if (size >= request->len && size > 0) capacity = size + 1;
+  if (size > request->len && !request->grown_) capacity = size;
   if (capacity > SIZE_MAX) return BIDE_ENOMEM;
-  void *base = bide__realloc(request->allocated ? request->base : NULL, (size_t)capacity);
+  void *base = read_file_memory(request, (size_t)capacity);
   if (base == NULL) return BIDE_ENOMEM;
   if (!request->allocated && request->len > 0) memcpy(base, request->base, request->len);
   request->base = base;
   request->capacity_ = (size_t)capacity;
-  request->allocated = true;
+  request->allocated = request->grow == NULL;
+  request->grown_ = true;
   return 0;
 }
 
@@ -99,8 +107,7 @@ static void read_file_read_on(bide_read_file *request) {
 
 static void read_file_got(bide_read_file *request, int32_t bytes) {
   request->len += (size_t)bytes;
-  bool is_short = request->len < request->capacity_;
-  if (bytes == 0 || (is_short && read_file_size(request) == request->len)) {
+  if (bytes == 0 || read_file_size(request) == request->len) {
     read_file_end(request, 0);
   } else {
     read_file_read_on(request);
@@ -144,6 +151,7 @@ int bide_read_file_start(bide_loop *loop, bide_read_file *request, const char *p
   request->capacity_ = base != NULL ? capacity : 0;
   request->fd_ = -1;
   request->step_ = READ_FILE_OPEN;
+  request->grown_ = false;
   request->cancelled_ = false;
   return read_file_submit(request);
 }
