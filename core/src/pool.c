@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "list.h"
@@ -71,7 +72,8 @@ static int pool_init(bide_pool *pool, const bide_pool_options *options,
   pool->queue_max = options->queue_max;
   pool->threads_max = threads_max;
   pool->fork_generation = bide__fork_generation();
-  strcpy(pool->name, options->name != NULL ? options->name : "bide");
+  snprintf(pool->name, sizeof pool->name, "%s",
+           options->name != NULL ? options->name : "bide");
   return 0;
 }
 
