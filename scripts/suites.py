@@ -183,7 +183,9 @@ def pytest_command(python, *paths):
 
 
 def python_suites():
-    environments = [(version, python) for version, python in venvs.pythons_made()]
+    environments = list(venvs.pythons_made())
+    if not environments:
+        sys.exit("suites: bide is in no Python environment yet; run: make build")
     newest = environments[0][1]
     yield Suite("tree", pytest_command(newest, "tests/tree"), quick=True)
     yield Suite("install", pytest_command(newest, "tests/install"))
