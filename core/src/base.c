@@ -1,6 +1,5 @@
 /* base.c: the allocator, the clock, the version and the watch for forks. */
 #include <bide/base.h>
-#include <bide/errno.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -24,7 +23,7 @@ static void *base_reallocate_user;
 static atomic_size_t base_blocks;
 
 int bide_set_allocator(bide_reallocate_fn reallocate, void *user) {
-  if (atomic_load(&base_blocks) != 0) return BIDE_EBUSY;
+  if (atomic_load(&base_blocks) != 0) return -EBUSY;
   base_reallocate = reallocate != NULL ? reallocate : base_libc_reallocate;
   base_reallocate_user = user;
   return 0;

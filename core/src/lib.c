@@ -1,7 +1,9 @@
 /* lib.c: the whole core as one translation unit, for the bindings' builds. */
 #include "backend/backend.c"
 #include "backend/buffers.c"
+#include "backend/direct.c"
 #include "backend/epoll.c"
+#include "backend/fds.c"
 #include "backend/ring.c"
 #include "backend/uring.c"
 #include "backend/waker.c"

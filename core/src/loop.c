@@ -66,7 +66,8 @@ int bide__loop_check(const bide_loop *loop) {
   return loop->generation == bide__fork_generation() ? 0 : BIDE_EFORKED;
 }
 
-static bool loop_is_ours(const bide_loop *loop) {
+/* For asserts. */
+__attribute__((unused)) static bool loop_is_ours(const bide_loop *loop) {
   return !atomic_load_explicit(&loop->running, memory_order_relaxed) ||
          pthread_equal(loop->thread, pthread_self());
 }

@@ -609,6 +609,46 @@ static void ops_more_than_the_queue_holds(void) {
   harness_loop_close(loop);
 }
 
+typedef struct ops_canceller {
+  bide_op op;
+  bide_op *victim;
+} ops_canceller;
+
+static void ops_cancel_victim(bide_op *op) {
+  ops_canceller *canceller = op->data;
+  bide_loop_cancel(op->loop_, canceller->victim);
+}
+
+/* A callback cancels a multishot receive whose bytes were reaped in the same batch and not
+ * delivered yet: they come once, and the end comes once. */
+static void ops_cancel_within_a_batch_delivers_once(void) {
+  bide_loop *loop = harness_loop_new();
+  int fds[2];
+  net_tcp_pair(fds, O_NONBLOCK);
+  for (int i = 0; i < 50; i++) {
+    ops_sink sink = {.loop = loop, .op.cb = ops_sink_take, .op.data = &sink};
+    bide_prep_recv_multi(&sink.op, fds[0]);
+    REQUIRE(bide_loop_submit(loop, &sink.op) == 0);
+    net_settle(loop);
+    ops_canceller canceller = {.op.cb = ops_cancel_victim, .victim = &sink.op};
+    canceller.op.data = &canceller;
+    bide_prep_nop(&canceller.op);
+    REQUIRE(bide_loop_submit(loop, &canceller.op) == 0);
+    CHECK_INT(write(fds[1], "0123456789", 10), 10);
+    while (sink.op.state != BIDE_OP_DONE)
+      REQUIRE(bide_loop_run(loop, BIDE_RUN_ONCE) == 0);
+    if (sink.bytes == 0) {
+      char late[16];
+      CHECK_INT(read(fds[0], late, sizeof late), 10);
+    } else {
+      CHECK_INT(sink.bytes, 10);
+    }
+    CHECK(sink.last == BIDE_ECANCELED || sink.completions == 1);
+  }
+  net_close_pair(loop, fds);
+  harness_loop_close(loop);
+}
+
 /* The close of an fd leaves nothing behind for the next file of that number. */
 static void ops_reused_fd_starts_afresh(void) {
   bide_loop *loop = harness_loop_new();
@@ -652,6 +692,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(ops_cancel_ends_what_waits),
     HARNESS_TEST(ops_cancel_that_loses_keeps_the_bytes),
     HARNESS_TEST(ops_more_than_the_queue_holds),
+    HARNESS_TEST(ops_cancel_within_a_batch_delivers_once),
     HARNESS_TEST(ops_reused_fd_starts_afresh),
 };
 

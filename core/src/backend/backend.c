@@ -36,10 +36,10 @@ bide_op *bide__op_of_done(bide_node *node) {
 
 void bide__backend_done(bide__backend *backend, bide_op *op, int32_t result,
                         unsigned flags) {
-  op->result = result;
-  op->flags = (uint16_t)flags;
+  bide__scratch *scratch = bide__scratch_of(op);
+  scratch->as.outcome = (bide__outcome){result, (uint16_t)flags, 0};
   op->phase_ = BIDE__PHASE_DONE;
-  bide__list_push(&backend->done, &bide__scratch_of(op)->done);
+  bide__list_push(&backend->done, &scratch->done);
 }
 
 bide_op *bide__backend_take_done(bide__backend *backend, bide_completion *completion) {
@@ -47,7 +47,9 @@ bide_op *bide__backend_take_done(bide__backend *backend, bide_completion *comple
   if (node == NULL) return NULL;
   bide_op *op = bide__op_of_done(node);
   op->phase_ = BIDE__PHASE_NONE;
-  *completion = (bide_completion){op, op->result, op->flags, op->buffer_id};
+  const bide__outcome *outcome = &bide__scratch_of(op)->as.outcome;
+  *completion =
+      (bide_completion){op, outcome->result, outcome->flags, outcome->buffer_id};
   return op;
 }
 

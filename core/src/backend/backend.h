@@ -26,12 +26,20 @@ typedef enum bide__phase {
   BIDE__PHASE_STARVED, /* on a list until a pooled buffer comes back */
   BIDE__PHASE_POOL,    /* epoll: a worker has it */
   BIDE__PHASE_TIMER,   /* in the loop's wheel */
-  BIDE__PHASE_DONE,    /* on `done`: its result stands in it */
+  BIDE__PHASE_DONE,    /* on `done`, its outcome in its scratch space */
 } bide__phase;
+
+/* What a finished op will complete with. Not kept in the op's own fields: those show the
+ * completion delivered last, and a multishot op may be finished before that. */
+typedef struct bide__outcome {
+  int32_t result;
+  uint16_t flags, buffer_id;
+} bide__outcome;
 
 /* An op's scratch space. */
 typedef struct bide__scratch {
   union {
+    bide__outcome outcome; /* DONE */
     bide_node wait; /* BACKLOG, WAITING, AGAIN, STARVED */
     bide_timer timer;
     bide_work work;
@@ -93,7 +101,8 @@ static inline bide__scratch *bide__scratch_of(bide_op *op) {
 bide_op *bide__op_of_wait(bide_node *node);
 bide_op *bide__op_of_done(bide_node *node);
 
-/* The op is on no list: its result is known and waits to be reaped. */
+/* The op is on no list: its result is known and waits to be reaped, without a pooled
+ * buffer unless the outcome is given one. */
 void bide__backend_done(bide__backend *backend, bide_op *op, int32_t result,
                         unsigned flags);
 

@@ -12,12 +12,9 @@
 #include <assert.h>
 #include <bide/errno.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -25,12 +22,14 @@
 #include "../list.h"
 #include "../memory.h"
 #include "backend.h"
+#include "direct.h"
+#include "fds.h"
 
 #if !defined(SYS_epoll_pwait2)
 enum { SYS_epoll_pwait2 = 441 };
 #endif
 
-enum { EPOLL_EVENTS = 256, EPOLL_CHUNK = 64, EPOLL_FILE_THREADS = 4 };
+enum { EPOLL_EVENTS = 256, EPOLL_FILE_THREADS = 4 };
 
 /* What is no fd's event. */
 #define EPOLL_DATA_TIMER ((uint64_t)-1)
@@ -40,28 +39,6 @@ enum { EPOLL_EVENTS = 256, EPOLL_CHUNK = 64, EPOLL_FILE_THREADS = 4 };
 #define EPOLL_HANGUP (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 #define EPOLL_STREAM (EPOLL_IN | EPOLLOUT | EPOLLET)
 
-typedef enum epoll_type {
-  EPOLL_UNKNOWN = 0,
-  EPOLL_SOCKET_STREAM, /* a short count means: drained */
-  EPOLL_SOCKET,
-  EPOLL_OTHER, /* a pipe, a terminal ... */
-  EPOLL_FILE,  /* regular: the pool's */
-} epoll_type;
-
-/* One for each fd number, for ever at the same address. readers and writers: stream
- * operations that wait for an edge; pollers: poll operations. generation changes when fd
- * is forgotten: events of the one before are dropped. type and blocking are known once the
- * fd is registered, and looked up anew for a read or write before that. */
-typedef struct epoll_fd {
-  bide_node readers, writers, pollers;
-  uint32_t mask;  /* what epoll has, 0: nothing */
-  uint32_t ready; /* EPOLLIN, EPOLLOUT: edges not used up */
-  uint32_t generation;
-  bool hung_up;
-  bool blocking; /* without O_NONBLOCK: to be touched only when poll says so */
-  uint8_t type;
-} epoll_fd;
-
 /* finished: pool operations that ended, pushed by the workers, linked by done.next.
  * again: multishot operations to be tried without an event. */
 typedef struct epoll {
@@ -69,8 +46,7 @@ typedef struct epoll {
   int fd;
   int timer_fd; /* -1 while epoll_pwait2 serves */
   bool no_pwait2;
-  epoll_fd **chunks;
-  size_t chunk_count;
+  bide__fds fds;
   bide_node again, starved;
   bide_pool *pool;
   bool owns_pool;
@@ -79,185 +55,6 @@ typedef struct epoll {
 } epoll;
 
 static epoll *epoll_of(bide__backend *backend) { return (epoll *)(void *)backend; }
-
-/* ---- the table of fds ---- */
-
-static epoll_fd *epoll_find(const epoll *e, int fd) {
-  size_t chunk = (size_t)fd / EPOLL_CHUNK;
-  if (fd < 0 || chunk >= e->chunk_count || e->chunks[chunk] == NULL) return NULL;
-  return &e->chunks[chunk][fd % EPOLL_CHUNK];
-}
-
-static int epoll_grow(epoll *e, size_t chunk) {
-  size_t count = e->chunk_count == 0 ? 16 : e->chunk_count;
-  while (count <= chunk) count *= 2;
-  epoll_fd **chunks = bide__realloc(e->chunks, count * sizeof *chunks);
-  if (chunks == NULL) return BIDE_ENOMEM;
-  for (size_t i = e->chunk_count; i < count; i++) chunks[i] = NULL;
-  e->chunks = chunks;
-  e->chunk_count = count;
-  return 0;
-}
-
-/* The entry of fd, made if need be. *entry is NULL for a negative fd. */
-static int epoll_entry(epoll *e, int fd, epoll_fd **entry) {
-  *entry = NULL;
-  if (fd < 0) return 0;
-  size_t chunk = (size_t)fd / EPOLL_CHUNK;
-  if (chunk >= e->chunk_count && epoll_grow(e, chunk) < 0) return BIDE_ENOMEM;
-  if (e->chunks[chunk] == NULL) {
-    epoll_fd *entries = bide__zalloc(EPOLL_CHUNK * sizeof *entries);
-    if (entries == NULL) return BIDE_ENOMEM;
-    for (int i = 0; i < EPOLL_CHUNK; i++) {
-      bide__list_init(&entries[i].readers);
-      bide__list_init(&entries[i].writers);
-      bide__list_init(&entries[i].pollers);
-    }
-    e->chunks[chunk] = entries;
-  }
-  *entry = epoll_find(e, fd);
-  return 0;
-}
-
-/* Finds out what fd is. A failed look (EBADF) leaves it unknown: the operation itself
- * will tell. */
-static void epoll_describe(epoll_fd *entry, int fd) {
-  struct stat status;
-  int flags = fcntl(fd, F_GETFL);
-  entry->type = EPOLL_UNKNOWN;
-  entry->blocking = flags >= 0 && (flags & O_NONBLOCK) == 0;
-  if (fstat(fd, &status) < 0) return;
-  if (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode) || S_ISDIR(status.st_mode)) {
-    entry->type = EPOLL_FILE;
-  } else if (S_ISSOCK(status.st_mode)) {
-    int type = 0;
-    socklen_t len = sizeof type;
-    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len);
-    entry->type = type == SOCK_STREAM ? EPOLL_SOCKET_STREAM : EPOLL_SOCKET;
-  } else {
-    entry->type = EPOLL_OTHER;
-  }
-}
-
-/* Makes epoll hold `mask` for fd, whatever it holds now. The number may have been closed
- * and reused since: then what we believe is wrong, and epoll says so. */
-static int epoll_register(epoll *e, int fd, epoll_fd *entry, uint32_t mask) {
-  struct epoll_event event = {.events = mask};
-  event.data.u64 = (uint64_t)entry->generation << 32 | (uint32_t)fd;
-  int first = entry->mask != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-  int result = epoll_ctl(e->fd, first, fd, &event);
-  if (result < 0 && (errno == ENOENT || errno == EEXIST)) {
-    int second = first == EPOLL_CTL_MOD ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-    result = epoll_ctl(e->fd, second, fd, &event);
-  }
-  if (result < 0) return -errno;
-  entry->mask = mask;
-  return 0;
-}
-
-/* ---- trying operations ---- */
-
-static int32_t epoll_result(ssize_t result) {
-  return result < 0 ? -errno : (int32_t)result;
-}
-
-/* A blocking pipe or terminal must not be touched before poll says that it will not
- * block; a write of at most PIPE_BUF bytes does not, after POLLOUT (pipe(7)). */
-static bool epoll_would_block(const bide_op *op, short events) {
-  struct pollfd poller = {op->fd, events, 0};
-  return poll(&poller, 1, 0) == 0;
-}
-
-static int32_t epoll_read(const bide_op *op, const epoll_fd *entry) {
-  if (entry->type == EPOLL_SOCKET || entry->type == EPOLL_SOCKET_STREAM)
-    return epoll_result(recv(op->fd, op->args.io.base, op->args.io.len, MSG_DONTWAIT));
-  if (entry->blocking && epoll_would_block(op, POLLIN)) return -EAGAIN;
-  return epoll_result(read(op->fd, op->args.io.base, op->args.io.len));
-}
-
-static int32_t epoll_write(const bide_op *op, const epoll_fd *entry) {
-  size_t len = op->args.io.len;
-  if (entry->type == EPOLL_SOCKET || entry->type == EPOLL_SOCKET_STREAM)
-    return epoll_result(send(op->fd, op->args.io.base, len, MSG_DONTWAIT | MSG_NOSIGNAL));
-  if (entry->blocking) {
-    if (epoll_would_block(op, POLLOUT)) return -EAGAIN;
-    if (len > PIPE_BUF) len = PIPE_BUF;
-  }
-  return epoll_result(write(op->fd, op->args.io.base, len));
-}
-
-/* connect(2) on a blocking socket waits: it is made non-blocking for the call. */
-static int32_t epoll_connect_start(const bide_op *op) {
-  int flags = fcntl(op->fd, F_GETFL);
-  if (flags < 0) return -errno;
-  bool blocking = (flags & O_NONBLOCK) == 0;
-  if (blocking) fcntl(op->fd, F_SETFL, flags | O_NONBLOCK);
-  int32_t result =
-      epoll_result(connect(op->fd, op->args.connect.addr, op->args.connect.addrlen));
-  if (blocking) fcntl(op->fd, F_SETFL, flags);
-  return result == -EINTR ? -EINPROGRESS : result;
-}
-
-static int32_t epoll_connect_end(const bide_op *op) {
-  struct pollfd poller = {op->fd, POLLOUT, 0};
-  if (poll(&poller, 1, 0) == 0) return -EAGAIN;
-  int error = 0;
-  socklen_t len = sizeof error;
-  if (getsockopt(op->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0) return -errno;
-  return -error;
-}
-
-/* Before the registration nothing is known of the fd. */
-static int32_t epoll_accept(const bide_op *op, const epoll_fd *entry) {
-  bool trusted = (entry->mask & EPOLLET) != 0 && !entry->blocking;
-  if (!trusted && epoll_would_block(op, POLLIN)) return -EAGAIN;
-  return epoll_result(accept4(op->fd, op->args.accept.addr, op->args.accept.addrlen,
-                              SOCK_CLOEXEC | SOCK_NONBLOCK));
-}
-
-/* Receives into a pooled buffer: -ENOBUFS when none is free. */
-static int32_t epoll_recv_pooled(epoll *e, bide_op *op) {
-  bide__buffers *buffers = &e->base.buffers;
-  int id = bide__buffers_lend(buffers);
-  if (id < 0) return -ENOBUFS;
-  void *data = bide__buffers_data(buffers, (uint16_t)id);
-  int32_t result = epoll_result(recv(op->fd, data, buffers->bytes, MSG_DONTWAIT));
-  if (result > 0)
-    op->buffer_id = (uint16_t)id;
-  else
-    bide__buffers_return(buffers, (uint16_t)id);
-  return result;
-}
-
-static int32_t epoll_call(epoll *e, bide_op *op, const epoll_fd *entry) {
-  int flags = MSG_DONTWAIT;
-  switch (op->kind) {
-    case BIDE_OP_ACCEPT:
-    case BIDE_OP_ACCEPT_MULTI:
-      return epoll_accept(op, entry);
-    case BIDE_OP_CONNECT:
-      return epoll_connect_end(op);
-    case BIDE_OP_RECV:
-      flags |= op->args.io.flags;
-      return epoll_result(recv(op->fd, op->args.io.base, op->args.io.len, flags));
-    case BIDE_OP_RECV_MULTI:
-      return epoll_recv_pooled(e, op);
-    case BIDE_OP_SEND:
-      flags |= op->args.io.flags;
-      return epoll_result(send(op->fd, op->args.io.base, op->args.io.len, flags));
-    case BIDE_OP_SENDMSG:
-      return epoll_result(sendmsg(op->fd, op->args.msg.msg, flags | op->args.msg.flags));
-    case BIDE_OP_RECVMSG:
-      return epoll_result(recvmsg(op->fd, op->args.msg.msg, flags | op->args.msg.flags));
-    case BIDE_OP_READ:
-      return epoll_read(op, entry);
-    case BIDE_OP_WRITE:
-      return epoll_write(op, entry);
-    default:
-      assert(!"a kind that does not wait for an edge");
-      return -EINVAL;
-  }
-}
 
 static bool epoll_is_writer(const bide_op *op) {
   return op->kind == BIDE_OP_CONNECT || op->kind == BIDE_OP_SEND ||
@@ -274,9 +71,9 @@ static void epoll_list(bide_node *list, bide_op *op, bide__phase phase) {
   bide__list_push(list, &bide__scratch_of(op)->as.wait);
 }
 
-static bool epoll_is_drained(const epoll *e, const bide_op *op, const epoll_fd *entry,
+static bool epoll_is_drained(const epoll *e, const bide_op *op, const bide__fd *entry,
                              int32_t result) {
-  if (entry->type != EPOLL_SOCKET_STREAM || entry->hung_up) return false;
+  if (entry->type != BIDE__FD_STREAM || entry->hung_up) return false;
   if (op->kind == BIDE_OP_RECV || op->kind == BIDE_OP_READ)
     return (size_t)result < op->args.io.len &&
            (op->args.io.flags & (MSG_PEEK | MSG_OOB)) == 0;
@@ -285,11 +82,12 @@ static bool epoll_is_drained(const epoll *e, const bide_op *op, const epoll_fd *
 
 /* Tries op. True when it is settled: done, or on another list; false when it must wait
  * for an edge, which `ready` then lacks. */
-static bool epoll_try(epoll *e, bide_op *op, epoll_fd *entry) {
+static bool epoll_try(epoll *e, bide_op *op, bide__fd *entry) {
   uint32_t edge = epoll_is_writer(op) ? EPOLLOUT : EPOLLIN;
   int32_t result;
+  uint16_t buffer_id = 0;
   do {
-    result = epoll_call(e, op, entry);
+    result = bide__direct_call(op, entry, &e->base.buffers, &buffer_id);
   } while (result == -EINTR);
 
   if (result == -EAGAIN) {
@@ -306,17 +104,18 @@ static bool epoll_try(epoll *e, bide_op *op, epoll_fd *entry) {
   unsigned flags = more ? BIDE_OP_MORE : 0;
   if (op->kind == BIDE_OP_RECV_MULTI && result > 0) flags |= BIDE_OP_BUFFER;
   bide__backend_done(&e->base, op, result, flags);
+  bide__scratch_of(op)->as.outcome.buffer_id = buffer_id;
   return true;
 }
 
-static void epoll_await(bide_op *op, epoll_fd *entry) {
+static void epoll_await(bide_op *op, bide__fd *entry) {
   bide_node *list = epoll_is_writer(op) ? &entry->writers : &entry->readers;
   epoll_list(list, op, BIDE__PHASE_WAITING);
 }
 
 /* An edge came: those who wait are tried in turn, until one finds nothing. A multishot
  * one is done for now after its first success. */
-static void epoll_try_list(epoll *e, bide_node *list, epoll_fd *entry, uint32_t edge) {
+static void epoll_try_list(epoll *e, bide_node *list, bide__fd *entry, uint32_t edge) {
   while ((entry->ready & edge) != 0 && !bide__list_empty(list)) {
     bide_node *node = list->next;
     bide_op *op = bide__op_of_wait(node);
@@ -331,31 +130,6 @@ static void epoll_try_list(epoll *e, bide_node *list, epoll_fd *entry, uint32_t 
 
 /* ---- regular files, on the pool ---- */
 
-static int32_t epoll_file_call(const bide_op *op) {
-  size_t len = op->args.io.len < INT_MAX ? op->args.io.len : INT_MAX;
-  void *base = op->args.io.base;
-  switch (op->kind) {
-    case BIDE_OP_READ:
-      return epoll_result(op->args.io.offset < 0
-                              ? read(op->fd, base, len)
-                              : pread(op->fd, base, len, op->args.io.offset));
-    case BIDE_OP_WRITE:
-      return epoll_result(op->args.io.offset < 0
-                              ? write(op->fd, base, len)
-                              : pwrite(op->fd, base, len, op->args.io.offset));
-    case BIDE_OP_OPENAT:
-      return epoll_result(
-          openat(op->fd, op->args.open.path, op->args.open.flags, op->args.open.mode));
-    case BIDE_OP_STATX:
-      return epoll_result(syscall(SYS_statx, op->fd, op->args.statx.path,
-                                  op->args.statx.flags, op->args.statx.mask,
-                                  op->args.statx.out));
-    default:
-      assert(op->kind == BIDE_OP_FSYNC);
-      return epoll_result(op->args.fsync.data_only ? fdatasync(op->fd) : fsync(op->fd));
-  }
-}
-
 static bide_op *epoll_op_of_work(bide_work *work) {
   bide__scratch *scratch = BIDE_CONTAINER_OF(work, bide__scratch, as.work);
   return BIDE_CONTAINER_OF(scratch, bide_op, scratch_);
@@ -364,7 +138,7 @@ static bide_op *epoll_op_of_work(bide_work *work) {
 static void epoll_work_run(bide_work *work) {
   bide_op *op = epoll_op_of_work(work);
   do {
-    op->result = epoll_file_call(op);
+    op->result = bide__direct_file(op);
   } while (op->result == -EINTR);
 }
 
@@ -425,16 +199,16 @@ static uint32_t epoll_poll_mask(const bide_op *op) {
 
 /* Registers what the pollers of fd wait for; a registration for streams is renewed, which
  * makes epoll report again what holds. */
-static int epoll_arm_pollers(epoll *e, int fd, epoll_fd *entry) {
+static int epoll_arm_pollers(epoll *e, int fd, bide__fd *entry) {
   uint32_t wanted = 0;
   for (bide_node *n = entry->pollers.next; n != &entry->pollers; n = n->next)
     wanted |= epoll_poll_mask(bide__op_of_wait(n));
   if ((entry->mask & EPOLLET) != 0)
-    return epoll_register(e, fd, entry, EPOLL_STREAM | wanted);
-  return epoll_register(e, fd, entry, wanted | EPOLLONESHOT);
+    return bide__fd_register(entry, e->fd, fd, EPOLL_STREAM | wanted);
+  return bide__fd_register(entry, e->fd, fd, wanted | EPOLLONESHOT);
 }
 
-static void epoll_submit_poll(epoll *e, bide_op *op, epoll_fd *entry) {
+static void epoll_submit_poll(epoll *e, bide_op *op, bide__fd *entry) {
   epoll_list(&entry->pollers, op, BIDE__PHASE_WAITING);
   int error = epoll_arm_pollers(e, op->fd, entry);
   if (error == 0) return;
@@ -444,7 +218,7 @@ static void epoll_submit_poll(epoll *e, bide_op *op, epoll_fd *entry) {
   bide__backend_done(&e->base, op, error == -EPERM ? ready : error, 0);
 }
 
-static void epoll_wake_pollers(epoll *e, int fd, epoll_fd *entry, uint32_t events) {
+static void epoll_wake_pollers(epoll *e, int fd, bide__fd *entry, uint32_t events) {
   bide_node *node = entry->pollers.next;
   while (node != &entry->pollers) {
     bide_op *op = bide__op_of_wait(node);
@@ -461,10 +235,10 @@ static void epoll_wake_pollers(epoll *e, int fd, epoll_fd *entry, uint32_t event
 /* ---- submit and cancel ---- */
 
 /* Waits for the next edge; the first wait registers the fd. */
-static void epoll_await_edge(epoll *e, bide_op *op, epoll_fd *entry) {
+static void epoll_await_edge(epoll *e, bide_op *op, bide__fd *entry) {
   if ((entry->mask & EPOLLET) == 0) {
-    epoll_describe(entry, op->fd);
-    int error = epoll_register(e, op->fd, entry, EPOLL_STREAM);
+    bide__fd_describe(entry, op->fd);
+    int error = bide__fd_register(entry, e->fd, op->fd, EPOLL_STREAM);
     if (error < 0) {
       bide__backend_done(&e->base, op, error, 0);
       return;
@@ -474,7 +248,7 @@ static void epoll_await_edge(epoll *e, bide_op *op, epoll_fd *entry) {
 }
 
 /* Until the fd is registered no edge is known: whatever is tried first may succeed. */
-static void epoll_submit_stream(epoll *e, bide_op *op, epoll_fd *entry) {
+static void epoll_submit_stream(epoll *e, bide_op *op, bide__fd *entry) {
   if ((entry->mask & EPOLLET) == 0) entry->ready = EPOLLIN | EPOLLOUT;
   uint32_t edge = epoll_is_writer(op) ? EPOLLOUT : EPOLLIN;
   bide_node *list = epoll_is_writer(op) ? &entry->writers : &entry->readers;
@@ -484,8 +258,8 @@ static void epoll_submit_stream(epoll *e, bide_op *op, epoll_fd *entry) {
 }
 
 /* Not tried like the others: an AF_UNIX connect that says EAGAIN has not begun. */
-static void epoll_submit_connect(epoll *e, bide_op *op, epoll_fd *entry) {
-  int32_t result = epoll_connect_start(op);
+static void epoll_submit_connect(epoll *e, bide_op *op, bide__fd *entry) {
+  int32_t result = bide__direct_connect(op);
   if (result == -EINPROGRESS)
     epoll_await_edge(e, op, entry);
   else
@@ -495,8 +269,8 @@ static void epoll_submit_connect(epoll *e, bide_op *op, epoll_fd *entry) {
 static void epoll_forget(bide__backend *backend, int fd);
 
 static int epoll_submit_fd(epoll *e, bide_op *op) {
-  epoll_fd *entry;
-  int error = epoll_entry(e, op->fd, &entry);
+  bide__fd *entry;
+  int error = bide__fds_entry(&e->fds, op->fd, &entry);
   if (error < 0) return error;
   if (entry == NULL) {
     bide__backend_done(&e->base, op, BIDE_EBADF, 0);
@@ -508,8 +282,8 @@ static int epoll_submit_fd(epoll *e, bide_op *op) {
   }
   bool file = op->kind == BIDE_OP_READ || op->kind == BIDE_OP_WRITE;
   if (file && (entry->mask & EPOLLET) == 0) {
-    epoll_describe(entry, op->fd);
-    if (entry->type == EPOLL_FILE) return epoll_submit_work(e, op);
+    bide__fd_describe(entry, op->fd);
+    if (entry->type == BIDE__FD_FILE) return epoll_submit_work(e, op);
   }
   if (op->kind == BIDE_OP_CONNECT)
     epoll_submit_connect(e, op, entry);
@@ -525,7 +299,7 @@ static int epoll_submit(bide__backend *backend, bide_op *op) {
   switch (op->kind) {
     case BIDE_OP_CLOSE:
       epoll_forget(backend, op->fd);
-      bide__backend_done(backend, op, epoll_result(close(op->fd)), 0);
+      bide__backend_done(backend, op, close(op->fd) < 0 ? -errno : 0, 0);
       return 0;
     case BIDE_OP_OPENAT:
     case BIDE_OP_STATX:
@@ -546,7 +320,7 @@ static int epoll_submit(bide__backend *backend, bide_op *op) {
 /* The last poller of an fd that is registered for nothing else has left: the fd may be
  * somebody else's, and is let go. */
 static void epoll_release_pollers(epoll *e, int fd) {
-  epoll_fd *entry = epoll_find(e, fd);
+  bide__fd *entry = bide__fds_find(&e->fds, fd);
   if (!bide__list_empty(&entry->pollers) || (entry->mask & EPOLLONESHOT) == 0) return;
   epoll_ctl(e->fd, EPOLL_CTL_DEL, fd, NULL);
   entry->mask = 0;
@@ -569,7 +343,7 @@ static void epoll_cancel(bide__backend *backend, bide_op *op) {
       break;
     default:
       /* Its result is there; a multishot one ends with it. */
-      op->flags &= (uint16_t)~BIDE_OP_MORE;
+      bide__scratch_of(op)->as.outcome.flags &= (uint16_t)~BIDE_OP_MORE;
   }
 }
 
@@ -587,7 +361,7 @@ static void epoll_end_list(epoll *e, bide_node *list, int fd) {
 
 static void epoll_forget(bide__backend *backend, int fd) {
   epoll *e = epoll_of(backend);
-  epoll_fd *entry = epoll_find(e, fd);
+  bide__fd *entry = bide__fds_find(&e->fds, fd);
   if (entry == NULL) return;
   epoll_end_list(e, &entry->readers, fd);
   epoll_end_list(e, &entry->writers, fd);
@@ -596,11 +370,7 @@ static void epoll_forget(bide__backend *backend, int fd) {
   epoll_end_list(e, &e->starved, fd);
   /* A duplicate of fd elsewhere would keep the registration alive after close. */
   if (entry->mask != 0) epoll_ctl(e->fd, EPOLL_CTL_DEL, fd, NULL);
-  entry->mask = 0;
-  entry->ready = 0;
-  entry->hung_up = false;
-  entry->type = EPOLL_UNKNOWN;
-  entry->generation++;
+  bide__fd_reset(entry);
 }
 
 /* ---- waiting ---- */
@@ -608,7 +378,7 @@ static void epoll_forget(bide__backend *backend, int fd) {
 static void epoll_event(epoll *e, const struct epoll_event *event) {
   int fd = (int)(uint32_t)event->data.u64;
   uint32_t generation = (uint32_t)(event->data.u64 >> 32);
-  epoll_fd *entry = epoll_find(e, fd);
+  bide__fd *entry = bide__fds_find(&e->fds, fd);
   if (entry == NULL || entry->generation != generation) return;
 
   uint32_t events = event->events;
@@ -669,7 +439,7 @@ static void epoll_try_again(epoll *e) {
   bide_node *node;
   while ((node = bide__list_pop(&list)) != NULL) {
     bide_op *op = bide__op_of_wait(node);
-    epoll_fd *entry = epoll_find(e, op->fd);
+    bide__fd *entry = bide__fds_find(&e->fds, op->fd);
     if (!epoll_try(e, op, entry)) epoll_await(op, entry);
   }
 }
@@ -709,7 +479,7 @@ static int epoll_flush(bide__backend *backend) {
 /* A multishot operation whose completion has been handed out waits for the next edge, or
  * is tried again at the next wait when this one is not used up. */
 static void epoll_go_on(epoll *e, bide_op *op) {
-  epoll_fd *entry = epoll_find(e, op->fd);
+  bide__fd *entry = bide__fds_find(&e->fds, op->fd);
   if ((entry->ready & EPOLLIN) != 0)
     epoll_list(&e->again, op, BIDE__PHASE_AGAIN);
   else
@@ -748,8 +518,7 @@ static void epoll_free(bide__backend *backend, bool forked) {
   if (e->owns_pool) bide_pool_free(e->pool);
   if (e->timer_fd >= 0) close(e->timer_fd);
   close(e->fd);
-  for (size_t i = 0; i < e->chunk_count; i++) bide__free(e->chunks[i]);
-  bide__free(e->chunks);
+  bide__fds_free(&e->fds);
   bide__backend_destroy(backend);
   bide__free(e);
 }

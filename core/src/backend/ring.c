@@ -155,7 +155,9 @@ int bide__ring_enter(ring_queues *ring, bool get_events, bool wait, int64_t time
                     sizeof arg);
   else
     taken = syscall(RING_SYS_ENTER, ring->fd, count, 0, flags, NULL, 0);
-  return taken < 0 ? -errno : 0;
+  if (taken < 0) return -errno;
+  /* Once it has submitted something the kernel does not tell a signal from the rest. */
+  return wait && bide__ring_peek(ring) == NULL ? -EINTR : 0;
 }
 
 const ring_cqe *bide__ring_peek(const ring_queues *ring) {

@@ -117,8 +117,8 @@ bool bide__ring_wants_enter(const ring_queues *ring);
 
 /* Submits what was filled. With wait, blocks until a completion is there or timeout_us
  * has passed (-1: no limit); without, but with get_events, lets the kernel post what it
- * holds back. Returns 0 or -errno: ETIME when the time was up, EINTR, EBUSY and EAGAIN
- * when completions must be reaped first. */
+ * holds back. Returns 0 or -errno: ETIME when the time was up; EINTR when a signal ended
+ * the wait, or may have; EBUSY and EAGAIN when completions must be reaped first. */
 int bide__ring_enter(ring_queues *ring, bool get_events, bool wait, int64_t timeout_us);
 
 /* The oldest completion, or NULL; it is the kernel's again after bide__ring_seen. */

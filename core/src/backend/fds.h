@@ -1,0 +1,56 @@
+/* fds.h: what the epoll backend knows of each fd. */
+#ifndef BIDE_SRC_BACKEND_FDS_H
+#define BIDE_SRC_BACKEND_FDS_H
+
+#include <bide/base.h>
+
+typedef enum bide__fd_type {
+  BIDE__FD_UNKNOWN = 0,
+  BIDE__FD_STREAM, /* a short count means: drained */
+  BIDE__FD_SOCKET,
+  BIDE__FD_OTHER, /* a pipe, a terminal ... */
+  BIDE__FD_FILE,  /* regular: the pool's */
+} bide__fd_type;
+
+/* One for each fd number, for ever at the same address. readers and writers: stream
+ * operations that wait for an edge; pollers: poll operations. generation changes when fd
+ * is forgotten: events of the one before are dropped. type and blocking are guesses (unknown
+ * and true) until bide__fd_describe. */
+typedef struct bide__fd {
+  bide_node readers, writers, pollers;
+  uint32_t mask;  /* what epoll has, 0: nothing */
+  uint32_t ready; /* EPOLLIN, EPOLLOUT: edges not used up */
+  uint32_t generation;
+  bool hung_up;
+  bool blocking; /* without O_NONBLOCK: to be touched only when poll says so */
+  uint8_t type;
+} bide__fd;
+
+/* Entries by fd, in chunks that never move: lists of operations hang on them. */
+typedef struct bide__fds {
+  bide__fd **chunks;
+  size_t chunk_count;
+} bide__fds;
+
+void bide__fds_free(bide__fds *fds);
+
+/* NULL for an fd that has no entry yet. */
+bide__fd *bide__fds_find(const bide__fds *fds, int fd);
+
+/* The entry of fd, made if need be; NULL in it for a negative fd. Returns 0 or
+ * BIDE_ENOMEM. */
+int bide__fds_entry(bide__fds *fds, int fd, bide__fd **entry);
+
+/* Finds out what fd is. A failed look (EBADF) leaves it unknown: the operation itself will
+ * tell. */
+void bide__fd_describe(bide__fd *entry, int fd);
+
+/* fd is closed: its number may come back as anything. */
+void bide__fd_reset(bide__fd *entry);
+
+/* Makes the epoll set hold `mask` for fd, whatever it holds now: the number may have been
+ * closed and reused since, and then the set says so. Events carry the generation in the
+ * upper half of data.u64, the fd in the lower. Returns 0 or -errno. */
+int bide__fd_register(bide__fd *entry, int epoll_fd, int fd, uint32_t mask);
+
+#endif
