@@ -58,13 +58,13 @@ BIDE_EXTERN void bide_pool_free(bide_pool *pool);
 
 /* Returns 0, BIDE_EQUEUEFULL when queue_max jobs wait, or the code of
  * pthread_create when there is no worker at all and none can be started. Any
- * thread. */
+ * thread. In a child after fork: BIDE_EFORKED. */
 BIDE_EXTERN int bide_pool_submit(bide_pool *pool, bide_work *work,
                                  bide_priority priority);
 
 /* Takes back a job that no worker has started: returns 0, and neither run nor
- * done will be called. BIDE_EALREADY once it runs or has run. Any thread; the
- * caller makes sure that work has not been freed. */
+ * done will be called. BIDE_EALREADY once it runs or has run, BIDE_EFORKED in a
+ * child after fork. Any thread; the caller makes sure that work has not been freed. */
 BIDE_EXTERN int bide_pool_cancel(bide_pool *pool, bide_work *work);
 
 typedef struct bide_pool_stats {
@@ -74,7 +74,7 @@ typedef struct bide_pool_stats {
   uint64_t done;    /* jobs that ended since the pool began */
 } bide_pool_stats;
 
-/* Any thread. */
+/* All zero in a child after fork. Any thread. */
 BIDE_EXTERN void bide_pool_stats_get(bide_pool *pool, bide_pool_stats *stats);
 
 #ifdef __cplusplus

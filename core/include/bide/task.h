@@ -35,7 +35,8 @@
  * is cancelled and waited for, then the await returns with bide_task_status
  * BIDE_ECANCELED. If the awaited future succeeds all the same, the await returns its
  * success and the cancel is spent: the result is not lost. A task may catch a cancel
- * by going on, and clean up with further awaits.
+ * by going on, and clean up with further awaits. A circle of tasks that await one another
+ * is opened by the cancel of any: one of the awaits returns BIDE_ECANCELED.
  */
 #ifndef BIDE_TASK_H
 #define BIDE_TASK_H
@@ -74,7 +75,7 @@ struct bide_task {
 
 /* Makes the task ready; its first poll comes at the next dispatch. Keeps `finished`;
  * initialises the rest. Returns 0, BIDE_ENOMEM (the ready queue) or BIDE_EFORKED;
- * on an error the future is rejected with it and poll is never called. */
+ * on an error the future is rejected with it, and neither poll nor `finished` is called. */
 BIDE_EXTERN int bide_task_spawn(bide_loop *loop, bide_task *task, bide_task_fn poll);
 
 /* Asks the task to end; see above. Returns 0, or BIDE_EALREADY when it has ended. */
@@ -136,7 +137,8 @@ BIDE_EXTERN bide_poll bide_task_return(bide_task *task, intptr_t value, int erro
   BIDE_SUSPEND_IF_(task, (bide_sleep_start((task)->future.loop, (sleep), (timeout_us)), \
                           bide_task_await((task), &(sleep)->future)))
 
-/* Lets everything else that is ready run first. */
+/* Lets everything else that is ready run first. A cancel is delivered here too: the status
+ * is BIDE_ECANCELED then, 0 otherwise. */
 #define BIDE_YIELD(task) BIDE_SUSPEND_IF_(task, bide_task_yield(task))
 
 #ifdef __cplusplus
