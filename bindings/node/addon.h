@@ -1,0 +1,189 @@
+/* addon.h: what the files of the Node glue share.
+ *
+ * JS asks for work by slot: it owns the numbers, keeps the promise of each at its index,
+ * and calls a function of fs.c or offload.c with a free one. The completions of a turn
+ * come back together, in one call of JS's `complete`, as rows of numbers in an array that
+ * both sides see. So a turn costs one crossing, however much it carries.
+ *
+ * Everything here runs on the thread of its Node environment, but for the jobs of jobs.c. */
+#ifndef BIDE_NODE_ADDON_H
+#define BIDE_NODE_ADDON_H
+
+#include <bide.h>
+#include <node_api.h>
+#include <sys/stat.h>
+#include <uv.h>
+
+#include "jobs.h"
+
+enum {
+  ADDON_CHUNK_SLOTS = 64,
+  /* Each slot's part of the memory it shares with JS. What fits is copied once from
+   * here, which is cheaper than a buffer of its own; the 64 bytes beyond a page keep
+   * slots off each other's cache sets. */
+  ADDON_SLOT_BYTES = 16 * 1024 + 64,
+  ADDON_COMPLETIONS_MAX = 256,
+  ADDON_IN_BUFFER = -1,
+};
+
+typedef enum addon_kind {
+  ADDON_READ_FILE,
+  ADDON_OP,
+  ADDON_JOB,
+} addon_kind;
+
+typedef enum addon_state {
+  ADDON_FREE,      /* JS may start something with it */
+  ADDON_IN_FLIGHT, /* the core owns it */
+  ADDON_DONE,      /* on env->done, until delivered */
+} addon_state;
+
+typedef struct addon_env addon_env;
+typedef struct addon_request addon_request;
+
+/* What a slot is made of. Lives in its chunk from addon_request_grow until the
+ * environment ends, so its address is good for the core all that time. `path` is owned by
+ * the request while it is not free. */
+struct addon_request {
+  addon_env *env;
+  addon_request *next_done;
+  unsigned char *shared; /* ADDON_SLOT_BYTES, JS's own memory, held by the chunk's ref */
+  uint32_t slot;
+  uint8_t kind;
+  uint8_t state;
+  bool bigint; /* of a stat: as 64-bit integers, not as doubles */
+  int32_t result;
+  int32_t detail; /* see addon_deliver */
+  napi_ref buffer; /* ADDON_READ_FILE: where a file goes that does not fit `shared` */
+  char *path;      /* path_inline, or allocated */
+  char path_inline[232];
+  union {
+    bide_read_file file;
+    bide_op op;
+    struct {
+      bide_op op; /* lies where `as.op` does */
+      struct statx statx;
+    } stat;
+    struct {
+      bide_offload offload;
+      bide_waiter waiter;
+      const addon_job *job;
+      addon_job_call call;
+    } job;
+  } as;
+};
+
+typedef struct addon_chunk {
+  napi_ref memory;
+  addon_request requests[ADDON_CHUNK_SLOTS];
+} addon_chunk;
+
+/* One a Node environment (the main thread or a worker). Made by the module's init, freed
+ * when the last of its libuv handles has closed after the cleanup hook. */
+struct addon_env {
+  napi_env napi;
+  bide_loop *loop;
+
+  uv_loop_t *uv;
+  uv_prepare_t prepare;
+  uv_idle_t idle; /* runs while the core has work that no descriptor announces */
+  uv_poll_t poll; /* on the core's descriptor; referenced while requests are in flight */
+  int handles_open;
+  void (*closed)(addon_env *env);
+  napi_async_cleanup_hook_handle cleanup;
+
+  addon_chunk **chunks;
+  uint32_t chunk_count;
+  size_t in_flight; /* requests from their start to their delivery */
+  bool dirty; /* submitted since the last flush */
+
+  addon_request *done; /* first come, first delivered */
+  addon_request **done_end;
+  int32_t (*completions)[3]; /* JS's own memory, held by completions_ref */
+  napi_ref completions_ref;
+  napi_ref complete;
+  napi_async_context context;
+
+  bide_pool **pools; /* by the number that JS knows; NULL once freed */
+  uint32_t pool_count;
+  addon_stop stop; /* tells jobs that run to end */
+};
+
+typedef struct addon_method {
+  const char *name;
+  napi_callback callback;
+} addon_method;
+
+/* The tables that addon.c exports; each ends with a NULL name. */
+extern const addon_method addon_request_methods[];
+extern const addon_method addon_fs_methods[];
+extern const addon_method addon_offload_methods[];
+
+/* ---- loop.c: living beside libuv ---- */
+
+/* 0 or a libuv error. After a success addon_loop_close must end it. */
+int addon_loop_open(addon_env *env);
+
+/* Cancels what is in flight, waits for its end and closes the handles; libuv calls
+ * env->closed when the last is gone. */
+void addon_loop_close(addon_env *env);
+
+/* in_flight went from 0 or back to it. */
+void addon_loop_hold(addon_env *env);
+void addon_loop_release(addon_env *env);
+
+/* ---- request.c: slots and batches ---- */
+
+/* The free request of the slot number `value`; NULL with an exception thrown. */
+addon_request *addon_request_at(addon_env *env, napi_value value);
+
+/* The request has been handed to the core (code 0), or was refused by it. Returns what a
+ * method returns to JS. */
+napi_value addon_request_started(addon_request *request, int code);
+
+/* Its completion has come. */
+void addon_request_done(addon_request *request, int32_t result, int32_t detail);
+
+/* Gives what is done to JS: complete(count, buffers) over rows of {slot, result, detail}.
+ * result is negative for an error; detail is then the number of its syscall in the
+ * exported list. For a whole file detail is its length in the slot's memory, or
+ * ADDON_IN_BUFFER when it lies in the next of `buffers` and its length, a double, in the
+ * slot's memory. The slots are free when `complete` begins. */
+void addon_deliver(addon_env *env);
+
+/* Asks for the request's end; its completion still comes. */
+void addon_request_cancel(addon_request *request);
+void addon_requests_cancel_all(addon_env *env);
+void addon_requests_free(addon_env *env);
+
+/* ---- offload.c ---- */
+
+void addon_pools_free(addon_env *env);
+
+/* The number of a syscall's name in the exported list, 0 for none. */
+int32_t addon_syscall_number(const char *name);
+extern const char *const addon_syscalls[];
+
+/* ---- convert.c: values of JS to values of C. Each throws and returns false (or NULL)
+ * when the value is of another type. ---- */
+
+bool addon_arguments(napi_env napi, napi_callback_info info, size_t count,
+                     napi_value *values, addon_env **env);
+bool addon_get_int(addon_env *env, napi_value value, int *out);
+bool addon_get_uint(addon_env *env, napi_value value, uint32_t *out);
+bool addon_get_int64(addon_env *env, napi_value value, int64_t *out);
+bool addon_get_double(addon_env *env, napi_value value, double *out);
+bool addon_get_bool(addon_env *env, napi_value value, bool *out);
+
+/* Copies a string or the bytes of a buffer into request->path. */
+bool addon_get_path(addon_request *request, napi_value value);
+void addon_path_free(addon_request *request);
+
+/* The bytes of a buffer; *base is NULL for undefined. */
+bool addon_get_bytes(addon_env *env, napi_value value, void **base, size_t *len);
+
+napi_value addon_throw(addon_env *env, const char *message);
+napi_value addon_code(addon_env *env, int code);
+napi_value addon_string(napi_env napi, const char *text);
+
+#endif

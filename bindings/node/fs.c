@@ -1,0 +1,267 @@
+/* fs.c: file operations, one method each. They take numbers, paths and bytes as the
+ * system calls do; what Node's options mean is decided in JS, which also keeps the buffers
+ * alive until their completion. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "addon.h"
+
+/* ---- whole files ---- */
+
+/* A file that does not fit its slot is read straight into a buffer of its own. This runs
+ * between two callbacks of the core's, where no scope is open. A request that grows twice
+ * lets go of its first buffer: nothing collects it before the core has copied from it,
+ * since no JS and no other allocation comes between. */
+static void *file_grow(bide_read_file *file, size_t bytes) {
+  addon_request *request = file->data;
+  napi_env napi = request->env->napi;
+  napi_handle_scope scope;
+  napi_value buffer;
+  napi_ref held = NULL;
+  void *base = NULL;
+  if (napi_open_handle_scope(napi, &scope) != napi_ok) return NULL;
+  if (napi_create_buffer(napi, bytes, &base, &buffer) == napi_ok) {
+    napi_create_reference(napi, buffer, 1, &held);
+  }
+  napi_close_handle_scope(napi, scope);
+  if (held == NULL) return NULL;
+  if (request->buffer != NULL) napi_delete_reference(napi, request->buffer);
+  request->buffer = held;
+  return base;
+}
+
+static void on_file(bide_read_file *file) {
+  addon_request *request = file->data;
+  int32_t detail = (int32_t)file->len;
+  if (file->result < 0) {
+    detail = addon_syscall_number(file->syscall);
+  } else if (request->buffer != NULL) {
+    *(double *)(void *)request->shared = (double)file->len;
+    detail = ADDON_IN_BUFFER;
+  }
+  addon_request_done(request, file->result, detail);
+}
+
+/* readFile(slot, path) */
+static napi_value fs_read_file(napi_env napi, napi_callback_info info) {
+  addon_env *env;
+  napi_value values[2];
+  if (!addon_arguments(napi, info, 2, values, &env)) return NULL;
+  addon_request *request = addon_request_at(env, values[0]);
+  if (request == NULL || !addon_get_path(request, values[1])) return NULL;
+  request->kind = ADDON_READ_FILE;
+  request->as.file = (bide_read_file){.cb = on_file, .data = request, .grow = file_grow};
+  int code = bide_read_file_start(env->loop, &request->as.file, request->path,
+                                  request->shared, ADDON_SLOT_BYTES);
+  return addon_request_started(request, code);
+}
+
+/* ---- single operations ---- */
+
+static void on_op(bide_op *op) { addon_request_done(op->data, op->result, 0); }
+
+static bide_op *op_of(addon_request *request) {
+  request->kind = ADDON_OP;
+  request->as.op = (bide_op){.cb = on_op, .data = request};
+  return &request->as.op;
+}
+
+static napi_value submit(addon_request *request) {
+  return addon_request_started(request,
+                               bide_loop_submit(request->env->loop, &request->as.op));
+}
+
+/* open(slot, path, flags, mode) */
+static napi_value fs_open(napi_env napi, napi_callback_info info) {
+  addon_env *env;
+  napi_value values[4];
+  int flags;
+  uint32_t mode;
+  if (!addon_arguments(napi, info, 4, values, &env)) return NULL;
+  addon_request *request = addon_request_at(env, values[0]);
+  if (request == NULL || !addon_get_int(env, values[2], &flags) ||
+      !addon_get_uint(env, values[3], &mode) || !addon_get_path(request, values[1])) {
+    return NULL;
+  }
+  bide_prep_openat(op_of(request), AT_FDCWD, request->path, flags, mode);
+  return submit(request);
+}
+
+/* close(slot, fd) */
+static napi_value fs_close(napi_env napi, napi_callback_info info) {
+  addon_env *env;
+  napi_value values[2];
+  int fd;
+  if (!addon_arguments(napi, info, 2, values, &env)) return NULL;
+  addon_request *request = addon_request_at(env, values[0]);
+  if (request == NULL || !addon_get_int(env, values[1], &fd)) return NULL;
+  bide_prep_close(op_of(request), fd);
+  return submit(request);
+}
+
+/* closeNow(fd): at once, for a descriptor that nobody waits for. */
+static napi_value fs_close_now(napi_env napi, napi_callback_info info) {
+  addon_env *env;
+  napi_value value;
+  int fd;
+  if (!addon_arguments(napi, info, 1, &value, &env)) return NULL;
+  if (!addon_get_int(env, value, &fd)) return NULL;
+  return addon_code(env, bide_loop_close_fd(env->loop, fd));
+}
+
+typedef struct transfer {
+  addon_request *request;
+  int fd;
+  void *base;
+  uint32_t len;
+  int64_t position;
+} transfer;
+
+/* (slot, fd, buffer, length, position): buffer is undefined for the slot's own memory. */
+static bool transfer_arguments(napi_env napi, napi_callback_info info, transfer *to) {
+  addon_env *env;
+  napi_value values[5];
+  size_t bytes;
+  if (!addon_arguments(napi, info, 5, values, &env)) return false;
+  to->request = addon_request_at(env, values[0]);
+  if (to->request == NULL || !addon_get_int(env, values[1], &to->fd) ||
+      !addon_get_bytes(env, values[2], &to->base, &bytes) ||
+      !addon_get_uint(env, values[3], &to->len) ||
+      !addon_get_int64(env, values[4], &to->position)) {
+    return false;
+  }
+  if (to->base == NULL) {
+    to->base = to->request->shared;
+    bytes = ADDON_SLOT_BYTES;
+  }
+  if (to->len <= bytes) return true;
+  addon_throw(env, "bide: the length exceeds the buffer");
+  return false;
+}
+
+static napi_value fs_read(napi_env napi, napi_callback_info info) {
+  transfer to;
+  if (!transfer_arguments(napi, info, &to)) return NULL;
+  bide_prep_read(op_of(to.request), to.fd, to.base, to.len, to.position);
+  return submit(to.request);
+}
+
+static napi_value fs_write(napi_env napi, napi_callback_info info) {
+  transfer to;
+  if (!transfer_arguments(napi, info, &to)) return NULL;
+  bide_prep_write(op_of(to.request), to.fd, to.base, to.len, to.position);
+  return submit(to.request);
+}
+
+/* sync(slot, fd, dataOnly) */
+static napi_value fs_sync(napi_env napi, napi_callback_info info) {
+  addon_env *env;
+  napi_value values[3];
+  int fd;
+  bool data_only;
+  if (!addon_arguments(napi, info, 3, values, &env)) return NULL;
+  addon_request *request = addon_request_at(env, values[0]);
+  if (request == NULL || !addon_get_int(env, values[1], &fd) ||
+      !addon_get_bool(env, values[2], &data_only)) {
+    return NULL;
+  }
+  bide_prep_fsync(op_of(request), fd, data_only);
+  return submit(request);
+}
+
+/* ---- stat ---- */
+
+enum { STAT_INTEGERS = 10, STAT_TIMES = 4 };
+
+/* Ten integers, then seconds and nanoseconds of the four times, into the slot's memory:
+ * as doubles, or with bigint as 64-bit integers. */
+static void stat_values(const struct statx *from, unsigned char *shared, bool bigint) {
+  const uint64_t integers[STAT_INTEGERS] = {
+      makedev(from->stx_dev_major, from->stx_dev_minor),
+      from->stx_mode,
+      from->stx_nlink,
+      from->stx_uid,
+      from->stx_gid,
+      makedev(from->stx_rdev_major, from->stx_rdev_minor),
+      from->stx_blksize,
+      from->stx_ino,
+      from->stx_size,
+      from->stx_blocks,
+  };
+  const struct statx_timestamp *times[STAT_TIMES] = {&from->stx_atime, &from->stx_mtime,
+                                                     &from->stx_ctime, &from->stx_btime};
+  int64_t values[STAT_INTEGERS + 2 * STAT_TIMES];
+  for (int i = 0; i < STAT_INTEGERS; i++) values[i] = (int64_t)integers[i];
+  for (int i = 0; i < STAT_TIMES; i++) {
+    values[STAT_INTEGERS + 2 * i] = times[i]->tv_sec;
+    values[STAT_INTEGERS + 2 * i + 1] = times[i]->tv_nsec;
+  }
+  if (bigint) {
+    memcpy(shared, values, sizeof values);
+    return;
+  }
+  double *doubles = (double *)(void *)shared;
+  for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+    doubles[i] = i < STAT_INTEGERS ? (double)integers[i] : (double)values[i];
+  }
+}
+
+static void on_stat(bide_op *op) {
+  addon_request *request = op->data;
+  if (op->result >= 0) {
+    stat_values(&request->as.stat.statx, request->shared, request->bigint);
+  }
+  addon_request_done(request, op->result, 0);
+}
+
+static napi_value stat_submit(addon_request *request, int fd, const char *path,
+                              int flags) {
+  request->kind = ADDON_OP;
+  request->as.stat.op = (bide_op){.cb = on_stat, .data = request};
+  bide_prep_statx(&request->as.stat.op, fd, path, flags, STATX_BASIC_STATS | STATX_BTIME,
+                  &request->as.stat.statx);
+  return submit(request);
+}
+
+/* stat(slot, path, bigint, follow) */
+static napi_value fs_stat(napi_env napi, napi_callback_info info) {
+  addon_env *env;
+  napi_value values[4];
+  bool follow;
+  if (!addon_arguments(napi, info, 4, values, &env)) return NULL;
+  addon_request *request = addon_request_at(env, values[0]);
+  if (request == NULL || !addon_get_bool(env, values[2], &request->bigint) ||
+      !addon_get_bool(env, values[3], &follow) || !addon_get_path(request, values[1])) {
+    return NULL;
+  }
+  return stat_submit(request, AT_FDCWD, request->path, follow ? 0 : AT_SYMLINK_NOFOLLOW);
+}
+
+/* fstat(slot, fd, bigint) */
+static napi_value fs_fstat(napi_env napi, napi_callback_info info) {
+  addon_env *env;
+  napi_value values[3];
+  int fd;
+  if (!addon_arguments(napi, info, 3, values, &env)) return NULL;
+  addon_request *request = addon_request_at(env, values[0]);
+  if (request == NULL || !addon_get_int(env, values[1], &fd) ||
+      !addon_get_bool(env, values[2], &request->bigint)) {
+    return NULL;
+  }
+  return stat_submit(request, fd, "", AT_EMPTY_PATH);
+}
+
+const addon_method addon_fs_methods[] = {
+    {"readFile", fs_read_file},
+    {"open", fs_open},
+    {"close", fs_close},
+    {"closeNow", fs_close_now},
+    {"read", fs_read},
+    {"write", fs_write},
+    {"sync", fs_sync},
+    {"stat", fs_stat},
+    {"fstat", fs_fstat},
+    {NULL, NULL},
+};

@@ -1,0 +1,87 @@
+/* loop.c: the core's loop as a guest of libuv's.
+ *
+ * What JS submits goes to the kernel in a prepare step, once for all of a turn, right
+ * before libuv would block. Completions make the core's descriptor readable, which wakes
+ * libuv. Where the kernel completes at once (cached files, mostly), the prepare step
+ * finds the result itself and libuv never waits. */
+#include "addon.h"
+
+enum {
+  /* A whole file is three operations, one after the other. */
+  ROUNDS_MAX = 4,
+  /* How long bide may go on with work that its own deliveries bring before libuv's
+   * timers and sockets have their turn. */
+  TURN_US_MAX = 200,
+};
+
+static void settle(addon_env *env) {
+  for (int round = 0; round < ROUNDS_MAX; round++) {
+    env->dirty = false;
+    int code = bide_loop_wait(env->loop, 0);
+    if (code < 0 && code != BIDE_EINTR) return;
+    if (bide_loop_dispatch(env->loop) <= 0) return;
+  }
+}
+
+static void on_idle(uv_idle_t *idle) { (void)idle; }
+
+static void turn(addon_env *env) {
+  uint64_t end_us = bide_clock_us() + TURN_US_MAX;
+  do {
+    settle(env);
+    addon_deliver(env);
+  } while (env->dirty && bide_clock_us() < end_us);
+  bide_loop_flush(env->loop);
+  env->dirty = false;
+  if (bide_loop_timeout(env->loop) == 0) {
+    uv_idle_start(&env->idle, on_idle);
+  } else {
+    uv_idle_stop(&env->idle);
+  }
+}
+
+static void on_prepare(uv_prepare_t *prepare) {
+  addon_env *env = prepare->data;
+  if (env->dirty || uv_is_active((uv_handle_t *)&env->idle)) turn(env);
+}
+
+/* status is an error only when the descriptor is bad, which then shows in the turn. */
+static void on_readable(uv_poll_t *poll, int status, int events) {
+  (void)status;
+  (void)events;
+  turn(poll->data);
+}
+
+int addon_loop_open(addon_env *env) {
+  int code = uv_poll_init(env->uv, &env->poll, bide_loop_fd(env->loop));
+  if (code < 0) return code;
+  /* From here on nothing can fail: these only link the handles into libuv's lists. */
+  uv_prepare_init(env->uv, &env->prepare);
+  uv_idle_init(env->uv, &env->idle);
+  env->handles_open = 3;
+  env->poll.data = env->prepare.data = env->idle.data = env;
+  uv_prepare_start(&env->prepare, on_prepare);
+  uv_poll_start(&env->poll, UV_READABLE, on_readable);
+  uv_unref((uv_handle_t *)&env->prepare);
+  uv_unref((uv_handle_t *)&env->poll);
+  uv_unref((uv_handle_t *)&env->idle);
+  return 0;
+}
+
+void addon_loop_hold(addon_env *env) { uv_ref((uv_handle_t *)&env->poll); }
+
+void addon_loop_release(addon_env *env) { uv_unref((uv_handle_t *)&env->poll); }
+
+static void on_closed(uv_handle_t *handle) {
+  addon_env *env = handle->data;
+  if (--env->handles_open == 0) env->closed(env);
+}
+
+void addon_loop_close(addon_env *env) {
+  addon_stop_request(&env->stop);
+  addon_requests_cancel_all(env);
+  bide_loop_drain(env->loop);
+  uv_close((uv_handle_t *)&env->poll, on_closed);
+  uv_close((uv_handle_t *)&env->prepare, on_closed);
+  uv_close((uv_handle_t *)&env->idle, on_closed);
+}

@@ -1,0 +1,142 @@
+/* offload.c: pools by number, and jobs on them by name. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "addon.h"
+
+/* ---- the names of system calls, for errors ---- */
+
+const char *const addon_syscalls[] = {"", "open", "read", "fstat", "scandir", NULL};
+
+int32_t addon_syscall_number(const char *name) {
+  if (name == NULL) return 0;
+  for (int32_t i = 1; addon_syscalls[i] != NULL; i++) {
+    if (strcmp(addon_syscalls[i], name) == 0) return i;
+  }
+  return 0;
+}
+
+/* ---- pools ---- */
+
+/* poolNew(threads, queueMax): the pool's number, or a negative code. */
+static napi_value pool_new(napi_env napi, napi_callback_info info) {
+  addon_env *env;
+  napi_value values[2];
+  bide_pool_options options = BIDE_POOL_OPTIONS_INIT;
+  bide_pool *pool;
+  if (!addon_arguments(napi, info, 2, values, &env)) return NULL;
+  if (!addon_get_uint(env, values[0], &options.threads_max) ||
+      !addon_get_uint(env, values[1], &options.queue_max)) {
+    return NULL;
+  }
+  bide_pool **pools = realloc(env->pools, (env->pool_count + 1) * sizeof *pools);
+  if (pools == NULL) return addon_code(env, BIDE_ENOMEM);
+  env->pools = pools;
+  int code = bide_pool_new(&options, &pool);
+  if (code < 0) return addon_code(env, code);
+  pools[env->pool_count] = pool;
+  return addon_code(env, (int)env->pool_count++);
+}
+
+static bide_pool **pool_at(addon_env *env, napi_value value) {
+  uint32_t number;
+  if (!addon_get_uint(env, value, &number)) return NULL;
+  if (number < env->pool_count && env->pools[number] != NULL) return &env->pools[number];
+  addon_throw(env, "bide: no pool has this number");
+  return NULL;
+}
+
+/* poolFree(pool): JS waits for its jobs first, so that this joins idle threads. */
+static napi_value pool_free(napi_env napi, napi_callback_info info) {
+  addon_env *env;
+  napi_value value;
+  if (!addon_arguments(napi, info, 1, &value, &env)) return NULL;
+  bide_pool **pool = pool_at(env, value);
+  if (pool == NULL) return NULL;
+  bide_pool_free(*pool);
+  *pool = NULL;
+  return NULL;
+}
+
+void addon_pools_free(addon_env *env) {
+  for (uint32_t i = 0; i < env->pool_count; i++) bide_pool_free(env->pools[i]);
+  free(env->pools);
+}
+
+/* ---- jobs ---- */
+
+static intptr_t run_job(bide_offload *offload) {
+  addon_request *request = offload->data;
+  return request->as.job.job->run(&request->as.job.call);
+}
+
+/* What the job found goes to the slot's memory: its numbers, or the path that failed. */
+static void on_settled(bide_waiter *waiter, bide_future *future) {
+  addon_request *request = BIDE_CONTAINER_OF(waiter, addon_request, as.job.waiter);
+  addon_job_call *call = &request->as.job.call;
+  int32_t result = future->error < 0 ? future->error : (int32_t)future->value;
+  char *path = call->failed_path;
+  if (result >= 0) {
+    memcpy(request->shared, call->results, sizeof call->results);
+  } else if (path != NULL) {
+    size_t len = strnlen(path, ADDON_SLOT_BYTES - 1);
+    memcpy(request->shared, path, len);
+    request->shared[len] = '\0';
+  } else {
+    request->shared[0] = '\0';
+  }
+  free(path);
+  addon_request_done(request, result, addon_syscall_number(call->syscall));
+}
+
+static bool job_argument(addon_request *request, const addon_job *job, napi_value value) {
+  addon_job_call *call = &request->as.job.call;
+  *call = (addon_job_call){.stop = &request->env->stop};
+  if (job->argument == ADDON_JOB_NUMBER) {
+    return addon_get_double(request->env, value, &call->number);
+  }
+  if (!addon_get_path(request, value)) return false;
+  call->path = request->path;
+  return true;
+}
+
+static int job_start(addon_request *request, bide_pool *pool) {
+  bide_offload *offload = &request->as.job.offload;
+  request->kind = ADDON_JOB;
+  offload->data = request;
+  int code = bide_offload_start(request->env->loop, pool, offload, run_job,
+                                BIDE_PRIORITY_NORMAL);
+  if (code < 0) return code;
+  request->as.job.waiter = (bide_waiter){.wake = on_settled};
+  return bide_future_wait(&offload->future, &request->as.job.waiter);
+}
+
+static const addon_job *job_at(addon_env *env, napi_value value) {
+  uint32_t number;
+  if (!addon_get_uint(env, value, &number)) return NULL;
+  for (uint32_t i = 0; addon_jobs[i].name != NULL; i++) {
+    if (i == number) return &addon_jobs[i];
+  }
+  addon_throw(env, "bide: no job has this number");
+  return NULL;
+}
+
+/* run(slot, pool, job, argument) */
+static napi_value offload_run(napi_env napi, napi_callback_info info) {
+  addon_env *env;
+  napi_value values[4];
+  if (!addon_arguments(napi, info, 4, values, &env)) return NULL;
+  addon_request *request = addon_request_at(env, values[0]);
+  bide_pool **pool = request == NULL ? NULL : pool_at(env, values[1]);
+  const addon_job *job = pool == NULL ? NULL : job_at(env, values[2]);
+  if (job == NULL || !job_argument(request, job, values[3])) return NULL;
+  request->as.job.job = job;
+  return addon_request_started(request, job_start(request, *pool));
+}
+
+const addon_method addon_offload_methods[] = {
+    {"poolNew", pool_new},
+    {"poolFree", pool_free},
+    {"run", offload_run},
+    {NULL, NULL},
+};

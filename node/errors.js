@@ -1,0 +1,37 @@
+'use strict';
+// Errors as Node makes them: the same classes, codes, properties and words.
+
+const util = require('node:util');
+const { native } = require('./native.js');
+
+const texts = util.getSystemErrorMap();
+for (const [code, name, text] of native.ownErrors) texts.set(code, [name, text]);
+
+// What fs gives for a failed system call. path is left out where Node leaves it out.
+function systemError(errno, syscall, path) {
+  const [code, text] = texts.get(errno) ?? [`Unknown system error ${errno}`, 'unknown error'];
+  const where = path === undefined ? '' : ` '${path}'`;
+  const error = new Error(`${code}: ${text}, ${syscall}${where}`);
+  error.errno = errno;
+  error.code = code;
+  error.syscall = syscall;
+  if (path !== undefined) error.path = path;
+  return error;
+}
+
+class AbortError extends Error {
+  constructor(signal) {
+    super('The operation was aborted', { cause: signal.reason });
+    this.code = 'ABORT_ERR';
+    this.name = 'AbortError';
+  }
+}
+
+// For the codes that are bide's own (ERR_BIDE_...) or that Node writes alike.
+function codedError(Base, code, message) {
+  const error = new Base(message);
+  error.code = code;
+  return error;
+}
+
+module.exports = { systemError, codedError, AbortError };

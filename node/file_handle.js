@@ -1,0 +1,225 @@
+'use strict';
+// What fs.open gives: Node's FileHandle over operations of bide's.
+
+const EventEmitter = require('node:events');
+const nodeFs = require('node:fs/promises');
+const { native, slotBytes } = require('./native.js');
+const operation = require('./operation.js');
+const { codedError, AbortError } = require('./errors.js');
+const { readOptions } = require('./options.js');
+
+// A handle that nobody closed and nobody can reach any more; Node warns with these words.
+const forgotten = new FinalizationRegistry((fd) => {
+  native.closeNow(fd);
+  process.emitWarning(`Closing file descriptor ${fd} on garbage collection`);
+  process.emitWarning(
+    'Closing a FileHandle object on garbage collection is deprecated. Please close ' +
+      'FileHandle objects explicitly using FileHandle.prototype.close(). In the future, an ' +
+      'error will be thrown if a file descriptor is closed during garbage collection.',
+    'DeprecationWarning', 'DEP0137');
+});
+
+// Wrong arguments are refused by Node's own words, on whatever version this is: the same
+// call on a handle of Node's.
+async function refuse(method, ...args) {
+  const handle = await nodeFs.open('/dev/null', 'r+');
+  try {
+    await handle[method](...args);
+  } finally {
+    await handle.close();
+  }
+  throw codedError(TypeError, 'ERR_INVALID_ARG_VALUE', `bide: ${method} does not take these arguments`);
+}
+
+const isCount = (value, max) => Number.isInteger(value) && value >= 0 && value <= max;
+
+// A number for the addon; undefined for what is no position.
+function positionOf(position, length) {
+  if (position === null || position === undefined) return -1;
+  if (typeof position === 'number') {
+    return Number.isSafeInteger(position) && position >= -1 ? position : undefined;
+  }
+  if (typeof position !== 'bigint') return undefined;
+  const max = 2n ** 63n - 1n - BigInt(length);
+  return position >= -1n && position <= max ? Number(position) : undefined;
+}
+
+function bytesOf(view, offset, length) {
+  if (view.byteLength < offset + length) {
+    throw codedError(Error, 'ERR_INVALID_STATE',
+      'The buffer was transferred or shrunk while a read into it was in flight');
+  }
+  return new Uint8Array(view.buffer, view.byteOffset + offset, length);
+}
+
+// The kernel never writes to memory of the caller's: a transfer to another thread meanwhile
+// would leave it writing to what may be freed, and Node-API has no way to hold it.
+async function readInto(fd, view, offset, length, position) {
+  if (length <= slotBytes) {
+    return operation.readSlot(fd, length, position, (bytes, from, count) => {
+      bytesOf(view, offset, count).set(bytes.subarray(from, from + count));
+      return count;
+    });
+  }
+  const own = Buffer.allocUnsafeSlow(length);
+  const count = await operation.readOwn(fd, own, position);
+  bytesOf(view, offset, count).set(own.subarray(0, count));
+  return count;
+}
+
+// Nor does it read from it, for the same reason.
+function writeFrom(fd, view, offset, length, position) {
+  const source = bytesOf(view, offset, length);
+  if (length <= slotBytes) {
+    return operation.writeSlot(fd, length, position, (bytes, to) => bytes.set(source, to));
+  }
+  return operation.writeOwn(fd, Buffer.from(source), position);
+}
+
+async function readAll(fd, signal) {
+  const check = () => {
+    if (signal?.aborted) throw new AbortError(signal);
+  };
+  check();
+  const { size } = await operation.fstat(fd, false);
+  let contents = Buffer.allocUnsafeSlow(size > 0 ? size : slotBytes);
+  let length = 0;
+  for (;;) {
+    check();
+    if (length === contents.length) {
+      // Full, and most often that was all: the next bytes go elsewhere, to see.
+      const more = await operation.readSlot(fd, slotBytes, -1, (bytes, from, count) =>
+        Buffer.from(bytes.subarray(from, from + count)));
+      if (more.length === 0) return contents;
+      contents = Buffer.concat([contents, more], 2 * length + more.length);
+      length += more.length;
+    }
+    const count = await operation.readOwn(fd, contents.subarray(length), -1);
+    length += count;
+    if (count === 0) return contents.subarray(0, length);
+  }
+}
+
+class FileHandle extends EventEmitter {
+  #fd;
+  #users = 1; // operations in flight, and one for the handle that is not closed
+  #closing; // the promise of a close under way
+  #closed; // settles it
+
+  constructor(fd) {
+    super();
+    this.#fd = fd;
+    forgotten.register(this, fd, this);
+  }
+
+  get fd() {
+    return this.#fd;
+  }
+
+  // The descriptor stays open until the last operation that uses it has ended.
+  async #use(name, action) {
+    if (this.#fd === -1) {
+      throw Object.assign(new Error('file closed'), { code: 'EBADF', syscall: name });
+    }
+    this.#users++;
+    try {
+      return await action(this.#fd);
+    } finally {
+      if (--this.#users === 0) this.#closed(this.#closeNow());
+    }
+  }
+
+  #closeNow() {
+    const fd = this.#fd;
+    this.#fd = -1;
+    forgotten.unregister(this);
+    return operation.close(fd);
+  }
+
+  async close() {
+    if (this.#closing !== undefined) return this.#closing;
+    if (this.#fd === -1) return undefined;
+    if (--this.#users === 0) this.#closing = this.#closeNow();
+    else this.#closing = new Promise((resolve) => { this.#closed = resolve; });
+    this.#closing = this.#closing.finally(() => { this.#closing = undefined; });
+    this.emit('close');
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose]() {
+    return this.close();
+  }
+
+  // read(buffer, offset, length, position), read(buffer, options) or read(options)
+  read(buffer, offset, length, position) {
+    return this.#use('read', async (fd) => {
+      const given = [buffer, offset, length, position];
+      if (!ArrayBuffer.isView(buffer)) {
+        if (typeof (buffer ?? {}) !== 'object') return refuse('read', ...given);
+        ({ buffer = Buffer.alloc(16384), offset, length, position } = buffer ?? {});
+      } else if (offset !== null && typeof offset === 'object') {
+        ({ offset, length, position } = offset);
+      }
+      if (!ArrayBuffer.isView(buffer)) return refuse('read', ...given);
+      offset ??= 0;
+      length ??= buffer.byteLength - offset;
+      if (length === 0) return { __proto__: null, bytesRead: 0, buffer };
+      const at = positionOf(position, length);
+      const fits = isCount(offset, buffer.byteLength) && isCount(length, buffer.byteLength - offset);
+      if (!fits || at === undefined) return refuse('read', ...given);
+      const bytesRead = await readInto(fd, buffer, offset, length, at);
+      return { __proto__: null, bytesRead, buffer };
+    });
+  }
+
+  // write(buffer, offset, length, position), write(buffer, options) or
+  // write(string, position, encoding)
+  write(buffer, offset, length, position) {
+    return this.#use('write', async (fd) => {
+      const given = [buffer, offset, length, position];
+      if (typeof buffer === 'string') return this.#writeText(fd, ...given);
+      if (!ArrayBuffer.isView(buffer)) return refuse('write', ...given);
+      if (offset !== null && typeof offset === 'object') ({ offset, length, position } = offset);
+      offset ??= 0;
+      if (typeof length !== 'number') length = buffer.byteLength - offset;
+      if (typeof position !== 'number') position = null;
+      const at = positionOf(position, length);
+      const fits = isCount(offset, buffer.byteLength) && isCount(length, buffer.byteLength - offset);
+      if (!fits || at === undefined) return refuse('write', ...given);
+      const bytesWritten = length === 0 ? 0 : await writeFrom(fd, buffer, offset, length, at);
+      return { __proto__: null, bytesWritten, buffer };
+    });
+  }
+
+  async #writeText(fd, text, position, encoding, ...rest) {
+    const at = positionOf(typeof position === 'number' ? position : null, 0);
+    const known = encoding === undefined || encoding === null || Buffer.isEncoding(encoding);
+    if (at === undefined || !known) return refuse('write', text, position, encoding, ...rest);
+    const bytes = Buffer.from(text, encoding ?? 'utf8');
+    const bytesWritten = bytes.length === 0 ? 0 : await operation.writeOwn(fd, bytes, at);
+    return { __proto__: null, bytesWritten, buffer: text };
+  }
+
+  stat(options) {
+    return this.#use('fstat', (fd) => operation.fstat(fd, Boolean(options?.bigint)));
+  }
+
+  readFile(options) {
+    return this.#use('readFile', async (fd) => {
+      const parsed = readOptions(options);
+      if (parsed === undefined) return refuse('readFile', options);
+      const contents = await readAll(fd, parsed.signal);
+      return parsed.encoding === undefined ? contents : contents.toString(parsed.encoding);
+    });
+  }
+
+  sync() {
+    return this.#use('fsync', (fd) => operation.sync(fd, false));
+  }
+
+  datasync() {
+    return this.#use('fdatasync', (fd) => operation.sync(fd, true));
+  }
+}
+
+module.exports = { FileHandle };

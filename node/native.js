@@ -1,0 +1,86 @@
+'use strict';
+// The addon, the slots by which JS asks it for work, and the batches in which the results
+// come back.
+//
+// A request is an object with a method finish(slot, result, detail, buffers), called once.
+// Whoever starts one takes a slot for it, calls a function of the addon with the slot, and
+// leaves the rest to finish(). The slot's memory (memoryOf) is the request's from acquire()
+// until finish() returns.
+
+const path = require('node:path');
+
+function load() {
+  if (process.platform !== 'linux') throw new Error('bide is for Linux');
+  if (process.versions.bun !== undefined) {
+    throw new Error('bide needs the libuv of Node, which Bun does not have');
+  }
+  const file = path.join(__dirname, '..', 'build', 'bide.node');
+  try {
+    return require(file);
+  } catch (error) {
+    if (error.code !== 'MODULE_NOT_FOUND') throw error;
+    throw new Error(`${file} is missing: run "npm run build" in ${path.dirname(__dirname)}`);
+  }
+}
+
+const native = load();
+const { chunkSlots, slotBytes, syscalls } = native;
+const completions = new Int32Array(native.completions);
+
+const chunks = []; // of memory; the addon knows where each begins
+const requests = []; // by slot
+const free = []; // slots, the last used first: its memory is still in the cache
+
+function grow() {
+  const memory = Buffer.allocUnsafeSlow(chunkSlots * slotBytes);
+  const first = chunks.length * chunkSlots;
+  if (native.grow(memory) < 0) throw new Error('bide: no memory for more operations');
+  chunks.push({
+    bytes: memory,
+    doubles: new Float64Array(memory.buffer, 0, memory.length / 8),
+    integers: new BigInt64Array(memory.buffer, 0, memory.length / 8),
+  });
+  for (let slot = first + chunkSlots; slot-- > first;) free.push(slot);
+}
+
+function acquire(request) {
+  if (free.length === 0) grow();
+  const slot = free.pop();
+  requests[slot] = request;
+  return slot;
+}
+
+// For a slot that the addon refused; finish() is not called then.
+function release(slot) {
+  requests[slot] = undefined;
+  free.push(slot);
+}
+
+function memoryOf(slot) {
+  return chunks[Math.floor(slot / chunkSlots)];
+}
+
+function offsetOf(slot) {
+  return (slot % chunkSlots) * slotBytes;
+}
+
+function complete(count, buffers) {
+  let nextBuffer = 0;
+  for (let i = 0; i < count; i++) {
+    const slot = completions[3 * i];
+    const result = completions[3 * i + 1];
+    const detail = completions[3 * i + 2];
+    const request = requests[slot];
+    const buffer = detail === native.inBuffer ? buffers[nextBuffer++] : undefined;
+    try {
+      request.finish(slot, result, detail, buffer);
+    } catch (error) {
+      request.reject(error);
+    }
+    release(slot);
+  }
+}
+
+native.attach(complete);
+
+module.exports = { native, acquire, release, memoryOf, offsetOf, slotBytes, syscalls };
