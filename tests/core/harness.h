@@ -93,14 +93,17 @@ static inline bool harness_check_range(int64_t actual, int64_t lowest, int64_t l
   return false;
 }
 
-/* How much of a heavy count a test should do: all, or a tenth of it where each step is
- * watched by a sanitizer or by valgrind. */
-static inline size_t harness_scale(size_t count) {
+/* True where each step is watched by a sanitizer or by valgrind. */
+static inline bool harness_is_slow(void) {
   const char *variant = getenv("BIDE_TEST_VARIANT");
-  if (variant == NULL) return count;
-  bool slow = strcmp(variant, "asan") == 0 || strcmp(variant, "tsan") == 0 ||
-              strcmp(variant, "valgrind") == 0;
-  return slow ? count / 10 : count;
+  if (variant == NULL) return false;
+  return strcmp(variant, "asan") == 0 || strcmp(variant, "tsan") == 0 ||
+         strcmp(variant, "valgrind") == 0;
+}
+
+/* How much of a heavy count a test should do: all, or a tenth. */
+static inline size_t harness_scale(size_t count) {
+  return harness_is_slow() ? count / 10 : count;
 }
 
 /* Microseconds of the monotonic clock. */

@@ -107,7 +107,7 @@ static void pool_runs_blocking_jobs_side_by_side(void) {
     CHECK_INT(bide_pool_submit(pool, &jobs[i].work, BIDE_PRIORITY_NORMAL), 0);
   }
   log_wait(&log, &log.done, 64);
-  CHECK_RANGE(harness_now_us() - began_us, 160000, 320000);
+  CHECK_RANGE(harness_now_us() - began_us, 160000, harness_is_slow() ? 640000 : 320000);
   bide_pool_stats stats;
   bide_pool_stats_get(pool, &stats);
   CHECK_INT(stats.threads, 8);
