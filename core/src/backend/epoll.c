@@ -440,7 +440,7 @@ static void epoll_try_again(epoll *e) {
   while ((node = bide__list_pop(&list)) != NULL) {
     bide_op *op = bide__op_of_wait(node);
     bide__fd *entry = bide__fds_find(&e->fds, op->fd);
-    if (!epoll_try(e, op, entry)) epoll_await(op, entry);
+    if (!epoll_try(e, op, entry)) epoll_await_edge(e, op, entry);
   }
 }
 
