@@ -15,7 +15,7 @@ static const errno_row errno_rows[] = {
     BIDE_ERRNO_SYSTEM(ERRNO_ROW)
 #undef ERRNO_ROW
 #define ERRNO_ROW(name, code, number, text) {BIDE_##name, number, #name, text},
-    BIDE_ERRNO_OWN(ERRNO_ROW)
+        BIDE_ERRNO_OWN(ERRNO_ROW)
 #undef ERRNO_ROW
 };
 

@@ -144,8 +144,8 @@ static int pool_start_worker(bide_pool *pool) {
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  int error = pthread_create(&pool->workers[pool->threads], &pool->attributes, pool_worker,
-                             pool);
+  int error =
+      pthread_create(&pool->workers[pool->threads], &pool->attributes, pool_worker, pool);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (error != 0) return -error;
   pool->threads++;

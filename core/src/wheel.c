@@ -22,7 +22,8 @@ enum {
 };
 
 static_assert(BIDE__WHEEL_SLOTS == 1 << WHEEL_DIGIT_BITS, "a digit names a slot");
-static_assert(BIDE__WHEEL_LEVELS * WHEEL_DIGIT_BITS >= 64, "the levels hold any deadline");
+static_assert(BIDE__WHEEL_LEVELS * WHEEL_DIGIT_BITS >= 64,
+              "the levels hold any deadline");
 
 void bide__wheel_init(bide__wheel *wheel, uint64_t now_us) {
   wheel->now_us = now_us;
@@ -43,8 +44,8 @@ static unsigned wheel_level_of(uint64_t now_us, uint64_t deadline_us) {
 
 static void wheel_place(bide__wheel *wheel, bide_timer *timer) {
   unsigned level = wheel_level_of(wheel->now_us, timer->deadline_us);
-  unsigned index = (unsigned)(timer->deadline_us >> (level * WHEEL_DIGIT_BITS)) %
-                   BIDE__WHEEL_SLOTS;
+  unsigned index =
+      (unsigned)(timer->deadline_us >> (level * WHEEL_DIGIT_BITS)) % BIDE__WHEEL_SLOTS;
   timer->level_ = (uint8_t)level;
   timer->index_ = (uint8_t)index;
   bide__list_push(&wheel->slots[level][index], &timer->slot_);
@@ -93,7 +94,8 @@ static unsigned wheel_lowest(const bide__wheel *wheel) {
 static uint64_t wheel_slot_start(const bide__wheel *wheel, unsigned level) {
   unsigned shift = level * WHEEL_DIGIT_BITS;
   uint64_t index = (uint64_t)__builtin_ctzll(wheel->occupied[level]);
-  uint64_t above = 0; /* the digits of `now` above that level, of which the top has none */
+  uint64_t above =
+      0; /* the digits of `now` above that level, of which the top has none */
   if (shift + WHEEL_DIGIT_BITS < 64) {
     above = wheel->now_us >> (shift + WHEEL_DIGIT_BITS) << (shift + WHEEL_DIGIT_BITS);
   }

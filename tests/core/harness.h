@@ -35,12 +35,12 @@ enum { HARNESS_SECONDS_MAX = 50 };
 static int harness_failures;
 static const char *harness_running;
 
-#define HARNESS_TEST(function) {#function, function}
+#define HARNESS_TEST(function) \
+  { #function, function }
 #define HARNESS_MAIN(tests, argc, argv) \
   harness_main((tests), sizeof(tests) / sizeof((tests)[0]), (argc), (argv))
 
-#define CHECK(condition) \
-  harness_check((condition), __FILE__, __LINE__, #condition)
+#define CHECK(condition) harness_check((condition), __FILE__, __LINE__, #condition)
 #define CHECK_INT(actual, expected) \
   harness_check_int((int64_t)(actual), (int64_t)(expected), __FILE__, __LINE__, \
                     #actual " == " #expected)

@@ -36,9 +36,20 @@ static void address_round_trips_ip(void) {
 
 static void address_refuses_what_is_not_numeric(void) {
   static const char *const hosts[] = {
-      "",           "localhost",     "127.0.0.256",     "1.2.3",   " 127.0.0.1",
-      "127.0.0.1 ", "::1::",         "[::1]",           "fe80::1%", "fe80::1%nosuchif",
-      "fe80::1%1x", "fe80::1%-1",    "fe80::1%999999",  "127.0.0.1%lo",
+      "",
+      "localhost",
+      "127.0.0.256",
+      "1.2.3",
+      " 127.0.0.1",
+      "127.0.0.1 ",
+      "::1::",
+      "[::1]",
+      "fe80::1%",
+      "fe80::1%nosuchif",
+      "fe80::1%1x",
+      "fe80::1%-1",
+      "fe80::1%999999",
+      "127.0.0.1%lo",
       "fe80::1%99999999999999999999",
       "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc:dddd"};
   for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {

@@ -176,8 +176,7 @@ static void block_on_from_inside_a_callback_is_refused(void) {
   for (int settled = 0; settled < 2; settled++) {
     bide_future_init(&future, loop);
     if (settled) bide_future_resolve(&future, 1);
-    stopper blocks = {
-        .call = {.cb = stopper_blocks}, .loop = loop, .future = &future};
+    stopper blocks = {.call = {.cb = stopper_blocks}, .loop = loop, .future = &future};
     bide_loop_call_soon(loop, &blocks.call);
     CHECK_INT(bide_loop_run(loop, BIDE_RUN_UNTIL_STOPPED), 0);
     CHECK_INT(blocks.result, BIDE_ERUNNING);

@@ -49,8 +49,8 @@ static void gate_shut(gate *self, bide_loop *loop, bide_pool *pool) {
   atomic_init(&self->entered, false);
   pthread_mutex_init(&self->lock, NULL);
   pthread_mutex_lock(&self->lock);
-  CHECK_INT(bide_offload_start(loop, pool, &self->offload, gate_run, BIDE_PRIORITY_NORMAL),
-            0);
+  CHECK_INT(
+      bide_offload_start(loop, pool, &self->offload, gate_run, BIDE_PRIORITY_NORMAL), 0);
   while (!atomic_load(&self->entered)) sched_yield();
 }
 
@@ -58,9 +58,9 @@ static void offload_runs_elsewhere_and_resolves_here(void) {
   bide_loop *loop = harness_loop_new();
   bide_pool *pool = pool_of(2, 0);
   square squares = {.number = 12};
-  CHECK_INT(bide_offload_start(loop, pool, &squares.offload, square_run,
-                               BIDE_PRIORITY_NORMAL),
-            0);
+  CHECK_INT(
+      bide_offload_start(loop, pool, &squares.offload, square_run, BIDE_PRIORITY_NORMAL),
+      0);
   CHECK_INT(bide_block_on(&squares.offload.future), 0);
   CHECK_INT(squares.offload.future.value, 144);
   CHECK(!pthread_equal(squares.thread, pthread_self()));
@@ -105,7 +105,8 @@ static void offload_runs_blocking_jobs_side_by_side(void) {
     bide_offload_start(loop, pool, &offloads[i], sleep_20ms, BIDE_PRIORITY_NORMAL);
   }
   for (int i = 0; i < 64; i++) CHECK_INT(bide_block_on(&offloads[i].future), 0);
-  CHECK_RANGE(harness_now_us() - began_us, 160000, harness_is_slow() ? 640000 : 320000);
+  uint64_t limit_us = harness_is_slow() ? 640000 : 320000;
+  CHECK_RANGE(harness_now_us() - began_us, 160000, limit_us);
   bide_pool_free(pool);
   harness_loop_close(loop);
 }

@@ -27,7 +27,10 @@ typedef struct job_log {
   int order[64]; /* the numbers of the jobs that were done */
 } job_log;
 
-#define JOB_LOG_INIT {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0, 0, {0}}
+#define JOB_LOG_INIT \
+  { \
+    PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0, 0, { 0 } \
+  }
 
 static void job_started(job_log *log) {
   pthread_mutex_lock(&log->lock);
@@ -107,7 +110,8 @@ static void pool_runs_blocking_jobs_side_by_side(void) {
     CHECK_INT(bide_pool_submit(pool, &jobs[i].work, BIDE_PRIORITY_NORMAL), 0);
   }
   log_wait(&log, &log.done, 64);
-  CHECK_RANGE(harness_now_us() - began_us, 160000, harness_is_slow() ? 640000 : 320000);
+  uint64_t limit_us = harness_is_slow() ? 640000 : 320000;
+  CHECK_RANGE(harness_now_us() - began_us, 160000, limit_us);
   bide_pool_stats stats;
   bide_pool_stats_get(pool, &stats);
   CHECK_INT(stats.threads, 8);
@@ -175,9 +179,9 @@ static void pool_refuses_more_than_its_queue_holds(void) {
 }
 
 static void pool_takes_higher_priorities_first(void) {
-  static const bide_priority priorities[] = {
-      BIDE_PRIORITY_LOW,    BIDE_PRIORITY_NORMAL, BIDE_PRIORITY_HIGH,
-      BIDE_PRIORITY_NORMAL, BIDE_PRIORITY_LOW,    BIDE_PRIORITY_HIGH};
+  static const bide_priority priorities[] = {BIDE_PRIORITY_LOW,  BIDE_PRIORITY_NORMAL,
+                                             BIDE_PRIORITY_HIGH, BIDE_PRIORITY_NORMAL,
+                                             BIDE_PRIORITY_LOW,  BIDE_PRIORITY_HIGH};
   static const int expected[] = {0, 3, 6, 2, 4, 1, 5}; /* equal ones as they came */
   job_log log = JOB_LOG_INIT;
   bide_pool *pool = pool_of(1, 0);

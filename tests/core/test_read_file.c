@@ -217,7 +217,8 @@ static void *pipe_writer(void *argument) {
   int fd = open(path, O_WRONLY | O_CLOEXEC);
   char lot[PIPE_LOT_BYTES];
   for (size_t i = 0; i < PIPE_LOTS; i++) {
-    for (size_t k = 0; k < PIPE_LOT_BYTES; k++) lot[k] = content_at(i * PIPE_LOT_BYTES + k);
+    for (size_t k = 0; k < PIPE_LOT_BYTES; k++)
+      lot[k] = content_at(i * PIPE_LOT_BYTES + k);
     if (write(fd, lot, sizeof lot) != sizeof lot) break;
     for (int waiting = 1; waiting > 0;) {
       sched_yield();
@@ -260,7 +261,8 @@ static bool faults_submit(void *user, bide_op *op, int32_t *result) {
       op->args.io.len > self->short_bytes) {
     op->args.io.len = self->short_bytes;
   }
-  if (op->kind == BIDE_OP_CLOSE || self->seen[op->kind]++ >= self->interrupts) return false;
+  if (op->kind == BIDE_OP_CLOSE || self->seen[op->kind]++ >= self->interrupts)
+    return false;
   *result = BIDE_EINTR;
   return true;
 }

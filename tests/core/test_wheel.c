@@ -107,7 +107,8 @@ static void model_advance(wheel_model *model, uint64_t now_us) {
   bide__wheel_advance(&model->wheel, now_us);
 }
 
-static void model_run(uint64_t seed, uint64_t start_us, unsigned span_bits, size_t steps) {
+static void model_run(uint64_t seed, uint64_t start_us, unsigned span_bits,
+                      size_t steps) {
   static wheel_model model;
   memset(&model, 0, sizeof model);
   model.random = seed;
@@ -124,7 +125,8 @@ static void model_run(uint64_t seed, uint64_t start_us, unsigned span_bits, size
         model_start(&model, i, model.now_us + span_us);
         break;
       case 3: /* the deadline of another: equal ones must keep their order */
-        model_start(&model, i, model.timers[model_random(&model) % MODEL_TIMERS].deadline_us);
+        model_start(&model, i,
+                    model.timers[model_random(&model) % MODEL_TIMERS].deadline_us);
         break;
       case 4:
         model_stop(&model, i);

@@ -17,7 +17,7 @@
 enum { READ_FILE_OPEN = 0, READ_FILE_READ, READ_FILE_CLOSE };
 
 enum {
-  READ_FILE_FIRST_BYTES = 16384, /* the first allocation for a file of unknown size */
+  READ_FILE_FIRST_BYTES = 16384,  /* the first allocation for a file of unknown size */
   READ_FILE_AT_ONCE_MAX = 1 << 30 /* of one op: a result has 31 bits */
 };
 
@@ -66,8 +66,8 @@ static void read_file_end(bide_read_file *request, int32_t result) {
  * system call: DONT_SYNC asks no file server, and a statx op would cost a worker thread. */
 static uint64_t read_file_size(const bide_read_file *request) {
   struct statx file;
-  if (statx(request->fd_, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
-            STATX_TYPE | STATX_SIZE, &file) < 0 ||
+  if (statx(request->fd_, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE,
+            &file) < 0 ||
       !S_ISREG(file.stx_mode)) {
     return 0;
   }

@@ -72,8 +72,9 @@ static bool listener_is_peers(int error) {
 /* The callback comes last: it may stop the listener, which ends a pause at once. */
 static void listener_pause(bide_listener *listener, int error) {
   listener->state_ = LISTENER_PAUSED;
-  bide_timer_start(listener->loop, &listener->timer_,
-                   listener->backoff_us != 0 ? listener->backoff_us : LISTENER_BACKOFF_US);
+  bide_timer_start(
+      listener->loop, &listener->timer_,
+      listener->backoff_us != 0 ? listener->backoff_us : LISTENER_BACKOFF_US);
   listener->cb(listener, error);
 }
 

@@ -24,8 +24,8 @@ static int socket_listen_options(int fd, sa_family_t family, unsigned flags) {
     result = socket_enable(fd, SOL_SOCKET, SO_REUSEPORT, true);
   }
   if (result == 0 && family == AF_INET6) {
-    result = socket_enable(fd, IPPROTO_IPV6, IPV6_V6ONLY,
-                            (flags & BIDE_LISTEN_V6ONLY) != 0);
+    result =
+        socket_enable(fd, IPPROTO_IPV6, IPV6_V6ONLY, (flags & BIDE_LISTEN_V6ONLY) != 0);
   }
   return result;
 }
