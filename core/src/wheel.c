@@ -94,8 +94,7 @@ static unsigned wheel_lowest(const bide__wheel *wheel) {
 static uint64_t wheel_slot_start(const bide__wheel *wheel, unsigned level) {
   unsigned shift = level * WHEEL_DIGIT_BITS;
   uint64_t index = (uint64_t)__builtin_ctzll(wheel->occupied[level]);
-  uint64_t above =
-      0; /* the digits of `now` above that level, of which the top has none */
+  uint64_t above = 0; /* the digits of `now` above that level: the top has none */
   if (shift + WHEEL_DIGIT_BITS < 64) {
     above = wheel->now_us >> (shift + WHEEL_DIGIT_BITS) << (shift + WHEEL_DIGIT_BITS);
   }
