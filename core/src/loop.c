@@ -263,14 +263,15 @@ static void loop_deliver(bide_loop *loop, const bide_completion *completion) {
 static bool loop_may_skip_look(bide_loop *loop) {
   if (bide__ready_count(&loop->ready) == 0) return false;
   if (loop->calls < loop->check) return true;
-  uint64_t elapsed = loop_clock(loop) - loop->looked_us;
-  if (elapsed < LOOP_LOOK_US / 4) {
+  uint64_t before_us = loop->now_us;
+  uint64_t stride_us = loop_clock(loop) - before_us;
+  if (stride_us < LOOP_LOOK_US / 8) {
     if (loop->stride < LOOP_STRIDE_MAX) loop->stride *= 2;
-  } else if (loop->stride > 1) {
+  } else if (stride_us > LOOP_LOOK_US / 4 && loop->stride > 1) {
     loop->stride /= 2;
   }
   loop->check = loop->calls + loop->stride;
-  return elapsed < LOOP_LOOK_US;
+  return loop->now_us - loop->looked_us < LOOP_LOOK_US;
 }
 
 static int loop_ask_kernel(bide_loop *loop, int64_t timeout_us) {
@@ -411,6 +412,15 @@ static int loop_turn(bide_loop *loop, bide_run_mode mode) {
   return error < 0 ? error : 0;
 }
 
+/* Turns of ready calls alone, for as long as nothing else can be due: all that could be is
+ * looked at in memory, and the clock's turn comes after `check` calls. */
+static void loop_run_ready(bide_loop *loop) {
+  while (bide__ready_count(&loop->ready) > 0 && loop->calls < loop->check &&
+         !loop->stopping && !loop->interrupted && bide__inbox_empty(&loop->inbox) &&
+         !loop->backend->class->peek(loop->backend))
+    loop_dispatch_ready(loop);
+}
+
 int bide_loop_run(bide_loop *loop, bide_run_mode mode) {
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
   if (atomic_load(&loop->running)) return BIDE_ERUNNING;
@@ -419,6 +429,7 @@ int bide_loop_run(bide_loop *loop, bide_run_mode mode) {
   int error;
   do {
     error = loop_turn(loop, mode);
+    if (mode == BIDE_RUN_UNTIL_STOPPED) loop_run_ready(loop);
   } while (error == 0 && mode == BIDE_RUN_UNTIL_STOPPED && !loop->stopping &&
            !loop->interrupted);
   loop->stopping = loop->interrupted = false;
