@@ -180,6 +180,25 @@ static void ops_recv_multi_takes_megabytes(void) {
   harness_loop_close(loop);
 }
 
+/* The first bytes are there before the receive is submitted: it hears of the next all the
+ * same. */
+static void ops_recv_multi_goes_on_after_early_bytes(void) {
+  bide_loop *loop = harness_loop_new();
+  int fds[2];
+  net_tcp_pair(fds, O_NONBLOCK);
+  CHECK_INT(write(fds[1], "early", 5), 5);
+  ops_sink sink = {.loop = loop, .op.cb = ops_sink_take, .op.data = &sink};
+  bide_prep_recv_multi(&sink.op, fds[0]);
+  REQUIRE(bide_loop_submit(loop, &sink.op) == 0);
+  for (size_t expected = 5; expected <= 20; expected += 5) {
+    while (sink.bytes < expected) REQUIRE(bide_loop_run(loop, BIDE_RUN_ONCE) == 0);
+    CHECK_INT(write(fds[1], "later", 5), 5);
+  }
+  REQUIRE(bide_loop_drain(loop) == 0);
+  net_close_pair(loop, fds);
+  harness_loop_close(loop);
+}
+
 /* All buffers are lent: the receive waits, and goes on when one comes back. */
 static void ops_recv_multi_waits_for_a_buffer(void) {
   bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
@@ -678,6 +697,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(ops_recv_waits_for_bytes),
     HARNESS_TEST(ops_recv_sees_the_end_behind_the_bytes),
     HARNESS_TEST(ops_recv_multi_takes_megabytes),
+    HARNESS_TEST(ops_recv_multi_goes_on_after_early_bytes),
     HARNESS_TEST(ops_recv_multi_waits_for_a_buffer),
     HARNESS_TEST(ops_accept_multi_takes_a_storm),
     HARNESS_TEST(ops_sendmsg_and_recvmsg_carry_datagrams),
