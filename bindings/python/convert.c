@@ -1,0 +1,71 @@
+#include "convert.h"
+
+#include <arpa/inet.h>
+#include <bide/errno.h>
+#include <netinet/in.h>
+
+PyObject *convert_error(int code) {
+  switch (code) {
+    case BIDE_ENOMEM:
+      return PyObject_CallNoArgs(PyExc_MemoryError);
+    case BIDE_ECLOSED:
+      return PyObject_CallFunction(PyExc_RuntimeError, "s", "Event loop is closed");
+    case BIDE_EFORKED:
+    case BIDE_ERUNNING:
+    case BIDE_EQUEUEFULL:
+      return PyObject_CallFunction(PyExc_RuntimeError, "s", bide_error_text(code));
+    default:
+      break;
+  }
+  int number = bide_error_errno(code);
+  return PyObject_CallFunction(PyExc_OSError, "is", number, strerror(number));
+}
+
+PyObject *convert_raise(int code) {
+  PyObject *error = convert_error(code);
+  if (error != NULL) PyErr_SetRaisedException(error);
+  return NULL;
+}
+
+PyObject *convert_address(const struct sockaddr *address) {
+  char text[INET6_ADDRSTRLEN];
+  if (address->sa_family == AF_INET) {
+    const struct sockaddr_in *in = (const void *)address;
+    if (inet_ntop(AF_INET, &in->sin_addr, text, sizeof text) == NULL) Py_RETURN_NONE;
+    return Py_BuildValue("si", text, (int)ntohs(in->sin_port));
+  }
+  if (address->sa_family == AF_INET6) {
+    const struct sockaddr_in6 *in6 = (const void *)address;
+    if (inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof text) == NULL) Py_RETURN_NONE;
+    return Py_BuildValue("siII", text, (int)ntohs(in6->sin6_port),
+                         (unsigned)ntohl(in6->sin6_flowinfo),
+                         (unsigned)in6->sin6_scope_id);
+  }
+  Py_RETURN_NONE;
+}
+
+int convert_fd(PyObject *fileobj) {
+  PyObject *number = NULL;
+  if (PyLong_Check(fileobj)) {
+    number = Py_NewRef(fileobj);
+  } else {
+    number = PyObject_CallMethod(fileobj, "fileno", NULL);
+    if (number == NULL || !PyLong_Check(number)) {
+      bool refused = number != NULL || PyErr_ExceptionMatches(PyExc_AttributeError) ||
+                     PyErr_ExceptionMatches(PyExc_TypeError);
+      Py_XDECREF(number);
+      if (!refused) return -1;
+      PyErr_Clear();
+      PyErr_Format(PyExc_ValueError, "Invalid file object: %R", fileobj);
+      return -1;
+    }
+  }
+  long fd = PyLong_AsLong(number);
+  Py_DECREF(number);
+  if (fd == -1 && PyErr_Occurred()) return -1;
+  if (fd < 0 || fd > INT_MAX) {
+    PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %ld", fd);
+    return -1;
+  }
+  return (int)fd;
+}

@@ -1,0 +1,376 @@
+#include "handle.h"
+
+#include <stddef.h>
+
+#include "convert.h"
+#include "list.h"
+
+/* A dead handle costs about 200 bytes; this many cover a gather of a few hundred. */
+enum { HANDLE_POOL_MAX = 1024 };
+
+/* ---- arguments ---- */
+
+static PyObject **handle_args(handle_object *handle) {
+  return (handle->spilled != NULL ? handle->spilled : handle->args) + 1;
+}
+
+static int handle_set_args(handle_object *handle, PyObject *const *args,
+                           Py_ssize_t nargs) {
+  if (nargs > HANDLE_ARGS_INLINE) {
+    handle->spilled = PyMem_New(PyObject *, nargs + 1);
+    if (handle->spilled == NULL) {
+      PyErr_NoMemory();
+      return -1;
+    }
+  }
+  PyObject **own = handle_args(handle);
+  for (Py_ssize_t i = 0; i < nargs; i++) own[i] = Py_NewRef(args[i]);
+  handle->nargs = (uint32_t)nargs;
+  return 0;
+}
+
+static void handle_drop_args(handle_object *handle) {
+  PyObject **spilled = handle->spilled;
+  PyObject *args[HANDLE_ARGS_INLINE];
+  PyObject **own = spilled != NULL ? spilled + 1 : args;
+  uint32_t nargs = handle->nargs;
+  if (spilled == NULL) memcpy(args, handle->args + 1, nargs * sizeof *args);
+  handle->spilled = NULL;
+  handle->nargs = 0;
+  for (uint32_t i = 0; i < nargs; i++) Py_DECREF(own[i]);
+  PyMem_Free(spilled);
+}
+
+/* ---- making and freeing ---- */
+
+static handle_pool *handle_pool_of(module_state *state, PyTypeObject *type) {
+  return type == state->handle_type ? &state->handles : &state->timer_handles;
+}
+
+/* Debug mode's record of where the handle was made. */
+static int handle_set_traceback(handle_object *handle) {
+  PyObject *stack = PyObject_CallNoArgs(handle->loop->state->extract_stack);
+  if (stack == NULL) return -1;
+  Py_SETREF(handle->source_traceback, stack);
+  return 0;
+}
+
+static handle_object *handle_alloc(module_state *state, PyTypeObject *type) {
+  handle_pool *pool = handle_pool_of(state, type);
+  handle_object *handle = pool->first;
+  if (handle != NULL) {
+    pool->first = (handle_object *)handle->callback;
+    pool->count--;
+    PyObject_Init((PyObject *)handle, type);
+    return handle;
+  }
+  handle = PyObject_GC_New(handle_object, type);
+  if (handle == NULL) return NULL;
+  memset((char *)handle + sizeof(PyObject), 0,
+         (size_t)type->tp_basicsize - sizeof(PyObject));
+  return handle;
+}
+
+handle_object *handle_new(loop_object *loop, PyTypeObject *type, PyObject *callback,
+                          PyObject *const *args, Py_ssize_t nargs, PyObject *context) {
+  if (context == NULL || context == Py_None) {
+    context = PyContext_CopyCurrent();
+    if (context == NULL) return NULL;
+  } else if (PyContext_CheckExact(context)) {
+    Py_INCREF(context);
+  } else {
+    PyErr_Format(PyExc_TypeError, "context must be a contextvars.Context, not %.100s",
+                 Py_TYPE(context)->tp_name);
+    return NULL;
+  }
+  handle_object *handle = handle_alloc(loop->state, type);
+  if (handle == NULL) {
+    Py_DECREF(context);
+    return NULL;
+  }
+  handle->callback = Py_NewRef(callback);
+  handle->cancelled = Py_NewRef(Py_False);
+  handle->context = context;
+  handle->loop = (loop_object *)Py_NewRef((PyObject *)loop);
+  handle->repr = Py_NewRef(Py_None);
+  handle->source_traceback = Py_NewRef(Py_None);
+  handle->running = false;
+  if (handle_set_args(handle, args, nargs) < 0) {
+    Py_DECREF(handle);
+    return NULL;
+  }
+  PyObject_GC_Track(handle);
+  /* Last, since an allocation can run a finalizer that closes the loop. */
+  if ((loop->debug && handle_set_traceback(handle) < 0) || loop_check_open(loop) < 0) {
+    Py_DECREF(handle);
+    return NULL;
+  }
+  return handle;
+}
+
+int handle_traverse(PyObject *self, visitproc visit, void *arg) {
+  handle_object *handle = (handle_object *)self;
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(handle->args_slot);
+  Py_VISIT(handle->callback);
+  Py_VISIT(handle->context);
+  Py_VISIT(handle->loop);
+  Py_VISIT(handle->source_traceback);
+  PyObject **args = handle_args(handle);
+  for (uint32_t i = 0; i < handle->nargs; i++) Py_VISIT(args[i]);
+  return 0;
+}
+
+static void handle_clear_values(handle_object *handle) {
+  handle_drop_args(handle);
+  Py_CLEAR(handle->args_slot);
+  Py_CLEAR(handle->callback);
+  Py_CLEAR(handle->context);
+  Py_CLEAR(handle->repr);
+  Py_CLEAR(handle->source_traceback);
+  Py_CLEAR(handle->cancelled);
+}
+
+/* The loop stays: it owns this handle if it is queued, and dealloc needs its state. The
+ * cycle through it breaks at the loop. */
+int handle_clear(PyObject *self) {
+  handle_object *handle = (handle_object *)self;
+  if (handle->running) return 0;
+  handle_drop_args(handle);
+  Py_CLEAR(handle->args_slot);
+  Py_XSETREF(handle->callback, Py_NewRef(Py_None));
+  Py_XSETREF(handle->cancelled, Py_NewRef(Py_True));
+  Py_XSETREF(handle->source_traceback, Py_NewRef(Py_None));
+  return 0;
+}
+
+void handle_dealloc(PyObject *self) {
+  handle_object *handle = (handle_object *)self;
+  PyTypeObject *type = Py_TYPE(self);
+  loop_object *loop = handle->loop;
+  handle_pool *pool = handle_pool_of(loop->state, type);
+  if (PyObject_GC_IsTracked(self)) PyObject_GC_UnTrack(self);
+  PyObject_ClearWeakRefs(self);
+  handle_clear_values(handle);
+  handle->loop = NULL;
+  if (pool->count < HANDLE_POOL_MAX) {
+    handle->callback = (PyObject *)pool->first;
+    pool->first = handle;
+    pool->count++;
+  } else {
+    PyObject_GC_Del(self);
+  }
+  Py_DECREF(type);
+  Py_DECREF(loop);
+}
+
+void handle_pool_clear(handle_pool *pool) {
+  while (pool->first != NULL) {
+    handle_object *handle = pool->first;
+    pool->first = (handle_object *)handle->callback;
+    PyObject_GC_Del(handle);
+  }
+  pool->count = 0;
+}
+
+/* ---- running ---- */
+
+void handle_unschedule(handle_object *handle) {
+  list_remove(&handle->link);
+  Py_DECREF(handle);
+}
+
+static void handle_failed(handle_object *handle) {
+  loop_object *loop = handle->loop;
+  if (loop_take_fatal(loop)) return;
+  PyObject *error = PyErr_GetRaisedException();
+  PyObject *args[] = {(PyObject *)loop, (PyObject *)handle, error};
+  PyObject *result = PyObject_VectorcallMethod(
+      loop->state->names._callback_failed, args, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET,
+      NULL);
+  Py_DECREF(error);
+  if (result == NULL) loop_swallow(loop);
+  Py_XDECREF(result);
+}
+
+static void handle_call_callback(handle_object *handle) {
+  PyObject *context = handle->context;
+  if (PyContext_Enter(context) < 0) {
+    handle_failed(handle);
+    return;
+  }
+  PyObject *result =
+      PyObject_Vectorcall(handle->callback, handle_args(handle),
+                          handle->nargs | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+  PyObject *error = result == NULL ? PyErr_GetRaisedException() : NULL;
+  if (PyContext_Exit(context) < 0) loop_swallow(handle->loop);
+  Py_XDECREF(result);
+  if (error != NULL) {
+    PyErr_SetRaisedException(error);
+    handle_failed(handle);
+  }
+}
+
+static void handle_call_timed(handle_object *handle) {
+  loop_object *loop = handle->loop;
+  uint64_t begin_us = bide_clock_us();
+  handle_call_callback(handle);
+  double took_s = (double)(bide_clock_us() - begin_us) / 1e6;
+  if (took_s < loop->slow_s) return;
+  PyObject *result = PyObject_CallMethod((PyObject *)loop, "_callback_slow", "Od",
+                                         (PyObject *)handle, took_s);
+  if (result == NULL) loop_swallow(loop);
+  Py_XDECREF(result);
+}
+
+/* A cancel from inside the callback only marks the handle, since its arguments are in
+ * use; what it would have dropped is dropped here. */
+void handle_run(handle_object *handle) {
+  if (handle->cancelled == Py_True) return;
+  handle->running = true;
+  if (handle->loop->debug)
+    handle_call_timed(handle);
+  else
+    handle_call_callback(handle);
+  handle->running = false;
+  if (handle->cancelled == Py_True) {
+    Py_SETREF(handle->callback, Py_NewRef(Py_None));
+    handle_drop_args(handle);
+  }
+}
+
+static void handle_on_call(bide_call *call) {
+  handle_object *handle = BIDE_CONTAINER_OF(call, handle_object, call);
+  loop_object *loop = handle->loop;
+  list_remove(&handle->link);
+  if (handle->cancelled != Py_True) {
+    loop_enter(loop);
+    handle_run(handle);
+    loop_leave(loop);
+  }
+  Py_DECREF(handle);
+}
+
+void handle_prepare(handle_object *handle) {
+  handle->call = (bide_call){.cb = handle_on_call};
+  list_push(&handle->loop->scheduled, &handle->link);
+  Py_INCREF(handle);
+}
+
+int handle_schedule(handle_object *handle) {
+  handle_prepare(handle);
+  int code = bide_loop_call_soon(handle->loop->core, &handle->call);
+  if (code == 0) return 0;
+  handle_unschedule(handle);
+  convert_raise(code);
+  return -1;
+}
+
+int handle_cancel(handle_object *handle) {
+  if (handle->cancelled == Py_True) return 0;
+  Py_SETREF(handle->cancelled, Py_NewRef(Py_True));
+  if (handle->loop->debug) {
+    /* Kept for the report of a callback that was slow and cancelled itself. */
+    PyObject *repr = PyObject_Repr((PyObject *)handle);
+    if (repr == NULL) return -1;
+    Py_SETREF(handle->repr, repr);
+  }
+  if (handle->running) return 0;
+  PyObject *callback = handle->callback;
+  handle->callback = Py_NewRef(Py_None);
+  handle_drop_args(handle);
+  Py_DECREF(callback);
+  return 0;
+}
+
+/* ---- the type ---- */
+
+static PyObject *handle_cancel_method(PyObject *self, PyObject *unused) {
+  (void)unused;
+  if (handle_cancel((handle_object *)self) < 0) return NULL;
+  Py_RETURN_NONE;
+}
+
+PyObject *handle_cancelled_method(PyObject *self, PyObject *unused) {
+  (void)unused;
+  return PyBool_FromLong(((handle_object *)self)->cancelled == Py_True);
+}
+
+PyObject *handle_get_args(PyObject *self, void *unused) {
+  (void)unused;
+  handle_object *handle = (handle_object *)self;
+  if (handle->callback == Py_None) Py_RETURN_NONE;
+  PyObject *tuple = PyTuple_New((Py_ssize_t)handle->nargs);
+  if (tuple == NULL) return NULL;
+  PyObject **args = handle_args(handle);
+  for (uint32_t i = 0; i < handle->nargs; i++)
+    PyTuple_SET_ITEM(tuple, (Py_ssize_t)i, Py_NewRef(args[i]));
+  return tuple;
+}
+
+static PyMethodDef handle_methods[] = {
+    {"cancel", handle_cancel_method, METH_NOARGS,
+     "Cancel the callback; it will not be called."},
+    {"cancelled", handle_cancelled_method, METH_NOARGS,
+     "Return True if the callback was cancelled."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef handle_getset[] = {
+    {"_args", handle_get_args, NULL, "The arguments as a tuple, None once cancelled.",
+     NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot handle_slots[] = {
+    {Py_tp_doc, "A callback that the loop will run soon."},
+    {Py_tp_dealloc, handle_dealloc},
+    {Py_tp_traverse, handle_traverse},
+    {Py_tp_clear, handle_clear},
+    {Py_tp_methods, handle_methods},
+    {Py_tp_getset, handle_getset},
+    {0, NULL},
+};
+
+PyType_Spec handle_spec = {
+    .name = "bide._bide.Handle",
+    .basicsize = sizeof(handle_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = handle_slots,
+};
+
+static int handle_check_slot(PyTypeObject *base, const char *name, size_t offset) {
+  PyObject *descriptor = PyObject_GetAttrString((PyObject *)base, name);
+  if (descriptor == NULL) return -1;
+  bool fits = Py_IS_TYPE(descriptor, &PyMemberDescr_Type) &&
+              ((PyMemberDescrObject *)descriptor)->d_member->offset == (Py_ssize_t)offset;
+  Py_DECREF(descriptor);
+  if (fits) return 0;
+  PyErr_Format(PyExc_ImportError,
+               "bide does not know this Python: asyncio.Handle.%s lies elsewhere", name);
+  return -1;
+}
+
+int handle_check_layout(PyTypeObject *base) {
+  static const struct {
+    const char *name;
+    size_t offset;
+  } slots[] = {
+      {"_args", offsetof(handle_object, args_slot)},
+      {"_callback", offsetof(handle_object, callback)},
+      {"_cancelled", offsetof(handle_object, cancelled)},
+      {"_context", offsetof(handle_object, context)},
+      {"_loop", offsetof(handle_object, loop)},
+      {"_repr", offsetof(handle_object, repr)},
+      {"_source_traceback", offsetof(handle_object, source_traceback)},
+  };
+  for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
+    if (handle_check_slot(base, slots[i].name, slots[i].offset) < 0) return -1;
+  if (base->tp_basicsize > (Py_ssize_t)offsetof(handle_object, link)) {
+    PyErr_Format(PyExc_ImportError, "bide does not know this Python: %s is too large",
+                 base->tp_name);
+    return -1;
+  }
+  return 0;
+}

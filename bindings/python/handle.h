@@ -1,0 +1,75 @@
+/* handle.h: what call_soon returns.
+ *
+ * A handle is a true asyncio.Handle: its type derives from asyncio's and keeps its
+ * values in the very slots that asyncio's class declares, so that asyncio's own
+ * __repr__, _run and get_context work on it unchanged. Arguments lie inline and become
+ * a tuple only when somebody asks for handle._args. */
+#ifndef BIDE_PYTHON_HANDLE_H
+#define BIDE_PYTHON_HANDLE_H
+
+#include "loop.h"
+
+enum { HANDLE_ARGS_INLINE = 3 };
+
+/* While queued or timed the handle is on its loop's `scheduled` list, which owns a
+ * reference. A cancelled handle stays queued and does nothing when its turn comes.
+ * args[0] is scratch for vectorcall; with more than HANDLE_ARGS_INLINE arguments
+ * `spilled` holds scratch and all arguments instead. */
+struct handle_object {
+  PyObject_HEAD
+  /* asyncio.Handle's slots in the order that CPython lays them out; checked when the
+   * module is imported. args_slot stays NULL. */
+  PyObject *args_slot;
+  PyObject *callback;
+  PyObject *cancelled;
+  PyObject *context;
+  loop_object *loop;
+  PyObject *repr;
+  PyObject *source_traceback;
+  void *timer_slots[3]; /* asyncio.TimerHandle's and a weakref list before 3.12 */
+  bide_node link;
+  bide_call call;
+  PyObject **spilled;
+  PyObject *args[1 + HANDLE_ARGS_INLINE];
+  uint32_t nargs;
+  bool running;
+};
+
+/* Makes a handle of `type`, one of the two types, for callback(*args) in `context` (NULL
+ * or None: a copy of the current one). It is not queued. NULL with an exception, which
+ * is RuntimeError when the loop is closed. */
+handle_object *handle_new(loop_object *loop, PyTypeObject *type, PyObject *callback,
+                          PyObject *const *args, Py_ssize_t nargs, PyObject *context);
+
+/* Runs the callback now, reporting its exception to the loop's handler. The caller
+ * holds a reference. */
+void handle_run(handle_object *handle);
+
+/* Queues it. 0, or -1 with an exception. */
+int handle_schedule(handle_object *handle);
+
+/* Puts it on `scheduled`, ready for somebody else to queue its call: from another
+ * thread, or when its timer fires. */
+void handle_prepare(handle_object *handle);
+
+/* Takes it off `scheduled`, whose core has forgotten it, and drops the list's reference. */
+void handle_unschedule(handle_object *handle);
+
+/* As handle.cancel(). 0, or -1 with an exception of debug mode's repr. */
+int handle_cancel(handle_object *handle);
+
+/* `base` is asyncio.Handle: 0 when the running CPython lays out asyncio's handles as above, else -1 with
+ * ImportError. */
+int handle_check_layout(PyTypeObject *base);
+
+/* Frees the dead handles that are kept for reuse. */
+void handle_pool_clear(handle_pool *pool);
+
+/* Shared by the two types. */
+int handle_traverse(PyObject *self, visitproc visit, void *arg);
+int handle_clear(PyObject *self);
+void handle_dealloc(PyObject *self);
+PyObject *handle_cancelled_method(PyObject *self, PyObject *unused);
+PyObject *handle_get_args(PyObject *self, void *unused);
+
+#endif

@@ -1,0 +1,380 @@
+#include "loop.h"
+
+#include <time.h>
+
+#include "convert.h"
+#include "handle.h"
+#include "list.h"
+#include "listener.h"
+#include "poller.h"
+#include "transport.h"
+
+/* ---- what the other files lean on ---- */
+
+double loop_now_s(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)(now.tv_sec * 1000000000LL + now.tv_nsec) / 1e9;
+}
+
+int loop_check_open(loop_object *loop) {
+  if (!loop->closed) return 0;
+  convert_raise(BIDE_ECLOSED);
+  return -1;
+}
+
+int loop_check_thread(loop_object *loop) {
+  if (loop->thread_id == 0 || loop->thread_id == PyThread_get_thread_ident()) return 0;
+  PyErr_SetString(PyExc_RuntimeError,
+                  "Non-thread-safe operation invoked on an event loop other than the "
+                  "current one");
+  return -1;
+}
+
+void loop_enter(loop_object *loop) { loop->depth++; }
+
+/* A flush may call resume_writing, which may write: the list is read anew each time. */
+void loop_leave(loop_object *loop) {
+  while (!list_empty(&loop->dirty)) {
+    transport_object *transport =
+        BIDE_CONTAINER_OF(loop->dirty.next, transport_object, dirty);
+    list_remove(&transport->dirty);
+    transport_flush(transport);
+    Py_DECREF(transport);
+  }
+  loop->depth--;
+}
+
+static void loop_on_flush(bide_call *call) {
+  loop_object *loop = BIDE_CONTAINER_OF(call, loop_object, flush_call);
+  loop_enter(loop);
+  loop_leave(loop);
+}
+
+void loop_mark_dirty(loop_object *loop, bide_node *node) {
+  list_push(&loop->dirty, node);
+  if (loop->depth > 0) return;
+  loop->flush_call.cb = loop_on_flush;
+  /* Without memory for the queue the next callback's end sends it. */
+  (void)bide_loop_call_soon(loop->core, &loop->flush_call);
+}
+
+bool loop_take_fatal(loop_object *loop) {
+  if (!PyErr_ExceptionMatches(PyExc_SystemExit) &&
+      !PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
+    return false;
+  PyObject *error = PyErr_GetRaisedException();
+  Py_XSETREF(loop->fatal, error);
+  if (loop->core != NULL) bide_loop_interrupt(loop->core);
+  return true;
+}
+
+void loop_swallow(loop_object *loop) {
+  if (!loop_take_fatal(loop)) PyErr_WriteUnraisable((PyObject *)loop);
+}
+
+fd_slot *loop_fd_find(loop_object *loop, int fd) {
+  return (size_t)fd < loop->fd_count ? &loop->fds[fd] : NULL;
+}
+
+fd_slot *loop_fd_slot(loop_object *loop, int fd) {
+  if ((size_t)fd >= loop->fd_count) {
+    size_t count = loop->fd_count == 0 ? 64 : loop->fd_count;
+    while (count <= (size_t)fd) count *= 2;
+    fd_slot *fds = PyMem_Resize(loop->fds, fd_slot, count);
+    if (fds == NULL) {
+      PyErr_NoMemory();
+      return NULL;
+    }
+    memset(fds + loop->fd_count, 0, (count - loop->fd_count) * sizeof *fds);
+    loop->fds = fds;
+    loop->fd_count = count;
+  }
+  return &loop->fds[fd];
+}
+
+/* ---- life ---- */
+
+static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+  (void)args;
+  (void)keywords;
+  loop_object *loop = (loop_object *)type->tp_alloc(type, 0);
+  if (loop == NULL) return NULL;
+  list_init(&loop->scheduled);
+  list_init(&loop->pollers);
+  list_init(&loop->transports);
+  list_init(&loop->listeners);
+  list_init(&loop->dirty);
+  loop->slow_s = 0.1;
+  loop->closed = true;
+  loop->state = module_state_of(type);
+  int code = loop->state == NULL ? 0 : bide_loop_new(NULL, &loop->core);
+  if (loop->state == NULL || code < 0) {
+    if (code == BIDE_EINVAL)
+      PyErr_Format(PyExc_ValueError,
+                   "BIDE_BACKEND must be auto, io_uring or epoll, not '%s'",
+                   getenv("BIDE_BACKEND"));
+    else if (code < 0)
+      convert_raise(code);
+    Py_DECREF(loop);
+    return NULL;
+  }
+  loop->closed = false;
+  return (PyObject *)loop;
+}
+
+/* Detaching frees no other poller, and a closed loop takes no new one. */
+static void loop_detach_pollers(loop_object *loop) {
+  bide_node *next;
+  for (bide_node *node = loop->pollers.next; node != &loop->pollers; node = next) {
+    next = node->next;
+    poller_detach(BIDE_CONTAINER_OF(node, poller, link));
+  }
+}
+
+/* Lets go of everything once the core is gone. What has an operation in flight here is
+ * a forked child's copy, in which the kernel is not interested. */
+static void loop_release(loop_object *loop) {
+  while (!list_empty(&loop->scheduled))
+    handle_unschedule(BIDE_CONTAINER_OF(loop->scheduled.next, handle_object, link));
+  while (!list_empty(&loop->transports))
+    transport_forget(BIDE_CONTAINER_OF(loop->transports.next, transport_object, link));
+  while (!list_empty(&loop->listeners))
+    listener_forget(BIDE_CONTAINER_OF(loop->listeners.next, listener_object, link));
+  while (!list_empty(&loop->pollers))
+    poller_free(BIDE_CONTAINER_OF(loop->pollers.next, poller, link));
+}
+
+/* Stopping one that pauses takes it off the list. */
+static void loop_stop_listeners(loop_object *loop) {
+  bide_node *next;
+  for (bide_node *node = loop->listeners.next; node != &loop->listeners; node = next) {
+    next = node->next;
+    listener_stop(BIDE_CONTAINER_OF(node, listener_object, link));
+  }
+}
+
+/* Cancels what is in flight, waits for it and frees the core. Transports keep their
+ * sockets, which close when they are collected. Returns the error of a wait that
+ * failed; then the kernel may still own buffers, and the core is left alone. */
+static int loop_close_core(loop_object *loop) {
+  if (loop->core == NULL) return 0;
+  loop->closed = true;
+  loop->draining = true;
+  loop_stop_listeners(loop);
+  loop_detach_pollers(loop);
+  int code = bide_loop_drain(loop->core);
+  if (code < 0 && code != BIDE_EFORKED) return code;
+  code = bide_loop_close(loop->core);
+  if (code < 0) return code;
+  loop->core = NULL;
+  loop_release(loop);
+  return 0;
+}
+
+static PyObject *loop_close(PyObject *self, PyObject *unused) {
+  (void)unused;
+  loop_object *loop = (loop_object *)self;
+  if (loop->thread_id != 0) {
+    PyErr_SetString(PyExc_RuntimeError, "Cannot close a running event loop");
+    return NULL;
+  }
+  int code = loop_close_core(loop);
+  if (code < 0) return convert_raise(code);
+  Py_RETURN_NONE;
+}
+
+static int loop_traverse(PyObject *self, visitproc visit, void *arg) {
+  loop_object *loop = (loop_object *)self;
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(loop->fatal);
+  if (loop->core == NULL) return 0;
+  for (bide_node *node = loop->scheduled.next; node != &loop->scheduled;
+       node = node->next)
+    Py_VISIT(BIDE_CONTAINER_OF(node, handle_object, link));
+  for (bide_node *node = loop->pollers.next; node != &loop->pollers; node = node->next)
+    Py_VISIT(BIDE_CONTAINER_OF(node, poller, link)->handle);
+  return 0;
+}
+
+static int loop_clear(PyObject *self) {
+  loop_object *loop = (loop_object *)self;
+  Py_CLEAR(loop->fatal);
+  loop_close_core(loop);
+  return 0;
+}
+
+static void loop_dealloc(PyObject *self) {
+  loop_object *loop = (loop_object *)self;
+  PyTypeObject *type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
+  loop_clear(self);
+  PyMem_Free(loop->fds);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+/* ---- small methods ---- */
+
+static PyObject *loop_time(PyObject *self, PyObject *unused) {
+  (void)self;
+  (void)unused;
+  return PyFloat_FromDouble(loop_now_s());
+}
+
+static PyObject *loop_stop(PyObject *self, PyObject *unused) {
+  (void)unused;
+  ((loop_object *)self)->stopping = true;
+  Py_RETURN_NONE;
+}
+
+static PyObject *loop_is_running(PyObject *self, PyObject *unused) {
+  (void)unused;
+  return PyBool_FromLong(((loop_object *)self)->thread_id != 0);
+}
+
+static PyObject *loop_is_closed(PyObject *self, PyObject *unused) {
+  (void)unused;
+  return PyBool_FromLong(((loop_object *)self)->closed);
+}
+
+static PyObject *loop_get_debug(PyObject *self, PyObject *unused) {
+  (void)unused;
+  return PyBool_FromLong(((loop_object *)self)->debug);
+}
+
+static PyObject *loop_set_debug(PyObject *self, PyObject *enabled) {
+  int debug = PyObject_IsTrue(enabled);
+  if (debug < 0) return NULL;
+  ((loop_object *)self)->debug = debug != 0;
+  Py_RETURN_NONE;
+}
+
+static PyObject *loop_create_future(PyObject *self, PyObject *unused) {
+  (void)unused;
+  module_state *state = ((loop_object *)self)->state;
+  PyObject *args[] = {NULL, self};
+  return PyObject_Vectorcall(state->Future, args + 1, PY_VECTORCALL_ARGUMENTS_OFFSET,
+                             state->loop_keyword);
+}
+
+static PyObject *loop_check_closed(PyObject *self, PyObject *unused) {
+  (void)unused;
+  if (loop_check_open((loop_object *)self) < 0) return NULL;
+  Py_RETURN_NONE;
+}
+
+static PyObject *loop_ensure_no_transport(PyObject *self, PyObject *fileobj) {
+  int fd = convert_fd(fileobj);
+  if (fd < 0 || poller_refused((loop_object *)self, fd)) return NULL;
+  Py_RETURN_NONE;
+}
+
+static PyObject *loop_get_backend(PyObject *self, void *unused) {
+  (void)unused;
+  loop_object *loop = (loop_object *)self;
+  if (loop_check_open(loop) < 0) return NULL;
+  return PyUnicode_FromString(bide_loop_backend(loop->core));
+}
+
+static PyObject *loop_get_backend_reason(PyObject *self, void *unused) {
+  (void)unused;
+  loop_object *loop = (loop_object *)self;
+  if (loop_check_open(loop) < 0) return NULL;
+  return PyUnicode_FromString(bide_loop_backend_reason(loop->core));
+}
+
+static PyObject *loop_get_slow(PyObject *self, void *unused) {
+  (void)unused;
+  return PyFloat_FromDouble(((loop_object *)self)->slow_s);
+}
+
+static int loop_set_slow(PyObject *self, PyObject *value, void *unused) {
+  (void)unused;
+  if (value == NULL) {
+    PyErr_SetString(PyExc_AttributeError, "slow_callback_duration cannot be deleted");
+    return -1;
+  }
+  double seconds = PyFloat_AsDouble(value);
+  if (seconds == -1.0 && PyErr_Occurred()) return -1;
+  ((loop_object *)self)->slow_s = seconds;
+  return 0;
+}
+
+/* ---- the type ---- */
+
+#define LOOP_FASTCALL(function) \
+  ((PyCFunction)(void (*)(void))(function)), METH_FASTCALL
+#define LOOP_KEYWORDS(function) \
+  ((PyCFunction)(void (*)(void))(function)), METH_FASTCALL | METH_KEYWORDS
+
+static PyMethodDef loop_methods[] = {
+    {"call_soon", LOOP_KEYWORDS(loop_call_soon),
+     "call_soon(callback, *args, context=None)\nRun callback in the next turn."},
+    {"call_soon_threadsafe", LOOP_KEYWORDS(loop_call_soon_threadsafe),
+     "call_soon_threadsafe(callback, *args, context=None)\nAs call_soon, from any "
+     "thread."},
+    {"call_later", LOOP_KEYWORDS(loop_call_later),
+     "call_later(delay, callback, *args, context=None)\nRun callback after delay "
+     "seconds, never earlier."},
+    {"call_at", LOOP_KEYWORDS(loop_call_at),
+     "call_at(when, callback, *args, context=None)\nRun callback at a time of "
+     "loop.time(), never earlier."},
+    {"time", loop_time, METH_NOARGS, "Return the loop's clock in seconds."},
+    {"stop", loop_stop, METH_NOARGS, "End the run after the turn under way."},
+    {"is_running", loop_is_running, METH_NOARGS, "Return True while the loop runs."},
+    {"is_closed", loop_is_closed, METH_NOARGS, "Return True once it is closed."},
+    {"get_debug", loop_get_debug, METH_NOARGS, "Return True in debug mode."},
+    {"set_debug", loop_set_debug, METH_O, "Turn debug mode on or off."},
+    {"create_future", loop_create_future, METH_NOARGS,
+     "Return an asyncio.Future of this loop."},
+    {"add_reader", LOOP_FASTCALL(loop_add_reader),
+     "add_reader(fd, callback, *args)\nCall callback whenever fd is readable."},
+    {"add_writer", LOOP_FASTCALL(loop_add_writer),
+     "add_writer(fd, callback, *args)\nCall callback whenever fd is writable."},
+    {"remove_reader", loop_remove_reader, METH_O,
+     "Stop watching fd for reading; return whether it was watched."},
+    {"remove_writer", loop_remove_writer, METH_O,
+     "Stop watching fd for writing; return whether it was watched."},
+    {"_add_reader", LOOP_FASTCALL(loop_watch_read),
+     "As add_reader, returning the handle."},
+    {"_add_writer", LOOP_FASTCALL(loop_watch_write),
+     "As add_writer, returning the handle."},
+    {"_ensure_fd_no_transport", loop_ensure_no_transport, METH_O,
+     "Raise RuntimeError if fd belongs to a transport."},
+    {"_check_closed", loop_check_closed, METH_NOARGS,
+     "Raise RuntimeError if the loop is closed."},
+    {"_connect", LOOP_FASTCALL(loop_connect_transport),
+     "_connect(sock, protocol, waiter)\nReturn a transport over a connected socket; "
+     "waiter is set once connection_made has been called."},
+    {"_run", loop_run, METH_NOARGS, "Run until stop() is called."},
+    {"_close", loop_close, METH_NOARGS, "Cancel what is in flight and free the loop."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef loop_getset[] = {
+    {"backend", loop_get_backend, NULL, "'io_uring' or 'epoll': what the loop waits on.",
+     NULL},
+    {"backend_reason", loop_get_backend_reason, NULL, "Why it waits on that.", NULL},
+    {"slow_callback_duration", loop_get_slow, loop_set_slow,
+     "In debug mode, callbacks that take this many seconds are logged.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot loop_slots[] = {
+    {Py_tp_doc, "The event loop's core; bide.EventLoop makes an asyncio loop of it."},
+    {Py_tp_new, loop_new},
+    {Py_tp_dealloc, loop_dealloc},
+    {Py_tp_traverse, loop_traverse},
+    {Py_tp_clear, loop_clear},
+    {Py_tp_methods, loop_methods},
+    {Py_tp_getset, loop_getset},
+    {0, NULL},
+};
+
+PyType_Spec loop_spec = {
+    .name = "bide._bide.Loop",
+    .basicsize = sizeof(loop_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+    .slots = loop_slots,
+};

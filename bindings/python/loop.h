@@ -1,0 +1,105 @@
+/* loop.h: the loop object, the core's bide_loop in CPython's dress.
+ *
+ * Callbacks of the core come in on the loop's thread with the GIL held: only
+ * bide_loop_wait runs without it. Each callback that may run user code stands between
+ * loop_enter and loop_leave. */
+#ifndef BIDE_PYTHON_LOOP_H
+#define BIDE_PYTHON_LOOP_H
+
+#include <bide/loop.h>
+
+#include "state.h"
+
+typedef struct poller poller;
+typedef struct transport_object transport_object;
+
+/* Who uses an fd number: at most one of each, none of them owned by the slot. */
+typedef struct fd_slot {
+  poller *reader;
+  poller *writer;
+  transport_object *transport;
+} fd_slot;
+
+/* Lists:
+ *   scheduled   handles that are queued or timed; the list owns a reference to each
+ *   pollers     the registrations of add_reader and add_writer; freed by the loop
+ *   transports  those with an open fd; borrowed, a transport unlinks itself
+ *   listeners   those that accept; borrowed, each holds itself while it is started
+ *   dirty       transports with bytes to send when the callback returns; owns one each
+ *
+ * `core` is NULL from close on. `fatal` is the SystemExit or KeyboardInterrupt that ends
+ * the run. `depth` counts the callbacks under way, nested runs being forbidden: 0 or 1.
+ * While `draining`, completions settle their owners' books and call no Python code. */
+typedef struct loop_object {
+  PyObject_HEAD
+  module_state *state;
+  bide_loop *core;
+  bide_node scheduled;
+  bide_node pollers;
+  bide_node transports;
+  bide_node listeners;
+  bide_node dirty;
+  fd_slot *fds;
+  size_t fd_count;
+  PyObject *fatal;
+  bide_call flush_call;
+  unsigned long thread_id; /* of the run under way; 0 when none is */
+  double slow_s;
+  int depth;
+  bool closed;
+  bool draining;
+  bool stopping;
+  bool debug;
+} loop_object;
+
+/* The clock of loop.time(): time.monotonic()'s, to the last bit. */
+double loop_now_s(void);
+
+/* 0; -1 with RuntimeError once the loop is closed. */
+int loop_check_open(loop_object *loop);
+
+/* 0; -1 with RuntimeError when the loop runs in another thread. For debug mode. */
+int loop_check_thread(loop_object *loop);
+
+/* Around each callback that may run user code. Leave sends what transports wrote
+ * meanwhile. No exception may be pending at either. */
+void loop_enter(loop_object *loop);
+void loop_leave(loop_object *loop);
+
+/* Takes the pending exception if it is one that must end the run (SystemExit,
+ * KeyboardInterrupt): true, and the run ends after this callback. */
+bool loop_take_fatal(loop_object *loop);
+
+/* Consumes the pending exception of code that has nobody to raise it to. */
+void loop_swallow(loop_object *loop);
+
+/* Puts a transport on `dirty`, which takes over a reference: its bytes leave at the end
+ * of the callback under way or, when none is, before the next wait. */
+void loop_mark_dirty(loop_object *loop, bide_node *node);
+
+/* The slot of fd, made if need be; NULL with MemoryError. */
+fd_slot *loop_fd_slot(loop_object *loop, int fd);
+
+/* The slot of fd, or NULL when it has none. */
+fd_slot *loop_fd_find(loop_object *loop, int fd);
+
+/* Methods that live in other files. */
+PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                         PyObject *keywords);
+PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args,
+                                    Py_ssize_t nargs, PyObject *keywords);
+PyObject *loop_call_later(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *keywords);
+PyObject *loop_call_at(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                       PyObject *keywords);
+PyObject *loop_add_reader(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *loop_add_writer(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *loop_watch_read(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *loop_watch_write(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *loop_remove_reader(PyObject *self, PyObject *fileobj);
+PyObject *loop_remove_writer(PyObject *self, PyObject *fileobj);
+PyObject *loop_run(PyObject *self, PyObject *unused);
+PyObject *loop_connect_transport(PyObject *self, PyObject *const *args,
+                                 Py_ssize_t nargs);
+
+#endif

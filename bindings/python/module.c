@@ -1,0 +1,179 @@
+/* module.c: the module _bide, its state and the table of its types. */
+#include <bide/base.h>
+#include <stddef.h>
+
+#include "handle.h"
+#include "transport.h"
+
+static struct PyModuleDef module_def;
+
+module_state *module_state_of(PyTypeObject *type) {
+  PyObject *module = PyType_GetModuleByDef(type, &module_def);
+  return module == NULL ? NULL : PyModule_GetState(module);
+}
+
+/* ---- the tables ---- */
+
+typedef struct module_type {
+  size_t offset; /* of the PyTypeObject * in the state */
+  PyType_Spec *spec;
+  const char *base_module; /* NULL: the base is object */
+  const char *base_name;
+} module_type;
+
+typedef struct module_import {
+  size_t offset;
+  const char *module;
+  const char *attribute;
+} module_import;
+
+typedef struct module_name {
+  size_t offset;
+  const char *text;
+} module_name;
+
+static const module_type module_types[] = {
+#define STATE_X(member, spec, module, name) \
+  {offsetof(module_state, member), &spec, module, name},
+    STATE_TYPES(STATE_X)
+#undef STATE_X
+};
+
+static const module_import module_imports[] = {
+#define STATE_X(member, module, attribute) \
+  {offsetof(module_state, member), module, attribute},
+    STATE_IMPORTS(STATE_X)
+#undef STATE_X
+};
+
+static const module_name module_names[] = {
+#define STATE_X(name) {offsetof(module_state, names.name), #name},
+    STATE_NAMES(STATE_X)
+#undef STATE_X
+};
+
+#define MODULE_COUNT(table) (sizeof(table) / sizeof *(table))
+
+static PyObject **module_member(module_state *state, size_t offset) {
+  return (PyObject **)(void *)((char *)state + offset);
+}
+
+/* Calls `visit` for the place of each object that the state owns, until it returns
+ * something other than 0. */
+static int module_each(module_state *state, int (*visit)(PyObject **, void *),
+                       void *arg) {
+  int result = visit(&state->loop_keyword, arg);
+  for (size_t i = 0; i < MODULE_COUNT(module_types) && result == 0; i++)
+    result = visit(module_member(state, module_types[i].offset), arg);
+  for (size_t i = 0; i < MODULE_COUNT(module_imports) && result == 0; i++)
+    result = visit(module_member(state, module_imports[i].offset), arg);
+  for (size_t i = 0; i < MODULE_COUNT(module_names) && result == 0; i++)
+    result = visit(module_member(state, module_names[i].offset), arg);
+  return result;
+}
+
+/* ---- making the state ---- */
+
+static PyObject *module_import_attribute(const char *module, const char *attribute) {
+  PyObject *imported = PyImport_ImportModule(module);
+  if (imported == NULL) return NULL;
+  PyObject *result = PyObject_GetAttrString(imported, attribute);
+  Py_DECREF(imported);
+  return result;
+}
+
+static int module_check_base(PyTypeObject *base, const module_type *entry) {
+  if (entry->spec == &handle_spec || entry->spec == &timer_handle_spec)
+    return handle_check_layout(base);
+  if (base->tp_basicsize <= (Py_ssize_t)offsetof(transport_object, weakrefs)) return 0;
+  PyErr_Format(PyExc_ImportError, "bide does not know this Python: %s is too large",
+               base->tp_name);
+  return -1;
+}
+
+static int module_add_type(PyObject *module, module_state *state,
+                           const module_type *entry) {
+  PyObject *base = NULL;
+  if (entry->base_module != NULL) {
+    base = module_import_attribute(entry->base_module, entry->base_name);
+    if (base == NULL) return -1;
+    if (module_check_base((PyTypeObject *)base, entry) < 0) {
+      Py_DECREF(base);
+      return -1;
+    }
+  }
+  PyObject *type = PyType_FromModuleAndSpec(module, entry->spec, base);
+  Py_XDECREF(base);
+  *module_member(state, entry->offset) = type;
+  return type == NULL ? -1 : PyModule_AddType(module, (PyTypeObject *)type);
+}
+
+static int module_exec(PyObject *module) {
+  module_state *state = PyModule_GetState(module);
+  for (size_t i = 0; i < MODULE_COUNT(module_names); i++) {
+    PyObject *name = PyUnicode_InternFromString(module_names[i].text);
+    if (name == NULL) return -1;
+    *module_member(state, module_names[i].offset) = name;
+  }
+  for (size_t i = 0; i < MODULE_COUNT(module_imports); i++) {
+    const module_import *entry = &module_imports[i];
+    PyObject *imported = module_import_attribute(entry->module, entry->attribute);
+    if (imported == NULL) return -1;
+    *module_member(state, entry->offset) = imported;
+  }
+  for (size_t i = 0; i < MODULE_COUNT(module_types); i++)
+    if (module_add_type(module, state, &module_types[i]) < 0) return -1;
+  state->loop_keyword = PyTuple_Pack(1, state->names.loop);
+  if (state->loop_keyword == NULL) return -1;
+  return PyModule_AddStringConstant(module, "__version__", bide_version());
+}
+
+/* ---- letting it go ---- */
+
+typedef struct module_visit {
+  visitproc visit;
+  void *arg;
+} module_visit;
+
+static int module_visit_one(PyObject **place, void *arg) {
+  const module_visit *outer = arg;
+  return *place == NULL ? 0 : outer->visit(*place, outer->arg);
+}
+
+static int module_clear_one(PyObject **place, void *arg) {
+  (void)arg;
+  Py_CLEAR(*place);
+  return 0;
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg) {
+  module_visit outer = {visit, arg};
+  return module_each(PyModule_GetState(module), module_visit_one, &outer);
+}
+
+static int module_clear(PyObject *module) {
+  module_state *state = PyModule_GetState(module);
+  handle_pool_clear(&state->handles);
+  handle_pool_clear(&state->timer_handles);
+  return module_each(state, module_clear_one, NULL);
+}
+
+static void module_free(void *module) { (void)module_clear(module); }
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+    {0, NULL},
+};
+
+static struct PyModuleDef module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "bide._bide",
+    .m_doc = "bide's core as CPython types. Use the package bide instead.",
+    .m_size = sizeof(module_state),
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__bide(void) { return PyModuleDef_Init(&module_def); }

@@ -1,0 +1,177 @@
+#include "poller.h"
+
+#include <poll.h>
+#include <sys/stat.h>
+
+#include "convert.h"
+#include "list.h"
+#include "transport.h"
+
+void poller_free(poller *self) {
+  list_remove(&self->link);
+  PyMem_Free(self);
+}
+
+static void poller_free_if_idle(poller *self) {
+  if (self->handle == NULL && !self->armed && !self->running) poller_free(self);
+}
+
+static void poller_forget_slot(poller *self) {
+  fd_slot *slot = loop_fd_find(self->loop, self->fd);
+  if (slot->reader == self) slot->reader = NULL;
+  if (slot->writer == self) slot->writer = NULL;
+}
+
+/* Dropping the handle may run any code, but that finds the poller detached. The poller
+ * itself stays until its operation has completed. */
+void poller_detach(poller *self) {
+  handle_object *handle = self->handle;
+  if (handle == NULL) return;
+  self->handle = NULL;
+  poller_forget_slot(self);
+  if (self->armed) bide_loop_cancel(self->loop->core, &self->op);
+  poller_free_if_idle(self);
+  if (handle_cancel(handle) < 0) PyErr_Clear();
+  Py_DECREF(handle);
+}
+
+static int poller_arm(poller *self) {
+  bide_prep_poll(&self->op, self->fd, self->events);
+  int code = bide_loop_submit(self->loop->core, &self->op);
+  if (code == 0) self->armed = true;
+  return code;
+}
+
+static void poller_run(poller *self) {
+  loop_object *loop = self->loop;
+  handle_object *handle = (handle_object *)Py_NewRef((PyObject *)self->handle);
+  self->running = true;
+  loop_enter(loop);
+  handle_run(handle);
+  loop_leave(loop);
+  self->running = false;
+  Py_DECREF(handle);
+}
+
+/* ECANCELED without a cancel of ours means that the thread which had submitted the
+ * operation is gone; any other error, that the fd can no longer be waited on. */
+static void poller_on_event(bide_op *op) {
+  poller *self = BIDE_CONTAINER_OF(op, poller, op);
+  bool failed = op->result < 0 && op->result != BIDE_ECANCELED;
+  self->armed = false;
+  if (self->handle != NULL && self->handle->cancelled == Py_True) failed = true;
+  if (self->handle != NULL && !failed && op->result >= 0) poller_run(self);
+  if (self->handle == NULL) {
+    poller_free_if_idle(self);
+  } else if (failed || poller_arm(self) < 0) {
+    poller_detach(self);
+  }
+}
+
+/* ---- the methods ---- */
+
+bool poller_refused(loop_object *loop, int fd) {
+  fd_slot *slot = loop_fd_find(loop, fd);
+  if (slot == NULL || slot->transport == NULL) return false;
+  if (transport_is_closing(slot->transport)) return false;
+  PyErr_Format(PyExc_RuntimeError, "File descriptor %d is used by transport %R", fd,
+               slot->transport);
+  return true;
+}
+
+/* epoll has always refused files and directories; a ring would call them ready for
+ * ever. */
+static int poller_check_fd(int fd) {
+  struct stat status;
+  int code = fstat(fd, &status) < 0 ? -errno : 0;
+  if (code == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode))) code = BIDE_EPERM;
+  if (code == 0) return 0;
+  convert_raise(code);
+  return -1;
+}
+
+static int poller_start(loop_object *loop, handle_object *handle, int fd,
+                        unsigned events) {
+  fd_slot *slot = loop_fd_slot(loop, fd);
+  poller *self = slot == NULL ? NULL : PyMem_Calloc(1, sizeof *self);
+  if (self == NULL) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  self->op.cb = poller_on_event;
+  self->loop = loop;
+  self->fd = fd;
+  self->events = events;
+  list_push(&loop->pollers, &self->link);
+  int code = poller_arm(self);
+  if (code < 0) {
+    poller_free(self);
+    convert_raise(code);
+    return -1;
+  }
+  self->handle = (handle_object *)Py_NewRef((PyObject *)handle);
+  poller **place = events == POLLIN ? &slot->reader : &slot->writer;
+  poller *old = *place;
+  *place = self;
+  if (old != NULL) poller_detach(old);
+  return 0;
+}
+
+static PyObject *poller_add(PyObject *self, const char *method, PyObject *const *args,
+                            Py_ssize_t nargs, unsigned events) {
+  loop_object *loop = (loop_object *)self;
+  if (nargs < 2) {
+    return PyErr_Format(PyExc_TypeError, "%s() takes at least 2 arguments (%zd given)",
+                        method, nargs);
+  }
+  int fd = convert_fd(args[0]);
+  if (fd < 0 || loop_check_open(loop) < 0 || poller_refused(loop, fd) ||
+      poller_check_fd(fd) < 0)
+    return NULL;
+  handle_object *handle =
+      handle_new(loop, loop->state->handle_type, args[1], args + 2, nargs - 2, NULL);
+  if (handle != NULL && poller_start(loop, handle, fd, events) < 0) Py_CLEAR(handle);
+  return (PyObject *)handle;
+}
+
+static PyObject *poller_remove(PyObject *self, PyObject *fileobj, bool reader) {
+  loop_object *loop = (loop_object *)self;
+  if (loop->closed) Py_RETURN_FALSE;
+  int fd = convert_fd(fileobj);
+  if (fd < 0 || poller_refused(loop, fd)) return NULL;
+  fd_slot *slot = loop_fd_find(loop, fd);
+  poller *found = slot == NULL ? NULL : reader ? slot->reader : slot->writer;
+  if (found == NULL) Py_RETURN_FALSE;
+  poller_detach(found);
+  Py_RETURN_TRUE;
+}
+
+static PyObject *poller_none(PyObject *handle) {
+  if (handle == NULL) return NULL;
+  Py_DECREF(handle);
+  Py_RETURN_NONE;
+}
+
+PyObject *loop_watch_read(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+  return poller_add(self, "_add_reader", args, nargs, POLLIN);
+}
+
+PyObject *loop_watch_write(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+  return poller_add(self, "_add_writer", args, nargs, POLLOUT);
+}
+
+PyObject *loop_add_reader(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+  return poller_none(poller_add(self, "add_reader", args, nargs, POLLIN));
+}
+
+PyObject *loop_add_writer(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+  return poller_none(poller_add(self, "add_writer", args, nargs, POLLOUT));
+}
+
+PyObject *loop_remove_reader(PyObject *self, PyObject *fileobj) {
+  return poller_remove(self, fileobj, true);
+}
+
+PyObject *loop_remove_writer(PyObject *self, PyObject *fileobj) {
+  return poller_remove(self, fileobj, false);
+}

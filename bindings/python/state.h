@@ -1,0 +1,89 @@
+/* state.h: what belongs to one instance of the module: its types, the names it looks up
+ * and the objects it borrows from the standard library.
+ *
+ * Each object of the glue reaches the state through its loop; the module outlives every
+ * one of them, since their types hold it. */
+#ifndef BIDE_PYTHON_STATE_H
+#define BIDE_PYTHON_STATE_H
+
+#include "compat.h"
+
+/* X(name): interned strings. */
+#define STATE_NAMES(X) \
+  X(_callback_failed) \
+  X(_callback_slow) \
+  X(_check_callback) \
+  X(_late_write) \
+  X(_server_idle) \
+  X(buffer_updated) \
+  X(call_exception_handler) \
+  X(connection_lost) \
+  X(connection_made) \
+  X(context) \
+  X(data_received) \
+  X(detach) \
+  X(done) \
+  X(eof_received) \
+  X(exception) \
+  X(fileno) \
+  X(get_buffer) \
+  X(loop) \
+  X(message) \
+  X(pause_writing) \
+  X(protocol) \
+  X(resume_writing) \
+  X(set_result) \
+  X(socket) \
+  X(transport)
+
+/* X(member, module, attribute): borrowed from the standard library at import. */
+#define STATE_IMPORTS(X) \
+  X(BufferedProtocol, "asyncio", "BufferedProtocol") \
+  X(Future, "asyncio", "Future") \
+  X(TransportSocket, "asyncio.trsock", "TransportSocket") \
+  X(extract_stack, "asyncio.format_helpers", "extract_stack") \
+  X(socket_type, "socket", "socket")
+
+/* X(member, spec, base's module, base's name): the types, all exported under the name
+ * that their spec gives. A base of NULL is object. */
+#define STATE_TYPES(X) \
+  X(loop_type, loop_spec, NULL, NULL) \
+  X(handle_type, handle_spec, "asyncio", "Handle") \
+  X(timer_handle_type, timer_handle_spec, "asyncio", "TimerHandle") \
+  X(transport_type, transport_spec, "asyncio", "Transport") \
+  X(listener_type, listener_spec, NULL, NULL)
+
+typedef struct handle_object handle_object;
+
+/* Dead handles kept for reuse, linked through their callback field. They hold no
+ * reference to anything, their type included. */
+typedef struct handle_pool {
+  handle_object *first;
+  unsigned count;
+} handle_pool;
+
+typedef struct module_state {
+#define STATE_X(member, spec, module, name) PyTypeObject *member;
+  STATE_TYPES(STATE_X)
+#undef STATE_X
+#define STATE_X(member, module, attribute) PyObject *member;
+  STATE_IMPORTS(STATE_X)
+#undef STATE_X
+  struct {
+#define STATE_X(name) PyObject *name;
+    STATE_NAMES(STATE_X)
+#undef STATE_X
+  } names;
+  PyObject *loop_keyword; /* ("loop",) */
+  handle_pool handles;
+  handle_pool timer_handles;
+} module_state;
+
+/* The state of the module that made `type` or a base of it; NULL with TypeError. */
+module_state *module_state_of(PyTypeObject *type);
+
+#define STATE_X(member, spec, module, name) extern PyType_Spec spec;
+STATE_TYPES(STATE_X)
+#undef STATE_X
+
+#endif

@@ -1,0 +1,312 @@
+#include "transport.h"
+
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include "convert.h"
+#include "list.h"
+#include "listener.h"
+#include "poller.h"
+
+enum { TRANSPORT_HIGH_BYTES = 65536 };
+
+/* ---- calling the protocol ---- */
+
+/* Debug mode reports a call that took long, as it does for handles. */
+static void transport_check_slow(transport_object *self, uint64_t begin_us) {
+  loop_object *loop = self->loop;
+  double took_s = (double)(bide_clock_us() - begin_us) / 1e6;
+  if (took_s < loop->slow_s) return;
+  PyObject *error = PyErr_GetRaisedException();
+  PyObject *result = PyObject_CallMethod((PyObject *)loop, "_callback_slow", "Od",
+                                         (PyObject *)self, took_s);
+  if (result == NULL) loop_swallow(loop);
+  Py_XDECREF(result);
+  if (error != NULL) PyErr_SetRaisedException(error);
+}
+
+PyObject *transport_call(transport_object *self, PyObject *name, PyObject *argument) {
+  if (self->protocol == NULL) Py_RETURN_NONE;
+  PyObject *protocol = Py_NewRef(self->protocol);
+  PyObject *args[] = {protocol, argument};
+  bool outermost = !self->in_call;
+  PyObject *result = NULL;
+  if (!outermost || PyContext_Enter(self->context) == 0) {
+    uint64_t begin_us = self->loop->debug ? bide_clock_us() : 0;
+    self->in_call = true;
+    result = PyObject_VectorcallMethod(
+        name, args, (argument != NULL ? 2 : 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    if (outermost) {
+      PyObject *error = result == NULL ? PyErr_GetRaisedException() : NULL;
+      self->in_call = false;
+      if (PyContext_Exit(self->context) < 0) loop_swallow(self->loop);
+      if (error != NULL) PyErr_SetRaisedException(error);
+    }
+    if (begin_us != 0) transport_check_slow(self, begin_us);
+  }
+  Py_DECREF(protocol);
+  return result;
+}
+
+static void transport_report_error(transport_object *self, PyObject *error,
+                                   const char *message) {
+  loop_object *loop = self->loop;
+  PyObject *protocol = self->protocol != NULL ? self->protocol : Py_None;
+  PyObject *details =
+      Py_BuildValue("{sssOsOsO}", "message", message, "exception", error, "transport",
+                    (PyObject *)self, "protocol", protocol);
+  PyObject *result =
+      details == NULL
+          ? NULL
+          : PyObject_CallMethodOneArg((PyObject *)loop,
+                                      loop->state->names.call_exception_handler, details);
+  Py_XDECREF(details);
+  if (result == NULL) loop_swallow(loop);
+  Py_XDECREF(result);
+}
+
+void transport_report(transport_object *self, const char *message) {
+  if (loop_take_fatal(self->loop)) return;
+  PyObject *error = PyErr_GetRaisedException();
+  transport_report_error(self, error, message);
+  Py_DECREF(error);
+}
+
+/* ---- from closing to closed ---- */
+
+void transport_schedule(transport_object *self) {
+  if (self->queued) return;
+  /* The queue may lack memory: then a later completion or call of the user's does it. */
+  if (bide_loop_call_soon(self->loop->core, &self->call) < 0) return;
+  self->queued = true;
+  Py_INCREF(self);
+}
+
+void transport_finish(transport_object *self) {
+  if (self->lost && self->fd >= 0 && !self->receive_armed && !self->poll_armed)
+    transport_schedule(self);
+}
+
+/* Closes the fd unless the user has taken it from under the Python socket. */
+void transport_release_socket(transport_object *self) {
+  int fd = self->fd;
+  loop_object *loop = self->loop;
+  if (fd < 0) return;
+  self->fd = -1;
+  fd_slot *slot = loop_fd_find(loop, fd);
+  if (slot != NULL && slot->transport == self) slot->transport = NULL;
+  if (list_linked(&self->link)) list_remove(&self->link);
+  bool ours = true;
+  if (self->socket != NULL) {
+    PyObject *number = PyObject_CallMethodNoArgs(self->socket, loop->state->names.detach);
+    ours = number != NULL && PyLong_Check(number) && PyLong_AsLong(number) == fd;
+    if (number == NULL) loop_swallow(loop);
+    Py_XDECREF(number);
+  }
+  if (!ours) return;
+  if (loop->core != NULL)
+    (void)bide_loop_close_fd(loop->core, fd);
+  else
+    (void)close(fd);
+}
+
+void transport_leave_listener(transport_object *self) {
+  listener_object *listener = self->listener;
+  if (listener == NULL) return;
+  self->listener = NULL;
+  list_remove(&self->client);
+  listener_client_gone(listener);
+  Py_DECREF(listener);
+}
+
+static void transport_lose(transport_object *self) {
+  PyObject *error = self->error != NULL ? self->error : Py_None;
+  Py_INCREF(error);
+  PyObject *result =
+      transport_call(self, self->loop->state->names.connection_lost, error);
+  if (result == NULL)
+    transport_report(self, "Exception in callback protocol.connection_lost()");
+  Py_XDECREF(result);
+  Py_DECREF(error);
+  transport_release_socket(self);
+  Py_CLEAR(self->protocol);
+  Py_CLEAR(self->error);
+  Py_CLEAR(self->held);
+  transport_leave_listener(self);
+}
+
+static void transport_force_close(transport_object *self, PyObject *error) {
+  if (self->lost) return;
+  self->lost = 1;
+  self->closing = true;
+  self->error = Py_XNewRef(error);
+  write_queue_clear(&self->queue);
+  if (self->poll_armed) bide_loop_cancel(self->loop->core, &self->poll);
+  transport_update_reading(self);
+  transport_finish(self);
+}
+
+void transport_fail(transport_object *self, const char *message) {
+  if (loop_take_fatal(self->loop)) return;
+  PyObject *error = PyErr_GetRaisedException();
+  if (!PyObject_TypeCheck(error, (PyTypeObject *)PyExc_OSError))
+    transport_report_error(self, error, message);
+  transport_force_close(self, error);
+  Py_DECREF(error);
+}
+
+void transport_fail_code(transport_object *self, int code, const char *message) {
+  convert_raise(code);
+  transport_fail(self, message);
+}
+
+/* A loop that is closed runs no connection_lost: the socket is all there is to close. */
+void transport_close(transport_object *self) {
+  if (self->closing) return;
+  self->closing = true;
+  if (self->loop->closed) {
+    if (self->loop->core == NULL) transport_release_socket(self);
+    return;
+  }
+  transport_flush(self);
+  if (self->queue.count == 0 && self->lost == 0) self->lost = 1;
+  transport_update_reading(self);
+  transport_finish(self);
+}
+
+void transport_abort(transport_object *self) {
+  if (self->loop->closed)
+    transport_close(self);
+  else
+    transport_force_close(self, NULL);
+}
+
+bool transport_is_closing(const transport_object *self) { return self->closing; }
+
+/* ---- making and starting ---- */
+
+static void transport_wake_waiter(transport_object *self) {
+  PyObject *waiter = self->waiter;
+  const module_state *state = self->loop->state;
+  if (waiter == NULL) return;
+  self->waiter = NULL;
+  PyObject *done = PyObject_CallMethodNoArgs(waiter, state->names.done);
+  PyObject *result = done;
+  if (done == Py_False) {
+    Py_DECREF(done);
+    result = PyObject_CallMethodOneArg(waiter, state->names.set_result, Py_None);
+  }
+  if (result == NULL) loop_swallow(self->loop);
+  Py_XDECREF(result);
+  Py_DECREF(waiter);
+}
+
+void transport_start(transport_object *self) {
+  self->started = true;
+  PyObject *result = transport_call(self, self->loop->state->names.connection_made,
+                                    (PyObject *)self);
+  if (result == NULL)
+    transport_report(self, "Exception in callback protocol.connection_made()");
+  Py_XDECREF(result);
+  transport_update_reading(self);
+  transport_wake_waiter(self);
+}
+
+static void transport_on_call(bide_call *call) {
+  transport_object *self = BIDE_CONTAINER_OF(call, transport_object, call);
+  loop_object *loop = self->loop;
+  self->queued = false;
+  loop_enter(loop);
+  if (!self->started) transport_start(self);
+  if (!self->closing)
+    transport_deliver_held(self);
+  else if (self->lost && !self->receive_armed && !self->poll_armed && self->fd >= 0)
+    transport_lose(self);
+  loop_leave(loop);
+  Py_DECREF(self);
+}
+
+int transport_set_protocol(transport_object *self, PyObject *protocol) {
+  int buffered = PyObject_IsInstance(protocol, self->loop->state->BufferedProtocol);
+  if (buffered < 0) return -1;
+  self->buffered = buffered != 0;
+  Py_XSETREF(self->protocol, Py_NewRef(protocol));
+  return 0;
+}
+
+static void transport_read_addresses(transport_object *self) {
+  socklen_t len = sizeof self->peer;
+  if (getpeername(self->fd, &self->peer.any, &len) < 0) self->peer.any.sa_family = 0;
+  len = sizeof self->name;
+  if (getsockname(self->fd, &self->name.any, &len) < 0) self->name.any.sa_family = 0;
+}
+
+/* The number is a new connection's now: whoever still watches it missed its close. */
+static int transport_take_slot(transport_object *self, int fd) {
+  fd_slot *slot = loop_fd_slot(self->loop, fd);
+  if (slot == NULL) return -1;
+  if (slot->reader != NULL) poller_detach(slot->reader);
+  slot = loop_fd_find(self->loop, fd);
+  if (slot->writer != NULL) poller_detach(slot->writer);
+  slot = loop_fd_find(self->loop, fd);
+  slot->transport = self;
+  self->fd = fd;
+  list_push(&self->loop->transports, &self->link);
+  return 0;
+}
+
+transport_object *transport_new(loop_object *loop, int fd, PyObject *socket,
+                                PyObject *protocol, PyObject *context) {
+  PyTypeObject *type = loop->state->transport_type;
+  transport_object *self = (transport_object *)type->tp_alloc(type, 0);
+  if (self == NULL) return NULL;
+  self->loop = (loop_object *)Py_NewRef((PyObject *)loop);
+  self->fd = -1;
+  self->held_end = 1;
+  self->high_bytes = TRANSPORT_HIGH_BYTES;
+  self->low_bytes = TRANSPORT_HIGH_BYTES / 4;
+  self->call.cb = transport_on_call;
+  write_queue_init(&self->queue);
+  self->context = Py_NewRef(context);
+  if (transport_set_protocol(self, protocol) < 0 || transport_take_slot(self, fd) < 0) {
+    Py_DECREF(self);
+    return NULL;
+  }
+  self->socket = Py_XNewRef(socket);
+  transport_read_addresses(self);
+  return self;
+}
+
+PyObject *loop_connect_transport(PyObject *object, PyObject *const *args,
+                                 Py_ssize_t nargs) {
+  loop_object *loop = (loop_object *)object;
+  if (nargs != 3) {
+    return PyErr_Format(PyExc_TypeError, "_connect() takes 3 arguments (%zd given)",
+                        nargs);
+  }
+  int fd = convert_fd(args[0]);
+  if (fd < 0 || loop_check_open(loop) < 0 || poller_refused(loop, fd)) return NULL;
+  PyObject *context = PyContext_CopyCurrent();
+  if (context == NULL) return NULL;
+  transport_object *self = transport_new(loop, fd, args[0], args[1], context);
+  Py_DECREF(context);
+  if (self == NULL) return NULL;
+  int on = 1;
+  if (self->name.any.sa_family == AF_INET || self->name.any.sa_family == AF_INET6)
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (args[2] != Py_None) self->waiter = Py_NewRef(args[2]);
+  transport_schedule(self);
+  return (PyObject *)self;
+}
+
+void transport_forget(transport_object *self) {
+  int references = self->receive_armed + self->poll_armed + self->queued;
+  if (list_linked(&self->dirty)) {
+    list_remove(&self->dirty);
+    references++;
+  }
+  self->receive_armed = self->poll_armed = self->queued = false;
+  list_remove(&self->link);
+  while (references-- > 0) Py_DECREF(self);
+}

@@ -1,0 +1,128 @@
+/* transport.h: a stream socket with a protocol on top.
+ *
+ *   made --connection_made--> open --close, EOF, error--> closing --> lost --> closed
+ *
+ * While closing it still sends what was written; once lost it sends nothing more and
+ * waits for its operations to complete; then connection_lost is called and the socket
+ * closed. What a callback writes is sent when that callback returns (loop_leave). */
+#ifndef BIDE_PYTHON_TRANSPORT_H
+#define BIDE_PYTHON_TRANSPORT_H
+
+#include <netinet/in.h>
+
+#include "loop.h"
+#include "write_queue.h"
+
+typedef struct listener_object listener_object;
+
+/* More than this is sent at once, and not when the callback returns. */
+enum { TRANSPORT_COALESCE_MAX = 65536 };
+
+/* An address as the kernel gave it, to become a tuple when asked for. family 0: none. */
+typedef union transport_address {
+  struct sockaddr any;
+  struct sockaddr_in in;
+  struct sockaddr_in6 in6;
+} transport_address;
+
+/* References to itself: one while receive_armed, one while poll_armed, one while queued
+ * and one while `dirty` is on the loop's list. `link` is on the loop's list while fd is open and the loop is, `client` on
+ * its listener's. */
+struct transport_object {
+  PyObject_HEAD
+  PyObject *extra_slot; /* asyncio.BaseTransport's; stays NULL */
+  PyObject *weakrefs;
+  loop_object *loop;
+  PyObject *protocol; /* NULL once connection_lost has been called */
+  PyObject *context;
+  PyObject *socket;      /* the socket.socket; NULL until asked for after an accept */
+  PyObject *socket_info; /* its TransportSocket, or NULL until asked for */
+  PyObject *waiter;      /* a future, or NULL */
+  PyObject *error;       /* what connection_lost will be told, or NULL */
+  PyObject *held;        /* a list of bytes that came while paused, or NULL */
+  listener_object *listener;
+  write_queue queue;
+  size_t high_bytes, low_bytes;
+  bide_op receive;
+  bide_op poll;
+  bide_call call;
+  bide_node link, dirty, client;
+  transport_address peer, name;
+  int fd; /* -1 once closed */
+  int held_end; /* what ended the input while paused: 0 or an error; 1: nothing did */
+  unsigned lost; /* as asyncio's _conn_lost: not 0 once lost, then counts late writes */
+  bool buffered; /* the protocol is a BufferedProtocol */
+  bool started;  /* connection_made has been called */
+  bool paused;
+  bool closing;
+  bool eof_received;
+  bool eof_written;
+  bool writing_paused;
+  bool receive_armed, receive_cancelling;
+  bool poll_armed;
+  bool queued;
+  bool in_call; /* its context is entered */
+};
+
+/* A transport over a connected fd, which it owns from then on; `socket` is the Python
+ * socket that holds the fd, or NULL. It is not started. NULL with an exception, fd still
+ * the caller's. */
+transport_object *transport_new(loop_object *loop, int fd, PyObject *socket,
+                                PyObject *protocol, PyObject *context);
+
+/* Puts `protocol` on top. 0, or -1 with an exception. */
+int transport_set_protocol(transport_object *self, PyObject *protocol);
+
+/* Calls connection_made and starts to read. Inside a callback of the loop. */
+void transport_start(transport_object *self);
+
+bool transport_is_closing(const transport_object *self);
+
+/* The loop's core is gone: drops the references that its operations held. */
+void transport_forget(transport_object *self);
+
+/* ---- between the transport's own files ---- */
+
+/* Calls protocol.name(argument) in the transport's context; argument may be NULL. From
+ * inside such a call too. Returns NULL with an exception. */
+PyObject *transport_call(transport_object *self, PyObject *name, PyObject *argument);
+
+/* Reports the pending exception to the loop's handler. */
+void transport_report(transport_object *self, const char *message);
+
+/* Ends the connection with the pending exception, which is reported too unless it is an
+ * OSError, the network's business. */
+void transport_fail(transport_object *self, const char *message);
+
+/* The same with a code of the core. */
+void transport_fail_code(transport_object *self, int code, const char *message);
+
+/* As transport.close() and transport.abort(). */
+void transport_close(transport_object *self);
+void transport_abort(transport_object *self);
+
+/* Queues the transport's call: connection_made, held input or connection_lost, as its
+ * state says. */
+void transport_schedule(transport_object *self);
+
+/* Lets go of the fd, closing it, and of the listener; harmless when it has been done. */
+void transport_release_socket(transport_object *self);
+void transport_leave_listener(transport_object *self);
+
+/* Once lost: schedules connection_lost when no operation is in flight any more. */
+void transport_finish(transport_object *self);
+
+/* transport_read.c: arms or cancels the receive as the state wants it. */
+void transport_update_reading(transport_object *self);
+void transport_deliver_held(transport_object *self);
+void transport_pause_reading(transport_object *self);
+void transport_resume_reading(transport_object *self);
+
+/* transport_write.c */
+void transport_flush(transport_object *self);
+PyObject *transport_write(PyObject *self, PyObject *data);
+PyObject *transport_writelines(PyObject *self, PyObject *list);
+PyObject *transport_write_eof(PyObject *self, PyObject *unused);
+int transport_set_limits(transport_object *self, PyObject *high, PyObject *low);
+
+#endif

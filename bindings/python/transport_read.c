@@ -1,0 +1,205 @@
+/* transport_read.c: from the core's pooled buffers to the protocol.
+ *
+ * A multishot receive cannot pause, and cancelling one costs a round through the kernel.
+ * So pause_reading leaves it armed; what then arrives is held, and the first piece held
+ * cancels it. */
+#include "convert.h"
+#include "transport.h"
+
+static bool transport_takes_input(const transport_object *self) {
+  return self->started && !self->paused && !self->closing;
+}
+
+static void transport_on_receive(bide_op *op);
+
+void transport_update_reading(transport_object *self) {
+  bool wanted = transport_takes_input(self) && !self->eof_received && self->held == NULL;
+  bool unwanted = self->closing || self->held != NULL;
+  if (wanted && !self->receive_armed) {
+    bide_prep_recv_multi(&self->receive, self->fd);
+    self->receive.cb = transport_on_receive;
+    int code = bide_loop_submit(self->loop->core, &self->receive);
+    if (code < 0) {
+      transport_fail_code(self, code, "Fatal read error on socket transport");
+      return;
+    }
+    self->receive_armed = true;
+    Py_INCREF(self);
+  } else if (unwanted && self->receive_armed && !self->receive_cancelling) {
+    self->receive_cancelling = true;
+    bide_loop_cancel(self->loop->core, &self->receive);
+  }
+}
+
+/* ---- delivery ---- */
+
+/* Keeps a piece for resume_reading. */
+static void transport_hold(transport_object *self, const char *base, size_t len) {
+  if (self->closing) return;
+  PyObject *piece = PyBytes_FromStringAndSize(base, (Py_ssize_t)len);
+  if (self->held == NULL) self->held = PyList_New(0);
+  if (piece == NULL || self->held == NULL || PyList_Append(self->held, piece) < 0)
+    transport_fail(self, "Fatal read error on socket transport");
+  Py_XDECREF(piece);
+  transport_update_reading(self);
+}
+
+static void transport_give(transport_object *self, const char *base, size_t len);
+
+static void transport_give_data(transport_object *self, PyObject *data) {
+  PyObject *result =
+      transport_call(self, self->loop->state->names.data_received, data);
+  if (result == NULL)
+    transport_fail(self, "Fatal error: protocol.data_received() call failed.");
+  Py_XDECREF(result);
+}
+
+/* Copies what fits into the buffer that the protocol offers. Returns how much, 0 when
+ * the connection has failed over it. */
+static size_t transport_fill_buffer(transport_object *self, const char *base,
+                                    size_t len) {
+  static const char message[] = "Fatal error: protocol.get_buffer() call failed.";
+  PyObject *hint = PyLong_FromLong(-1);
+  PyObject *target =
+      hint == NULL
+          ? NULL
+          : transport_call(self, self->loop->state->names.get_buffer, hint);
+  Py_XDECREF(hint);
+  Py_buffer view;
+  if (target == NULL || PyObject_GetBuffer(target, &view, PyBUF_WRITABLE) < 0) {
+    Py_XDECREF(target);
+    transport_fail(self, message);
+    return 0;
+  }
+  size_t count = (size_t)view.len < len ? (size_t)view.len : len;
+  memcpy(view.buf, base, count);
+  PyBuffer_Release(&view);
+  Py_DECREF(target);
+  if (count == 0) {
+    PyErr_SetString(PyExc_RuntimeError, "get_buffer() returned an empty buffer");
+    transport_fail(self, message);
+  }
+  return count;
+}
+
+static void transport_give_buffer(transport_object *self, const char *base, size_t len) {
+  while (len > 0 && self->buffered && transport_takes_input(self)) {
+    size_t count = transport_fill_buffer(self, base, len);
+    if (count == 0) return;
+    PyObject *number = PyLong_FromSize_t(count);
+    PyObject *result =
+        number == NULL
+            ? NULL
+            : transport_call(self, self->loop->state->names.buffer_updated, number);
+    Py_XDECREF(number);
+    if (result == NULL) {
+      transport_fail(self, "Fatal error: protocol.buffer_updated() call failed.");
+      return;
+    }
+    Py_DECREF(result);
+    base += count;
+    len -= count;
+  }
+  if (len > 0) transport_give(self, base, len);
+}
+
+/* To whichever kind of protocol is on top now: a callback may have changed it. */
+static void transport_give(transport_object *self, const char *base, size_t len) {
+  if (!transport_takes_input(self) || self->held != NULL) {
+    transport_hold(self, base, len);
+  } else if (self->buffered) {
+    transport_give_buffer(self, base, len);
+  } else {
+    PyObject *data = PyBytes_FromStringAndSize(base, (Py_ssize_t)len);
+    if (data == NULL) {
+      transport_fail(self, "Fatal read error on socket transport");
+      return;
+    }
+    transport_give_data(self, data);
+    Py_DECREF(data);
+  }
+}
+
+/* result: 0 for the end of the stream, or an error. */
+static void transport_give_end(transport_object *self, int result) {
+  if (result < 0) {
+    transport_fail_code(self, result, "Fatal read error on socket transport");
+    return;
+  }
+  self->eof_received = true;
+  PyObject *keep_open =
+      transport_call(self, self->loop->state->names.eof_received, NULL);
+  int keep = keep_open == NULL ? -1 : PyObject_IsTrue(keep_open);
+  Py_XDECREF(keep_open);
+  if (keep < 0)
+    transport_fail(self, "Fatal error: protocol.eof_received() call failed.");
+  else if (!keep)
+    transport_close(self);
+}
+
+static void transport_on_end(transport_object *self, int result) {
+  if (self->closing) return;
+  if (transport_takes_input(self) && self->held == NULL)
+    transport_give_end(self, result);
+  else
+    self->held_end = result;
+}
+
+void transport_deliver_held(transport_object *self) {
+  PyObject *held = self->held;
+  self->held = NULL;
+  Py_ssize_t count = held == NULL ? 0 : PyList_GET_SIZE(held);
+  for (Py_ssize_t i = 0; i < count; i++) {
+    PyObject *piece = PyList_GET_ITEM(held, i);
+    transport_give(self, PyBytes_AS_STRING(piece), (size_t)PyBytes_GET_SIZE(piece));
+  }
+  Py_XDECREF(held);
+  if (self->held_end <= 0 && self->held == NULL && transport_takes_input(self)) {
+    int result = self->held_end;
+    self->held_end = 1;
+    transport_give_end(self, result);
+  }
+  transport_update_reading(self);
+}
+
+static void transport_take_completion(transport_object *self, const bide_op *op) {
+  int32_t result = op->result;
+  if ((op->flags & BIDE_OP_BUFFER) != 0) {
+    uint16_t buffer_id = op->buffer_id;
+    if (result > 0) transport_give(self, op->buffer, (size_t)result);
+    bide_buffer_release(self->loop->core, buffer_id);
+  }
+  if (result <= 0 && result != BIDE_ECANCELED) transport_on_end(self, result);
+}
+
+static void transport_on_receive(bide_op *op) {
+  transport_object *self = BIDE_CONTAINER_OF(op, transport_object, receive);
+  loop_object *loop = self->loop;
+  bool last = (op->flags & BIDE_OP_MORE) == 0;
+  if (last) self->receive_armed = self->receive_cancelling = false;
+  if (loop->draining) {
+    if ((op->flags & BIDE_OP_BUFFER) != 0) bide_buffer_release(loop->core, op->buffer_id);
+  } else {
+    loop_enter(loop);
+    transport_take_completion(self, op);
+    if (last) transport_update_reading(self);
+    transport_finish(self);
+    loop_leave(loop);
+  }
+  if (last) Py_DECREF(self);
+}
+
+/* ---- pausing ---- */
+
+void transport_pause_reading(transport_object *self) {
+  if (!self->closing) self->paused = true;
+}
+
+void transport_resume_reading(transport_object *self) {
+  if (self->closing || !self->paused) return;
+  self->paused = false;
+  if (self->held != NULL || self->held_end <= 0)
+    transport_schedule(self);
+  else
+    transport_update_reading(self);
+}

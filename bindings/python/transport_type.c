@@ -1,0 +1,266 @@
+/* transport_type.c: what Python sees of a transport. */
+#include <netinet/in.h>
+#include <stddef.h>
+#include <structmember.h>
+
+#include "convert.h"
+#include "listener.h"
+#include "transport.h"
+
+/* ---- extra info ---- */
+
+/* The Python socket, borrowed, made for an accepted connection when first asked for;
+ * Py_None once that is too late. NULL with an exception. */
+static PyObject *transport_socket(transport_object *self) {
+  if (self->socket != NULL) return self->socket;
+  if (self->fd < 0) return Py_None;
+  int family = self->name.any.sa_family;
+  int protocol = family == AF_INET || family == AF_INET6 ? IPPROTO_TCP : 0;
+  self->socket = PyObject_CallFunction(self->loop->state->socket_type, "iiii", family,
+                                       SOCK_STREAM, protocol, self->fd);
+  return self->socket;
+}
+
+static PyObject *transport_info_socket(transport_object *self) {
+  if (self->socket_info == NULL) {
+    PyObject *socket = transport_socket(self);
+    if (socket == NULL || socket == Py_None) return Py_XNewRef(socket);
+    self->socket_info =
+        PyObject_CallOneArg(self->loop->state->TransportSocket, socket);
+  }
+  return Py_XNewRef(self->socket_info);
+}
+
+/* Unix names do not fit the space kept for an address: the socket still knows them. */
+static PyObject *transport_info_address(transport_object *self,
+                                        const transport_address *address,
+                                        const char *method) {
+  if (address->any.sa_family != AF_UNIX) return convert_address(&address->any);
+  PyObject *socket = transport_socket(self);
+  if (socket == NULL || self->fd < 0) return socket == NULL ? NULL : Py_NewRef(Py_None);
+  PyObject *result = PyObject_CallMethod(socket, method, NULL);
+  if (result != NULL || !PyErr_ExceptionMatches(PyExc_OSError)) return result;
+  PyErr_Clear();
+  Py_RETURN_NONE;
+}
+
+static PyObject *transport_get_extra_info(PyObject *object, PyObject *args,
+                                          PyObject *keywords) {
+  static char *names[] = {"name", "default", NULL};
+  transport_object *self = (transport_object *)object;
+  PyObject *name, *missing = Py_None;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "U|O:get_extra_info", names, &name,
+                                   &missing))
+    return NULL;
+  if (PyUnicode_CompareWithASCIIString(name, "socket") == 0)
+    return transport_info_socket(self);
+  if (PyUnicode_CompareWithASCIIString(name, "peername") == 0)
+    return transport_info_address(self, &self->peer, "getpeername");
+  if (PyUnicode_CompareWithASCIIString(name, "sockname") == 0)
+    return transport_info_address(self, &self->name, "getsockname");
+  return Py_NewRef(missing);
+}
+
+/* ---- state ---- */
+
+static PyObject *transport_set_protocol_method(PyObject *self, PyObject *protocol) {
+  if (transport_set_protocol((transport_object *)self, protocol) < 0) return NULL;
+  Py_RETURN_NONE;
+}
+
+static PyObject *transport_get_protocol(PyObject *object, PyObject *unused) {
+  (void)unused;
+  PyObject *protocol = ((transport_object *)object)->protocol;
+  return Py_NewRef(protocol != NULL ? protocol : Py_None);
+}
+
+static PyObject *transport_is_closing_method(PyObject *self, PyObject *unused) {
+  (void)unused;
+  return PyBool_FromLong(((transport_object *)self)->closing);
+}
+
+static PyObject *transport_is_reading(PyObject *object, PyObject *unused) {
+  (void)unused;
+  transport_object *self = (transport_object *)object;
+  return PyBool_FromLong(!self->closing && !self->paused);
+}
+
+static PyObject *transport_pause_method(PyObject *self, PyObject *unused) {
+  (void)unused;
+  transport_pause_reading((transport_object *)self);
+  Py_RETURN_NONE;
+}
+
+static PyObject *transport_resume_method(PyObject *object, PyObject *unused) {
+  (void)unused;
+  transport_object *self = (transport_object *)object;
+  if (loop_check_open(self->loop) < 0) return NULL;
+  transport_resume_reading(self);
+  Py_RETURN_NONE;
+}
+
+static PyObject *transport_close_method(PyObject *self, PyObject *unused) {
+  (void)unused;
+  transport_close((transport_object *)self);
+  Py_RETURN_NONE;
+}
+
+static PyObject *transport_abort_method(PyObject *self, PyObject *unused) {
+  (void)unused;
+  transport_abort((transport_object *)self);
+  Py_RETURN_NONE;
+}
+
+static PyObject *transport_true(PyObject *self, PyObject *unused) {
+  (void)self;
+  (void)unused;
+  Py_RETURN_TRUE;
+}
+
+static PyObject *transport_get_size(PyObject *self, PyObject *unused) {
+  (void)unused;
+  return PyLong_FromSize_t(((transport_object *)self)->queue.bytes);
+}
+
+static PyObject *transport_get_limits(PyObject *object, PyObject *unused) {
+  (void)unused;
+  transport_object *self = (transport_object *)object;
+  return Py_BuildValue("nn", (Py_ssize_t)self->low_bytes, (Py_ssize_t)self->high_bytes);
+}
+
+static PyObject *transport_set_limits_method(PyObject *self, PyObject *args,
+                                             PyObject *keywords) {
+  static char *names[] = {"high", "low", NULL};
+  PyObject *high = NULL, *low = NULL;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "|OO:set_write_buffer_limits", names,
+                                   &high, &low) ||
+      transport_set_limits((transport_object *)self, high, low) < 0)
+    return NULL;
+  Py_RETURN_NONE;
+}
+
+static PyObject *transport_repr(PyObject *object) {
+  transport_object *self = (transport_object *)object;
+  if (self->fd < 0) return PyUnicode_FromString("<Transport closed>");
+  bool reading = self->receive_armed && !self->paused && !self->closing;
+  return PyUnicode_FromFormat(
+      "<Transport %sfd=%d read=%s write=<%s, bufsize=%zu>>",
+      self->closing ? "closing " : "", self->fd, reading ? "polling" : "idle",
+      self->poll_armed ? "polling" : "idle", self->queue.bytes);
+}
+
+/* ---- memory ---- */
+
+static int transport_traverse(PyObject *object, visitproc visit, void *arg) {
+  transport_object *self = (transport_object *)object;
+  Py_VISIT(Py_TYPE(object));
+  Py_VISIT(self->extra_slot);
+  Py_VISIT(self->loop);
+  Py_VISIT(self->protocol);
+  Py_VISIT(self->context);
+  Py_VISIT(self->socket);
+  Py_VISIT(self->socket_info);
+  Py_VISIT(self->waiter);
+  Py_VISIT(self->error);
+  Py_VISIT(self->listener);
+  return 0;
+}
+
+/* The loop stays, since the socket is closed through it. */
+static int transport_clear(PyObject *object) {
+  transport_object *self = (transport_object *)object;
+  Py_CLEAR(self->extra_slot);
+  Py_CLEAR(self->protocol);
+  Py_CLEAR(self->waiter);
+  Py_CLEAR(self->error);
+  Py_CLEAR(self->held);
+  return 0;
+}
+
+static void transport_finalize(PyObject *object) {
+  transport_object *self = (transport_object *)object;
+  if (self->fd < 0 || self->closing) return;
+  PyObject *error = PyErr_GetRaisedException();
+  if (PyErr_ResourceWarning(object, 1, "unclosed transport %R", object) < 0)
+    PyErr_WriteUnraisable(object);
+  if (error != NULL) PyErr_SetRaisedException(error);
+}
+
+static void transport_dealloc(PyObject *object) {
+  transport_object *self = (transport_object *)object;
+  PyTypeObject *type = Py_TYPE(object);
+  if (PyObject_CallFinalizerFromDealloc(object) < 0) return;
+  PyObject_GC_UnTrack(object);
+  if (self->weakrefs != NULL) PyObject_ClearWeakRefs(object);
+  transport_release_socket(self);
+  transport_leave_listener(self);
+  write_queue_clear(&self->queue);
+  transport_clear(object);
+  Py_CLEAR(self->context);
+  Py_CLEAR(self->socket);
+  Py_CLEAR(self->socket_info);
+  Py_CLEAR(self->loop);
+  type->tp_free(object);
+  Py_DECREF(type);
+}
+/* ---- the type ---- */
+
+static PyMethodDef transport_methods[] = {
+    {"write", transport_write, METH_O, "Send bytes, in order and without blocking."},
+    {"writelines", transport_writelines, METH_O, "Send each of an iterable of bytes."},
+    {"write_eof", transport_write_eof, METH_NOARGS,
+     "End the outgoing stream once what was written is sent."},
+    {"can_write_eof", transport_true, METH_NOARGS, "Return True."},
+    {"close", transport_close_method, METH_NOARGS,
+     "Close the connection once what was written is sent."},
+    {"abort", transport_abort_method, METH_NOARGS,
+     "Close the connection, dropping what is not sent yet."},
+    {"is_closing", transport_is_closing_method, METH_NOARGS,
+     "Return True once the transport closes or has closed."},
+    {"pause_reading", transport_pause_method, METH_NOARGS,
+     "Give no more data to the protocol until resume_reading()."},
+    {"resume_reading", transport_resume_method, METH_NOARGS,
+     "Give data to the protocol again."},
+    {"is_reading", transport_is_reading, METH_NOARGS,
+     "Return True unless reading is paused or the transport closes."},
+    {"set_protocol", transport_set_protocol_method, METH_O, "Set the protocol."},
+    {"get_protocol", transport_get_protocol, METH_NOARGS, "Return the protocol."},
+    {"get_write_buffer_size", transport_get_size, METH_NOARGS,
+     "Return the number of bytes written and not sent yet."},
+    {"get_write_buffer_limits", transport_get_limits, METH_NOARGS,
+     "Return the low and high marks of flow control."},
+    {"set_write_buffer_limits",
+     (PyCFunction)(void (*)(void))transport_set_limits_method,
+     METH_VARARGS | METH_KEYWORDS,
+     "set_write_buffer_limits(high=None, low=None)\nSet the marks of flow control."},
+    {"get_extra_info", (PyCFunction)(void (*)(void))transport_get_extra_info,
+     METH_VARARGS | METH_KEYWORDS,
+     "get_extra_info(name, default=None)\nReturn 'socket', 'sockname' or 'peername'."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef transport_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(transport_object, weakrefs), READONLY,
+     NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot transport_slots[] = {
+    {Py_tp_doc, "A stream connection of the loop, an asyncio.Transport."},
+    {Py_tp_dealloc, transport_dealloc},
+    {Py_tp_finalize, transport_finalize},
+    {Py_tp_traverse, transport_traverse},
+    {Py_tp_clear, transport_clear},
+    {Py_tp_repr, transport_repr},
+    {Py_tp_methods, transport_methods},
+    {Py_tp_members, transport_members},
+    {0, NULL},
+};
+
+PyType_Spec transport_spec = {
+    .name = "bide._bide.Transport",
+    .basicsize = sizeof(transport_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = transport_slots,
+};

@@ -1,0 +1,262 @@
+/* transport_write.c: from the protocol to the socket.
+ *
+ * The bytes never belong to the kernel beyond a system call: they are sent without
+ * blocking, and what the socket does not take waits for a poll to say that it will. */
+#include <errno.h>
+#include <poll.h>
+#include <sys/uio.h>
+
+#include "convert.h"
+#include "list.h"
+#include "transport.h"
+
+enum { TRANSPORT_PARTS_MAX = 64, TRANSPORT_LATE_WRITES_LOGGED = 5 };
+
+static const char transport_write_failed[] = "Fatal write error on socket transport";
+
+/* ---- sending ---- */
+
+static void transport_on_writable(bide_op *op);
+
+/* The number of bytes sent, or a code. */
+static ssize_t transport_send(transport_object *self, struct iovec *parts, size_t count) {
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+  int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  ssize_t sent;
+  do {
+    sent = count == 1 ? send(self->fd, parts->iov_base, parts->iov_len, flags)
+                      : sendmsg(self->fd, &message, flags);
+  } while (sent < 0 && errno == EINTR);
+  return sent < 0 ? -errno : sent;
+}
+
+static void transport_await_writable(transport_object *self) {
+  bide_prep_poll(&self->poll, self->fd, POLLOUT);
+  self->poll.cb = transport_on_writable;
+  int code = bide_loop_submit(self->loop->core, &self->poll);
+  if (code < 0) {
+    transport_fail_code(self, code, transport_write_failed);
+    return;
+  }
+  self->poll_armed = true;
+  Py_INCREF(self);
+}
+
+/* Sends until the queue is empty or the socket full. */
+static void transport_send_queue(transport_object *self) {
+  while (self->queue.count > 0 && !self->lost) {
+    struct iovec parts[TRANSPORT_PARTS_MAX];
+    size_t count = write_queue_peek(&self->queue, parts, TRANSPORT_PARTS_MAX);
+    ssize_t sent = transport_send(self, parts, count);
+    if (sent == BIDE_EAGAIN) {
+      transport_await_writable(self);
+      return;
+    }
+    if (sent < 0) {
+      transport_fail_code(self, (int)sent, transport_write_failed);
+      return;
+    }
+    write_queue_consume(&self->queue, (size_t)sent);
+  }
+}
+
+static void transport_tell_writing(transport_object *self, PyObject *name,
+                                   const char *message) {
+  PyObject *result = transport_call(self, name, NULL);
+  if (result == NULL) transport_report(self, message);
+  Py_XDECREF(result);
+}
+
+static void transport_pause_writing(transport_object *self) {
+  if (self->writing_paused || self->queue.bytes <= self->high_bytes) return;
+  self->writing_paused = true;
+  transport_tell_writing(self, self->loop->state->names.pause_writing,
+                         "protocol.pause_writing() failed");
+}
+
+static void transport_resume_writing(transport_object *self) {
+  if (!self->writing_paused || self->queue.bytes > self->low_bytes) return;
+  self->writing_paused = false;
+  transport_tell_writing(self, self->loop->state->names.resume_writing,
+                         "protocol.resume_writing() failed");
+}
+
+/* What was asked for while bytes were waiting: the end of the stream, or of it all. */
+static void transport_flushed(transport_object *self) {
+  if (self->closing) {
+    self->lost++;
+    transport_update_reading(self);
+    transport_finish(self);
+  } else if (self->eof_written) {
+    (void)shutdown(self->fd, SHUT_WR);
+  }
+}
+
+void transport_flush(transport_object *self) {
+  if (self->poll_armed || self->lost || self->queue.count == 0) return;
+  transport_send_queue(self);
+  if (self->lost) return;
+  transport_resume_writing(self);
+  if (self->queue.count == 0 && !self->lost) transport_flushed(self);
+}
+
+static void transport_on_writable(bide_op *op) {
+  transport_object *self = BIDE_CONTAINER_OF(op, transport_object, poll);
+  loop_object *loop = self->loop;
+  self->poll_armed = false;
+  if (!loop->draining) {
+    loop_enter(loop);
+    transport_flush(self);
+    transport_finish(self);
+    loop_leave(loop);
+  }
+  Py_DECREF(self);
+}
+
+/* ---- writing ---- */
+
+/* Queues a copy of what the socket does not take of a large buffer at once, so that it
+ * is not copied for nothing. */
+static int transport_queue_buffer(transport_object *self, PyObject *data) {
+  Py_buffer view;
+  if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) return -1;
+  struct iovec rest = {view.buf, (size_t)view.len};
+  if (view.len > TRANSPORT_COALESCE_MAX && self->queue.count == 0) {
+    ssize_t sent = transport_send(self, &rest, 1);
+    if (sent > 0) {
+      rest.iov_base = (char *)rest.iov_base + sent;
+      rest.iov_len -= (size_t)sent;
+    }
+  }
+  int result = 0;
+  if (rest.iov_len > 0) {
+    PyObject *bytes =
+        PyBytes_FromStringAndSize(rest.iov_base, (Py_ssize_t)rest.iov_len);
+    result = bytes == NULL ? -1 : write_queue_push(&self->queue, bytes);
+    Py_XDECREF(bytes);
+  }
+  PyBuffer_Release(&view);
+  return result;
+}
+
+static int transport_check_data(PyObject *data) {
+  if (PyBytes_Check(data) || PyByteArray_Check(data) || PyMemoryView_Check(data))
+    return 0;
+  PyErr_Format(PyExc_TypeError, "data argument must be a bytes-like object, not '%.100s'",
+               Py_TYPE(data)->tp_name);
+  return -1;
+}
+
+/* After connection_lost is certain: dropped, and said so when it goes on. */
+static int transport_write_late(transport_object *self) {
+  if (self->lost++ < TRANSPORT_LATE_WRITES_LOGGED) return 0;
+  PyObject *result = PyObject_CallMethodNoArgs((PyObject *)self->loop,
+                                               self->loop->state->names._late_write);
+  Py_XDECREF(result);
+  return result == NULL ? -1 : 0;
+}
+
+static int transport_queue_data(transport_object *self, PyObject *data) {
+  if (!PyBytes_CheckExact(data)) return transport_queue_buffer(self, data);
+  if (PyBytes_GET_SIZE(data) == 0) return 0;
+  return write_queue_push(&self->queue, data);
+}
+
+/* What was queued leaves when the callback under way returns, or now if it is much. */
+static void transport_after_write(transport_object *self) {
+  size_t at_once = self->high_bytes < TRANSPORT_COALESCE_MAX ? self->high_bytes
+                                                             : TRANSPORT_COALESCE_MAX;
+  if (self->queue.bytes > at_once) transport_flush(self);
+  if (self->queue.count == 0 || self->lost) return;
+  if (!self->poll_armed && !list_linked(&self->dirty)) {
+    loop_mark_dirty(self->loop, &self->dirty);
+    Py_INCREF(self);
+  }
+  transport_pause_writing(self);
+}
+
+static int transport_check_write(transport_object *self, const char *method) {
+  if (self->eof_written) {
+    PyErr_Format(PyExc_RuntimeError, "Cannot call %s() after write_eof()", method);
+    return -1;
+  }
+  return self->lost ? 0 : loop_check_open(self->loop);
+}
+
+PyObject *transport_write(PyObject *object, PyObject *data) {
+  transport_object *self = (transport_object *)object;
+  if (transport_check_data(data) < 0 || transport_check_write(self, "write") < 0)
+    return NULL;
+  if (self->lost) {
+    if (PyObject_Size(data) > 0 && transport_write_late(self) < 0) return NULL;
+    Py_RETURN_NONE;
+  }
+  if (transport_queue_data(self, data) < 0) return NULL;
+  transport_after_write(self);
+  Py_RETURN_NONE;
+}
+
+PyObject *transport_writelines(PyObject *object, PyObject *list) {
+  transport_object *self = (transport_object *)object;
+  PyObject *items = PySequence_Fast(list, "writelines() argument must be iterable");
+  if (items == NULL) return NULL;
+  int result = transport_check_write(self, "writelines");
+  Py_ssize_t count = PySequence_Fast_GET_SIZE(items);
+  for (Py_ssize_t i = 0; i < count && result == 0; i++)
+    result = transport_check_data(PySequence_Fast_GET_ITEM(items, i));
+  if (result == 0 && count > 0 && self->lost) result = transport_write_late(self);
+  if (!self->lost) {
+    for (Py_ssize_t i = 0; i < count && result == 0; i++)
+      result = transport_queue_data(self, PySequence_Fast_GET_ITEM(items, i));
+    if (result == 0) transport_after_write(self);
+  }
+  Py_DECREF(items);
+  if (result < 0) return NULL;
+  Py_RETURN_NONE;
+}
+
+PyObject *transport_write_eof(PyObject *object, PyObject *unused) {
+  (void)unused;
+  transport_object *self = (transport_object *)object;
+  if (self->closing || self->eof_written) Py_RETURN_NONE;
+  if (loop_check_open(self->loop) < 0) return NULL;
+  self->eof_written = true;
+  if (self->queue.count == 0)
+    (void)shutdown(self->fd, SHUT_WR);
+  else
+    transport_flush(self);
+  Py_RETURN_NONE;
+}
+
+/* ---- limits ---- */
+
+static int transport_limit(PyObject *object, size_t *bytes) {
+  if (object == NULL || object == Py_None) return 0;
+  Py_ssize_t value = PyNumber_AsSsize_t(object, PyExc_OverflowError);
+  if (value == -1 && PyErr_Occurred()) return -1;
+  if (value < 0) {
+    PyErr_Format(PyExc_ValueError, "a write buffer limit must be >= 0, not %zd", value);
+    return -1;
+  }
+  *bytes = (size_t)value;
+  return 1;
+}
+
+int transport_set_limits(transport_object *self, PyObject *high, PyObject *low) {
+  size_t high_bytes = TRANSPORT_COALESCE_MAX, low_bytes = 0;
+  int has_low = transport_limit(low, &low_bytes);
+  if (has_low < 0) return -1;
+  if (has_low) high_bytes = 4 * low_bytes;
+  int has_high = transport_limit(high, &high_bytes);
+  if (has_high < 0) return -1;
+  if (!has_low) low_bytes = high_bytes / 4;
+  if (high_bytes < low_bytes) {
+    PyErr_Format(PyExc_ValueError, "high (%zu) must be >= low (%zu) must be >= 0",
+                 high_bytes, low_bytes);
+    return -1;
+  }
+  self->high_bytes = high_bytes;
+  self->low_bytes = low_bytes;
+  if (self->queue.bytes > high_bytes && !self->lost) transport_pause_writing(self);
+  return 0;
+}

@@ -1,0 +1,79 @@
+#include "write_queue.h"
+
+#include <string.h>
+#include <sys/uio.h>
+
+void write_queue_init(write_queue *queue) {
+  memset(queue, 0, sizeof *queue);
+  queue->chunks = queue->inline_chunks;
+  queue->capacity = WRITE_QUEUE_INLINE;
+}
+
+void write_queue_clear(write_queue *queue) {
+  PyObject **chunks = queue->chunks;
+  size_t first = queue->first, count = queue->count;
+  PyObject *copies[WRITE_QUEUE_INLINE];
+  bool is_inline = chunks == queue->inline_chunks;
+  if (is_inline) memcpy(copies, chunks, sizeof copies);
+  write_queue_init(queue);
+  for (size_t i = 0; i < count; i++) Py_DECREF((is_inline ? copies : chunks)[first + i]);
+  if (!is_inline) PyMem_Free(chunks);
+}
+
+/* Makes room for one more at the end: by moving down what is left when at least half is
+ * free, else by doubling. */
+static int write_queue_grow(write_queue *queue) {
+  PyObject **from = queue->chunks + queue->first;
+  if (queue->first >= queue->capacity / 2) {
+    memmove(queue->chunks, from, queue->count * sizeof *from);
+    queue->first = 0;
+    return 0;
+  }
+  size_t capacity = queue->capacity < 8 ? 16 : queue->capacity * 2;
+  PyObject **chunks = PyMem_New(PyObject *, capacity);
+  if (chunks == NULL) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  memcpy(chunks, from, queue->count * sizeof *chunks);
+  if (queue->chunks != queue->inline_chunks) PyMem_Free(queue->chunks);
+  queue->chunks = chunks;
+  queue->capacity = capacity;
+  queue->first = 0;
+  return 0;
+}
+
+int write_queue_push(write_queue *queue, PyObject *bytes) {
+  if (queue->first + queue->count == queue->capacity && write_queue_grow(queue) < 0)
+    return -1;
+  queue->chunks[queue->first + queue->count++] = Py_NewRef(bytes);
+  queue->bytes += (size_t)PyBytes_GET_SIZE(bytes);
+  return 0;
+}
+
+size_t write_queue_peek(const write_queue *queue, struct iovec *parts, size_t max) {
+  size_t count = queue->count < max ? queue->count : max;
+  for (size_t i = 0; i < count; i++) {
+    PyObject *bytes = queue->chunks[queue->first + i];
+    size_t skip = i == 0 ? queue->offset : 0;
+    parts[i].iov_base = PyBytes_AS_STRING(bytes) + skip;
+    parts[i].iov_len = (size_t)PyBytes_GET_SIZE(bytes) - skip;
+  }
+  return count;
+}
+
+void write_queue_consume(write_queue *queue, size_t bytes) {
+  queue->bytes -= bytes;
+  bytes += queue->offset;
+  while (queue->count > 0) {
+    PyObject *chunk = queue->chunks[queue->first];
+    size_t len = (size_t)PyBytes_GET_SIZE(chunk);
+    if (bytes < len) break;
+    bytes -= len;
+    queue->first++;
+    queue->count--;
+    Py_DECREF(chunk);
+  }
+  queue->offset = bytes;
+  if (queue->count == 0) queue->first = 0;
+}

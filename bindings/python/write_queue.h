@@ -1,0 +1,41 @@
+/* write_queue.h: bytes that wait to be sent, in order. */
+#ifndef BIDE_PYTHON_WRITE_QUEUE_H
+#define BIDE_PYTHON_WRITE_QUEUE_H
+
+#include <stdbool.h>
+
+#include "compat.h"
+
+struct iovec;
+
+enum { WRITE_QUEUE_INLINE = 2 };
+
+/* chunks[first .. first + count) are owned bytes objects, the first of which has been
+ * sent up to `offset`. `chunks` is `inline_chunks` until more are needed. No chunk is
+ * empty. */
+typedef struct write_queue {
+  PyObject **chunks;
+  size_t capacity;
+  size_t first;
+  size_t count;
+  size_t offset;
+  size_t bytes;
+  PyObject *inline_chunks[WRITE_QUEUE_INLINE];
+} write_queue;
+
+void write_queue_init(write_queue *queue);
+
+/* Drops everything. */
+void write_queue_clear(write_queue *queue);
+
+/* Appends a bytes object that is not empty, taking a reference. 0, or -1 with
+ * MemoryError. */
+int write_queue_push(write_queue *queue, PyObject *bytes);
+
+/* Describes the first chunks, at most `max`; returns how many. */
+size_t write_queue_peek(const write_queue *queue, struct iovec *parts, size_t max);
+
+/* Drops `bytes` that were sent, no more than there are. */
+void write_queue_consume(write_queue *queue, size_t bytes);
+
+#endif

@@ -1,0 +1,22 @@
+"""bide: an asyncio event loop on io_uring, or on epoll where io_uring is refused.
+
+    import bide
+
+    bide.run(main())
+"""
+
+from ._bide import __version__
+from ._loop import EventLoop
+from ._policy import EventLoopPolicy, install
+from ._run import new_event_loop, run
+from ._server import Server
+
+__all__ = [
+    "EventLoop",
+    "EventLoopPolicy",
+    "Server",
+    "__version__",
+    "install",
+    "new_event_loop",
+    "run",
+]

@@ -1,0 +1,303 @@
+"""What every loop has before it can wait for anything: its life, its tasks, its
+exception handler."""
+
+import asyncio
+import inspect
+import os
+import sys
+import traceback
+import warnings
+import weakref
+from asyncio import coroutines, events, format_helpers, futures, tasks
+from asyncio.log import logger
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from typing import Any, TypeVar
+
+from . import _bide
+
+_T = TypeVar("_T")
+_ExceptionHandler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
+
+_SHOWS_DEBUG = "debug" in inspect.signature(format_helpers._format_callback_source).parameters
+
+
+def _debug_by_default() -> bool:
+    if sys.flags.dev_mode:
+        return True
+    return not sys.flags.ignore_environment and bool(os.environ.get("PYTHONASYNCIODEBUG"))
+
+
+def _stop_when_done(future: "asyncio.Future[Any]") -> None:
+    if not future.cancelled():
+        error = future.exception()
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):
+            # It has ended the run already.
+            return
+    futures._get_loop(future).stop()
+
+
+class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
+    """Running and closing, tasks, debug mode and the exception handler."""
+
+    def __init__(self) -> None:
+        self._exception_handler: _ExceptionHandler | None = None
+        self._task_factory: Any = None
+        self._asyncgens: "weakref.WeakSet[AsyncGenerator[Any, Any]]" = weakref.WeakSet()
+        self._asyncgens_shutdown_called = False
+        self._origin_tracking_saved: int | None = None
+        super().set_debug(_debug_by_default())
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} running={self.is_running()} "
+            f"closed={self.is_closed()} debug={self.get_debug()}>"
+        )
+
+    def __del__(self) -> None:
+        if self.is_closed():
+            return
+        warnings.warn(f"unclosed event loop {self!r}", ResourceWarning, source=self)
+        if not self.is_running():
+            self.close()
+
+    # ---- running ----
+
+    def _check_running(self) -> None:
+        if self.is_running():
+            raise RuntimeError("This event loop is already running")
+        if events._get_running_loop() is not None:
+            raise RuntimeError("Cannot run the event loop while another loop is running")
+
+    def run_forever(self) -> None:
+        """Run until stop() is called."""
+        self._check_closed()
+        self._check_running()
+        hooks = sys.get_asyncgen_hooks()
+        try:
+            self._track_origins(self.get_debug())
+            sys.set_asyncgen_hooks(
+                firstiter=self._asyncgen_started, finalizer=self._asyncgen_dropped
+            )
+            events._set_running_loop(self)
+            self._run()
+        finally:
+            events._set_running_loop(None)
+            sys.set_asyncgen_hooks(*hooks)
+            self._track_origins(False)
+
+    def run_until_complete(self, future: Generator[Any, None, _T] | Awaitable[_T]) -> _T:
+        """Run until the future, or the task made of a coroutine, is done; return its
+        result."""
+        self._check_closed()
+        self._check_running()
+        is_new = not asyncio.isfuture(future)
+        task: Any = tasks.ensure_future(future, loop=self)  # type: ignore[arg-type]
+        if is_new:
+            # If it does not complete the caller is told so by an exception.
+            task._log_destroy_pending = False
+        task.add_done_callback(_stop_when_done)
+        try:
+            self.run_forever()
+        except BaseException:
+            if is_new and task.done() and not task.cancelled():
+                # The caller cannot reach the task: mark its exception as seen.
+                task.exception()
+            raise
+        finally:
+            task.remove_done_callback(_stop_when_done)
+        if not task.done():
+            raise RuntimeError("Event loop stopped before Future completed.")
+        result: _T = task.result()
+        return result
+
+    def close(self) -> None:
+        """Cancel what is in flight and free the loop. Nothing runs any more."""
+        if self.is_running():
+            raise RuntimeError("Cannot close a running event loop")
+        self._close()
+
+    # ---- asynchronous generators ----
+
+    def _asyncgen_started(self, generator: AsyncGenerator[Any, Any]) -> None:
+        if self._asyncgens_shutdown_called:
+            warnings.warn(
+                f"asynchronous generator {generator!r} was scheduled after "
+                "loop.shutdown_asyncgens() call",
+                ResourceWarning,
+                source=self,
+            )
+        self._asyncgens.add(generator)
+
+    def _asyncgen_dropped(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self._asyncgens.discard(generator)
+        if not self.is_closed():
+            self.call_soon_threadsafe(self.create_task, generator.aclose())
+
+    async def shutdown_asyncgens(self) -> None:
+        """Close all asynchronous generators that have not run to their end."""
+        self._asyncgens_shutdown_called = True
+        generators = list(self._asyncgens)
+        self._asyncgens.clear()
+        if not generators:
+            return
+        results = await asyncio.gather(
+            *(generator.aclose() for generator in generators), return_exceptions=True
+        )
+        for result, generator in zip(results, generators):
+            if isinstance(result, Exception):
+                self.call_exception_handler(
+                    {
+                        "message": "an error occurred during closing of "
+                        f"asynchronous generator {generator!r}",
+                        "exception": result,
+                        "asyncgen": generator,
+                    }
+                )
+
+    # ---- tasks ----
+
+    def create_task(self, coro: Any, **options: Any) -> Any:
+        """Return a task that runs the coroutine, made by the task factory if there is
+        one. Takes the keywords that asyncio.Task takes in this version of Python."""
+        self._check_closed()
+        if self._task_factory is None:
+            task: Any = tasks.Task(coro, loop=self, **options)
+            if task._source_traceback:
+                del task._source_traceback[-1]
+            return task
+        name = options.pop("name", None)
+        if options.get("context") is None:
+            # A factory of two arguments will do when no context is wanted.
+            options.pop("context", None)
+        task = self._task_factory(self, coro, **options)
+        if name is not None or hasattr(task, "set_name"):
+            task.set_name(name)
+        return task
+
+    def set_task_factory(self, factory: Any) -> None:
+        """Set factory(loop, coro, **options), which makes tasks; None for asyncio.Task."""
+        if factory is not None and not callable(factory):
+            raise TypeError("task factory must be a callable or None")
+        self._task_factory = factory
+
+    def get_task_factory(self) -> Any:
+        """Return the task factory, None for asyncio.Task."""
+        return self._task_factory
+
+    # ---- exceptions ----
+
+    def set_exception_handler(self, handler: _ExceptionHandler | None) -> None:
+        """Set handler(loop, context) for exceptions that nobody awaits; None for the
+        default, which logs them."""
+        if handler is not None and not callable(handler):
+            raise TypeError(f"A callable object or None is expected, got {handler!r}")
+        self._exception_handler = handler
+
+    def get_exception_handler(self) -> _ExceptionHandler | None:
+        """Return the exception handler, None for the default."""
+        return self._exception_handler
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """Log the exception with what is known of where it came from."""
+        error = context.get("exception")
+        lines = [context.get("message") or "Unhandled exception in event loop"]
+        for key in sorted(context):
+            value = context[key]
+            if key in ("message", "exception"):
+                continue
+            if key == "source_traceback":
+                text = "".join(traceback.format_list(value)).rstrip()
+                lines.append(f"Object created at (most recent call last):\n{text}")
+            elif key == "handle_traceback":
+                text = "".join(traceback.format_list(value)).rstrip()
+                lines.append(f"Handle created at (most recent call last):\n{text}")
+            else:
+                lines.append(f"{key}: {value!r}")
+        logger.error("\n".join(lines), exc_info=error if error is not None else False)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Pass an exception that nobody awaits to the handler."""
+        if self._exception_handler is None:
+            self._log_exception(context)
+            return
+        try:
+            self._call_in_context(self._exception_handler, context)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._log_exception(
+                {
+                    "message": "Unhandled error in exception handler",
+                    "exception": error,
+                    "context": context,
+                }
+            )
+
+    def _call_in_context(self, handler: _ExceptionHandler, context: dict[str, Any]) -> None:
+        source: Any = None
+        for key in ("task", "future", "handle"):
+            source = source or context.get(key)
+        get_context = getattr(source, "get_context", None)
+        run_in = get_context() if get_context is not None else None
+        if hasattr(run_in, "run"):
+            run_in.run(handler, self, context)
+        else:
+            handler(self, context)
+
+    def _log_exception(self, context: dict[str, Any]) -> None:
+        try:
+            self.default_exception_handler(context)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException:
+            logger.error("Exception in default exception handler", exc_info=True)
+
+    # ---- what the loop in C calls ----
+
+    def _callback_failed(self, handle: asyncio.Handle, error: BaseException) -> None:
+        options = {"debug": self.get_debug()} if _SHOWS_DEBUG else {}
+        callback = format_helpers._format_callback_source(
+            handle._callback, handle._args, **options  # type: ignore[arg-type]
+        )
+        context = {
+            "message": f"Exception in callback {callback}",
+            "exception": error,
+            "handle": handle,
+        }
+        if handle._source_traceback:
+            context["source_traceback"] = handle._source_traceback
+        self.call_exception_handler(context)
+
+    def _callback_slow(self, subject: Any, seconds: float) -> None:
+        owner = getattr(getattr(subject, "_callback", None), "__self__", None)
+        if isinstance(owner, asyncio.Task):
+            subject = owner
+        logger.warning("Executing %r took %.3f seconds", subject, seconds)
+
+    def _check_callback(self, callback: Any, method: str) -> None:
+        if coroutines.iscoroutine(callback) or inspect.iscoroutinefunction(callback):
+            raise TypeError(f"coroutines cannot be used with {method}()")
+        if not callable(callback):
+            raise TypeError(f"a callable object was expected by {method}(), got {callback!r}")
+
+    def _late_write(self) -> None:
+        logger.warning("socket.send() raised exception.")
+
+    # ---- debug mode ----
+
+    def set_debug(self, enabled: bool) -> None:
+        """Turn debug mode on or off."""
+        super().set_debug(enabled)
+        if self.is_running():
+            self.call_soon_threadsafe(self._track_origins, enabled)
+
+    def _track_origins(self, enabled: bool) -> None:
+        if enabled == (self._origin_tracking_saved is not None):
+            return
+        if enabled:
+            self._origin_tracking_saved = sys.get_coroutine_origin_tracking_depth()
+            sys.set_coroutine_origin_tracking_depth(asyncio.constants.DEBUG_STACK_DEPTH)
+        else:
+            assert self._origin_tracking_saved is not None
+            sys.set_coroutine_origin_tracking_depth(self._origin_tracking_saved)
+            self._origin_tracking_saved = None

@@ -1,0 +1,13 @@
+"""The loop, put together."""
+
+from ._missing import MissingLoop
+from ._network import NetworkLoop
+from ._signals import SignalLoop
+
+
+class EventLoop(NetworkLoop, SignalLoop, MissingLoop):
+    """An asyncio event loop that waits on io_uring, or on epoll where that is refused.
+
+    The environment's BIDE_BACKEND chooses: auto (the default), io_uring or epoll.
+    `backend` says which it is and `backend_reason` why.
+    """

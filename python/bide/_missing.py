@@ -1,0 +1,30 @@
+"""What an asyncio loop has and bide's does not have yet. Each says so by its name."""
+
+from typing import Any, NoReturn
+
+from ._base import BaseLoop
+
+
+def _missing(name: str) -> Any:
+    async def method(self: Any, *args: Any, **options: Any) -> NoReturn:
+        raise NotImplementedError(f"bide's loop has no {name}() yet")
+
+    method.__name__ = name
+    method.__qualname__ = f"MissingLoop.{name}"
+    method.__doc__ = "Raise NotImplementedError."
+    return method
+
+
+class MissingLoop(BaseLoop):
+    """The methods that raise NotImplementedError."""
+
+    connect_read_pipe = _missing("connect_read_pipe")
+    connect_write_pipe = _missing("connect_write_pipe")
+    create_datagram_endpoint = _missing("create_datagram_endpoint")
+    create_unix_connection = _missing("create_unix_connection")
+    create_unix_server = _missing("create_unix_server")
+    sendfile = _missing("sendfile")
+    sock_sendfile = _missing("sock_sendfile")
+    start_tls = _missing("start_tls")
+    subprocess_exec = _missing("subprocess_exec")
+    subprocess_shell = _missing("subprocess_shell")

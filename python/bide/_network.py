@@ -1,0 +1,333 @@
+"""TCP connections and servers: the policy around the transports in C."""
+
+import asyncio
+import errno
+import functools
+import itertools
+import socket
+import ssl as ssl_module
+from asyncio import staggered
+from asyncio.log import logger
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+from ._addresses import AddressInfo, ensure_resolved, interleave_families
+from ._server import Server
+from ._sockets import SocketLoop
+
+_ProtocolFactory = Callable[[], asyncio.BaseProtocol]
+
+
+def _check_no_tls(
+    method: str,
+    ssl: Any,
+    server_hostname: Any,
+    handshake_timeout: float | None,
+    shutdown_timeout: float | None,
+) -> None:
+    if ssl:
+        raise NotImplementedError(f"bide's loop has no {method}(ssl=...) yet")
+    if server_hostname is not None:
+        raise ValueError("server_hostname is only meaningful with ssl")
+    if handshake_timeout is not None:
+        raise ValueError("ssl_handshake_timeout is only meaningful with ssl")
+    if shutdown_timeout is not None:
+        raise ValueError("ssl_shutdown_timeout is only meaningful with ssl")
+
+
+def _check_stream(sock: socket.socket) -> None:
+    if isinstance(sock, ssl_module.SSLSocket):
+        raise TypeError("Socket cannot be of type SSLSocket")
+    if sock.type != socket.SOCK_STREAM:
+        raise ValueError(f"A Stream Socket was expected, got {sock!r}")
+
+
+def _bind_first(
+    sock: socket.socket, local_infos: list[AddressInfo], errors: list[OSError]
+) -> None:
+    """Binds to the first local address of the socket's family that will do."""
+    for family, _, _, _, address in local_infos:
+        if family != sock.family:
+            continue
+        try:
+            sock.bind(address)
+            return
+        except OSError as error:
+            message = (
+                f"error while attempting to bind on address {address!r}: "
+                f"{str(error).lower()}"
+            )
+            errors.append(OSError(error.errno, message))
+    if errors:
+        raise errors.pop()
+    raise OSError(f"no matching local address with family={sock.family!r} found")
+
+
+def _raise_connect_errors(errors: list[OSError], all_errors: bool) -> NoReturn:
+    try:
+        if all_errors:
+            raise ExceptionGroup("create_connection failed", errors)
+        if len({str(error) for error in errors}) == 1:
+            raise errors[0]
+        texts = ", ".join(str(error) for error in errors)
+        raise OSError(f"Multiple exceptions: {texts}")
+    finally:
+        # The traceback of what is raised holds this frame, and the frame the error.
+        del errors
+
+
+def _bind_server_socket(
+    info: AddressInfo, reuse_address: bool, reuse_port: bool | None, keep_alive: bool | None
+) -> socket.socket | None:
+    """A socket bound to the address; None when the host lacks its family."""
+    family, type_, proto, _, address = info
+    try:
+        sock = socket.socket(family, type_, proto)
+    except OSError:
+        return None
+    try:
+        if reuse_address:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, True)
+        if keep_alive:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, True)
+        if family == socket.AF_INET6:
+            # The IPv4 address has a socket of its own.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, True)
+        sock.bind(address)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            return None
+        message = (
+            f"error while attempting to bind on address {address!r}: {str(error).lower()}"
+        )
+        raise OSError(error.errno, message) from None
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class NetworkLoop(SocketLoop):
+    """create_connection, create_server and connect_accepted_socket."""
+
+    async def create_connection(
+        self,
+        protocol_factory: _ProtocolFactory,
+        host: Any = None,
+        port: Any = None,
+        *,
+        ssl: Any = None,
+        family: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+        sock: socket.socket | None = None,
+        local_addr: Any = None,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        happy_eyeballs_delay: float | None = None,
+        interleave: int | None = None,
+        all_errors: bool = False,
+    ) -> Any:
+        """Connect to a TCP server; return the transport and the protocol."""
+        _check_no_tls(
+            "create_connection",
+            ssl,
+            server_hostname,
+            ssl_handshake_timeout,
+            ssl_shutdown_timeout,
+        )
+        if host is None and port is None:
+            if sock is None:
+                raise ValueError("host and port was not specified and no sock specified")
+            _check_stream(sock)
+        elif sock is not None:
+            raise ValueError("host/port and sock can not be specified at the same time")
+        else:
+            resolve = functools.partial(
+                ensure_resolved, self, family=family, proto=proto, flags=flags
+            )
+            infos = await resolve((host, port))
+            local_infos = None if local_addr is None else await resolve(local_addr)
+            if happy_eyeballs_delay is not None and interleave is None:
+                interleave = 1
+            if interleave:
+                infos = interleave_families(infos, interleave)
+            sock = await self._connect_first(
+                infos, local_infos, happy_eyeballs_delay, all_errors
+            )
+        result = await self._make_connection(sock, protocol_factory)
+        if self.get_debug():
+            logger.debug("%r connected to %s:%r: %r", sock, host, port, result)
+        return result
+
+    async def _connect_first(
+        self,
+        infos: list[AddressInfo],
+        local_infos: list[AddressInfo] | None,
+        delay: float | None,
+        all_errors: bool,
+    ) -> socket.socket:
+        errors: list[OSError] = []
+        attempts = [
+            functools.partial(self._connect_one, info, local_infos, errors) for info in infos
+        ]
+        sock: socket.socket | None = None
+        if delay is None:
+            for attempt in attempts:
+                try:
+                    sock = await attempt()
+                    break
+                except OSError:
+                    continue
+        else:
+            sock, _, _ = await staggered.staggered_race(attempts, delay, loop=self)
+        if sock is None:
+            _raise_connect_errors(errors, all_errors)
+        errors.clear()
+        return sock
+
+    async def _connect_one(
+        self,
+        info: AddressInfo,
+        local_infos: list[AddressInfo] | None,
+        errors: list[OSError],
+    ) -> socket.socket:
+        family, type_, proto, _, address = info
+        mine: list[OSError] = []
+        sock = None
+        try:
+            sock = socket.socket(family, type_, proto)
+            sock.setblocking(False)
+            if local_infos is not None:
+                _bind_first(sock, local_infos, mine)
+            await self.sock_connect(sock, address)
+            return sock
+        except BaseException as error:
+            if sock is not None:
+                sock.close()
+            if isinstance(error, OSError):
+                errors.extend([*mine, error])
+            raise
+
+    async def _make_connection(
+        self, sock: socket.socket, protocol_factory: _ProtocolFactory
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        sock.setblocking(False)
+        protocol = protocol_factory()
+        waiter: asyncio.Future[None] = self.create_future()
+        transport = self._connect(sock, protocol, waiter)
+        # The user's sock.close() must not take the fd from under the transport, which
+        # detaches it when it closes.
+        sock._io_refs += 1  # type: ignore[attr-defined]
+        try:
+            await waiter
+        except BaseException:
+            transport.close()
+            raise
+        return transport, protocol
+
+    async def connect_accepted_socket(
+        self,
+        protocol_factory: _ProtocolFactory,
+        sock: socket.socket,
+        *,
+        ssl: Any = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Any:
+        """Make a transport of a connection that was accepted elsewhere; return it and
+        its protocol."""
+        _check_stream(sock)
+        _check_no_tls(
+            "connect_accepted_socket", ssl, None, ssl_handshake_timeout, ssl_shutdown_timeout
+        )
+        return await self._make_connection(sock, protocol_factory)
+
+    async def create_server(
+        self,
+        protocol_factory: _ProtocolFactory,
+        host: Any = None,
+        port: Any = None,
+        *,
+        family: int = socket.AF_UNSPEC,
+        flags: int = socket.AI_PASSIVE,
+        sock: socket.socket | None = None,
+        backlog: int = 100,
+        ssl: Any = None,
+        reuse_address: bool | None = None,
+        reuse_port: bool | None = None,
+        keep_alive: bool | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        start_serving: bool = True,
+    ) -> Any:
+        """Listen on every address of host, or on sock; return the Server."""
+        if isinstance(ssl, bool):
+            raise TypeError("ssl argument must be an SSLContext or None")
+        _check_no_tls(
+            "create_server", ssl, None, ssl_handshake_timeout, ssl_shutdown_timeout
+        )
+        if host is None and port is None:
+            if sock is None:
+                raise ValueError("Neither host/port nor sock were specified")
+            _check_stream(sock)
+            sockets = [sock]
+        elif sock is not None:
+            raise ValueError("host/port and sock can not be specified at the same time")
+        else:
+            infos = await self._resolve_hosts(host, port, family, flags)
+            sockets = self._bind_all(
+                infos, reuse_address is not False, reuse_port, keep_alive
+            )
+        for each in sockets:
+            each.setblocking(False)
+        server = Server(self, sockets, protocol_factory, backlog)
+        if start_serving:
+            await server.start_serving()
+        if self.get_debug():
+            logger.info("%r is serving", server)
+        return server
+
+    async def _resolve_hosts(
+        self, host: Any, port: Any, family: int, flags: int
+    ) -> list[AddressInfo]:
+        """The addresses of one host or of several, each once."""
+        hosts: Iterable[Any]
+        if host == "":
+            hosts = [None]
+        elif isinstance(host, str) or not isinstance(host, Iterable):
+            hosts = [host]
+        else:
+            hosts = host
+        found = await asyncio.gather(
+            *(ensure_resolved(self, (one, port), family=family, flags=flags) for one in hosts)
+        )
+        return list(dict.fromkeys(itertools.chain.from_iterable(found)))
+
+    def _bind_all(
+        self,
+        infos: list[AddressInfo],
+        reuse_address: bool,
+        reuse_port: bool | None,
+        keep_alive: bool | None,
+    ) -> list[socket.socket]:
+        sockets: list[socket.socket] = []
+        try:
+            for info in infos:
+                sock = _bind_server_socket(info, reuse_address, reuse_port, keep_alive)
+                if sock is not None:
+                    sockets.append(sock)
+                elif self.get_debug():
+                    logger.warning("create_server() left out the address %r", info[4])
+        except BaseException:
+            for sock in sockets:
+                sock.close()
+            raise
+        if not sockets:
+            addresses = [info[4] for info in infos]
+            raise OSError(f"could not bind on any address out of {addresses!r}")
+        return sockets

@@ -1,0 +1,44 @@
+"""bide.run and what it runs on."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from ._loop import EventLoop
+
+_T = TypeVar("_T")
+
+
+def new_event_loop() -> EventLoop:
+    """Return a new loop: what asyncio.Runner and uvicorn take as a loop factory."""
+    return EventLoop()
+
+
+if sys.version_info >= (3, 11):
+
+    def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
+        """Run a coroutine on a new bide loop, as asyncio.run() does on its own."""
+        with asyncio.Runner(debug=debug, loop_factory=new_event_loop) as runner:
+            return runner.run(main)
+
+else:
+
+    def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
+        """Run a coroutine on a new bide loop, as asyncio.run() does on its own."""
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError("bide.run() cannot be called from a running event loop")
+        loop = new_event_loop()
+        try:
+            asyncio.set_event_loop(loop)
+            if debug is not None:
+                loop.set_debug(debug)
+            return loop.run_until_complete(main)
+        finally:
+            try:
+                asyncio.runners._cancel_all_tasks(loop)
+                loop.run_until_complete(loop.shutdown_asyncgens())
+                loop.run_until_complete(loop.shutdown_default_executor())
+            finally:
+                asyncio.set_event_loop(None)
+                loop.close()

@@ -1,0 +1,141 @@
+"""sock_recv and its kin, for programs that hold the socket themselves.
+
+Each tries first, waits until the socket is ready, and tries again: what is cancelled
+while it waits has taken nothing from the socket, so that no byte and no connection is
+ever lost.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from ._addresses import ensure_resolved
+from ._executor import ExecutorLoop
+
+
+def _set_ready(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class SocketLoop(ExecutorLoop):
+    """The sock_ methods."""
+
+    def _check_socket(self, sock: Any) -> None:
+        if isinstance(sock, ssl.SSLSocket):
+            raise TypeError("Socket cannot be of type SSLSocket")
+        if self.get_debug() and sock.gettimeout() != 0:
+            raise ValueError("the socket must be non-blocking")
+
+    async def _wait(
+        self,
+        sock: socket.socket,
+        add: Callable[..., asyncio.Handle],
+        remove: Callable[[Any], bool],
+    ) -> None:
+        fd = sock.fileno()
+        self._ensure_fd_no_transport(fd)
+        future: asyncio.Future[None] = self.create_future()
+        handle = add(fd, _set_ready, future)
+        try:
+            await future
+        finally:
+            # A cancelled handle has been replaced: the number may be another socket's.
+            if not handle.cancelled():
+                remove(fd)
+
+    async def _readable(self, sock: socket.socket) -> None:
+        await self._wait(sock, self._add_reader, self.remove_reader)
+
+    async def _writable(self, sock: socket.socket) -> None:
+        await self._wait(sock, self._add_writer, self.remove_writer)
+
+    async def sock_recv(self, sock: socket.socket, nbytes: int) -> bytes:
+        """Receive up to nbytes."""
+        self._check_socket(sock)
+        while True:
+            try:
+                return sock.recv(nbytes)
+            except (BlockingIOError, InterruptedError):
+                await self._readable(sock)
+
+    async def sock_recv_into(self, sock: socket.socket, buf: Any) -> int:
+        """Receive into a buffer; return the number of bytes."""
+        self._check_socket(sock)
+        while True:
+            try:
+                return sock.recv_into(buf)
+            except (BlockingIOError, InterruptedError):
+                await self._readable(sock)
+
+    async def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> tuple[bytes, Any]:
+        """Receive a datagram of up to bufsize bytes; return it and its sender."""
+        self._check_socket(sock)
+        while True:
+            try:
+                return sock.recvfrom(bufsize)
+            except (BlockingIOError, InterruptedError):
+                await self._readable(sock)
+
+    async def sock_recvfrom_into(
+        self, sock: socket.socket, buf: Any, nbytes: int = 0
+    ) -> tuple[int, Any]:
+        """Receive a datagram into a buffer; return its length and its sender."""
+        self._check_socket(sock)
+        while True:
+            try:
+                return sock.recvfrom_into(buf, nbytes)
+            except (BlockingIOError, InterruptedError):
+                await self._readable(sock)
+
+    async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
+        """Send all of data. What a cancel leaves unsent is not known."""
+        self._check_socket(sock)
+        with memoryview(data).cast("B") as view:
+            sent = 0
+            while sent < len(view):
+                try:
+                    sent += sock.send(view[sent:])
+                except (BlockingIOError, InterruptedError):
+                    await self._writable(sock)
+
+    async def sock_sendto(self, sock: socket.socket, data: Any, address: Any) -> int:
+        """Send a datagram; return the number of bytes."""
+        self._check_socket(sock)
+        while True:
+            try:
+                return sock.sendto(data, address)
+            except (BlockingIOError, InterruptedError):
+                await self._writable(sock)
+
+    async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
+        """Accept a connection; return its non-blocking socket and its address."""
+        self._check_socket(sock)
+        while True:
+            try:
+                connection, address = sock.accept()
+            except (BlockingIOError, InterruptedError):
+                await self._readable(sock)
+                continue
+            connection.setblocking(False)
+            return connection, address
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        """Connect to an address, resolving its host if need be."""
+        self._check_socket(sock)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            infos = await ensure_resolved(
+                self, address, family=sock.family, type=sock.type, proto=sock.proto
+            )
+            address = infos[0][4]
+        try:
+            sock.connect(address)
+            return
+        except (BlockingIOError, InterruptedError):
+            pass
+        await self._writable(sock)
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error != 0:
+            raise OSError(error, f"Connect call failed {address}")
