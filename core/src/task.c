@@ -177,14 +177,12 @@ static bool task_wait(bide_task *task, bide_future *future) {
   return true;
 }
 
-/* A settled future gives its result and leaves a pending cancel for the next await: what
- * has been achieved is not thrown away. */
+/* A settled future gives its result: what has been achieved is not thrown away. Then the
+ * task does not wait, and the delivery keeps the cancel for the next await. */
 bool bide_task_await(bide_task *task, bide_future *future) {
-  if (bide_future_is_settled(future) || !task_take_cancel(task)) {
-    return task_wait(task, future);
-  }
+  bool cancelled = task_take_cancel(task);
   bool suspended = task_wait(task, future);
-  task_deliver_cancel(task);
+  if (cancelled) task_deliver_cancel(task);
   return suspended;
 }
 

@@ -187,7 +187,7 @@ static void listener_stop_while_it_pauses_ends_it_inside(void) {
   run_until(loop, &hosts.calls, 1);
   CHECK_INT(hosts.news, BIDE_ENFILE);
   /* The default backoff, of which a moment has passed. */
-  CHECK_RANGE(hosts.listener.timer_.deadline_us - bide_loop_now_us(loop), 1, 1000001);
+  CHECK_RANGE(hosts.listener.timer_.deadline_us - bide_loop_now_us(loop), 1, 1001000);
   CHECK_INT(injected.accepts, 1);
   bide_listener_stop(&hosts.listener);
   CHECK_INT(hosts.stopped, 1);

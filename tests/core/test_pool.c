@@ -140,6 +140,28 @@ static void pool_starts_threads_only_when_needed(void) {
   bide_pool_free(pool);
 }
 
+/* Two jobs that come at once to one idle thread: the second must not wait for the first,
+ * which may be what it has to end. */
+static void pool_counts_an_idle_thread_once(void) {
+  for (int round = 0; round < 20; round++) {
+    job_log log = JOB_LOG_INIT;
+    bide_pool *pool = pool_of(2, 0);
+    job quick = job_make(&log, 0, job_run);
+    job gates[2] = {job_make(&log, 1, job_run_gated), job_make(&log, 2, job_run_gated)};
+    bide_pool_submit(pool, &quick.work, BIDE_PRIORITY_NORMAL);
+    bide_pool_stats stats;
+    do {
+      sched_yield();
+      bide_pool_stats_get(pool, &stats);
+    } while (stats.idle == 0);
+    bide_pool_submit(pool, &gates[0].work, BIDE_PRIORITY_NORMAL);
+    bide_pool_submit(pool, &gates[1].work, BIDE_PRIORITY_NORMAL);
+    log_wait(&log, &log.started, 3);
+    log_open_gate(&log);
+    bide_pool_free(pool);
+  }
+}
+
 static void pool_cancels_what_has_not_started(void) {
   job_log log = JOB_LOG_INIT;
   bide_pool *pool = pool_of(1, 0);
@@ -349,6 +371,29 @@ static void pool_in_a_forked_child_is_only_freed(void) {
   CHECK_INT(log.done, 1);
 }
 
+typedef struct hammer {
+  bide_pool *pool;
+  atomic_bool ending;
+} hammer;
+
+static void *hammer_run(void *argument) {
+  hammer *self = argument;
+  bide_pool_stats stats;
+  while (!atomic_load(&self->ending)) bide_pool_stats_get(self->pool, &stats);
+  return NULL;
+}
+
+/* Another thread may hold the pool's lock at the fork; in the child nobody gives it back. */
+static void pool_in_a_forked_child_takes_no_lock(void) {
+  hammer hammers = {.pool = pool_of(1, 0)};
+  pthread_t thread;
+  REQUIRE(pthread_create(&thread, NULL, hammer_run, &hammers) == 0);
+  for (int i = 0; i < 30; i++) check_in_child(child_frees, hammers.pool);
+  atomic_store(&hammers.ending, true);
+  pthread_join(thread, NULL);
+  bide_pool_free(hammers.pool);
+}
+
 /* ThreadSanitizer itself allows no new threads in the child of a threaded process. */
 #if !defined(__SANITIZE_THREAD__)
 static bool child_makes_its_own(bide_pool *pool) {
@@ -375,6 +420,7 @@ static void pool_in_a_forked_child_can_be_made_anew(void) {
 static const harness_test tests[] = {
     HARNESS_TEST(pool_runs_blocking_jobs_side_by_side),
     HARNESS_TEST(pool_starts_threads_only_when_needed),
+    HARNESS_TEST(pool_counts_an_idle_thread_once),
     HARNESS_TEST(pool_cancels_what_has_not_started),
     HARNESS_TEST(pool_refuses_more_than_its_queue_holds),
     HARNESS_TEST(pool_takes_higher_priorities_first),
@@ -384,6 +430,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(pool_threads_are_named_and_take_no_signals),
     HARNESS_TEST(pool_refuses_bad_options),
     HARNESS_TEST(pool_in_a_forked_child_is_only_freed),
+    HARNESS_TEST(pool_in_a_forked_child_takes_no_lock),
 #if !defined(__SANITIZE_THREAD__)
     HARNESS_TEST(pool_in_a_forked_child_can_be_made_anew),
 #endif

@@ -32,7 +32,8 @@ static void make_file(size_t bytes) {
 typedef struct reading {
   bide_read_file request;
   int ended;
-  void *grown; /* what `grow` gave last */
+  void *grown; /* what `grow` gave last, and before that */
+  void *outgrown;
   size_t grown_bytes;
   int grows;
   bool refuses;
@@ -141,8 +142,14 @@ static void *reading_grow(bide_read_file *request, size_t bytes) {
   self->grows++;
   self->grown_bytes = bytes;
   if (self->refuses) return NULL;
-  free(self->grown == request->base ? NULL : self->grown);
+  REQUIRE(self->outgrown == NULL);
+  self->outgrown = self->grown;
   return self->grown = malloc(bytes);
+}
+
+static void free_grown(reading *self) {
+  free(self->grown);
+  free(self->outgrown);
 }
 
 static void read_file_asks_the_caller_for_just_the_size(void) {
@@ -158,7 +165,7 @@ static void read_file_asks_the_caller_for_just_the_size(void) {
     CHECK_INT(reads.grown_bytes, 20000);
     CHECK(reads.request.base == reads.grown);
     CHECK(!reads.request.allocated);
-    free(reads.grown);
+    free_grown(&reads);
   }
   harness_loop_close(loop);
 }
@@ -249,6 +256,7 @@ static void read_file_reads_a_pipe_to_its_end(void) {
 typedef struct faults {
   int interrupts;     /* so many EINTR for each step, before it is let through */
   size_t short_bytes; /* each read gets that many at most; 0: as they are */
+  bool close_is_lost; /* the close is cancelled before it began */
   size_t append_to;   /* the first read makes the file this long; 0: no */
   int cancel_kind;    /* cancels `target` when such an op has completed; -1: never */
   bide_read_file *target;
@@ -261,8 +269,11 @@ static bool faults_submit(void *user, bide_op *op, int32_t *result) {
       op->args.io.len > self->short_bytes) {
     op->args.io.len = self->short_bytes;
   }
-  if (op->kind == BIDE_OP_CLOSE || self->seen[op->kind]++ >= self->interrupts)
-    return false;
+  if (op->kind == BIDE_OP_CLOSE) {
+    *result = BIDE_ECANCELED;
+    return self->close_is_lost;
+  }
+  if (self->seen[op->kind]++ >= self->interrupts) return false;
   *result = BIDE_EINTR;
   return true;
 }
@@ -329,6 +340,26 @@ static void read_file_reads_once_what_fits(void) {
   CHECK_INT(injected.seen[BIDE_OP_OPENAT], 1);
   CHECK_INT(injected.seen[BIDE_OP_READ], 1);
   CHECK_INT(injected.seen[BIDE_OP_STATX], 0);
+}
+
+static void read_file_closes_when_its_close_is_cancelled(void) {
+  faults injected = {.close_is_lost = true, .cancel_kind = -1};
+  reading reads = {.ended = 0};
+  make_file(3000);
+  read_under_faults(&reads, &injected, 65536); /* which looks for fds left open */
+  check_content(&reads.request, 3000);
+}
+
+/* A file that goes on growing must not be copied for each little bit. */
+static void read_file_doubles_for_a_file_that_outgrew_its_size(void) {
+  faults injected = {.append_to = 20100, .cancel_kind = -1};
+  reading reads = {.request.grow = reading_grow};
+  make_file(20000);
+  read_under_faults(&reads, &injected, 0);
+  check_content(&reads.request, 20100);
+  CHECK_INT(reads.grows, 2);
+  CHECK_INT(reads.grown_bytes, 40000);
+  free_grown(&reads);
 }
 
 static void read_file_follows_a_file_that_grows(void) {
@@ -500,6 +531,8 @@ static const harness_test tests[] = {
     HARNESS_TEST(read_file_tries_interrupted_steps_again),
     HARNESS_TEST(read_file_joins_short_reads),
     HARNESS_TEST(read_file_reads_once_what_fits),
+    HARNESS_TEST(read_file_closes_when_its_close_is_cancelled),
+    HARNESS_TEST(read_file_doubles_for_a_file_that_outgrew_its_size),
     HARNESS_TEST(read_file_follows_a_file_that_grows),
     HARNESS_TEST(read_file_names_what_failed),
     HARNESS_TEST(read_file_ends_without_memory),

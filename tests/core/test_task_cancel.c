@@ -151,6 +151,18 @@ static void cancel_of_a_yielding_task_ends_it(void) {
   harness_loop_close(loop);
 }
 
+/* At that yield, not at a later one: there may be none. */
+static void cancel_comes_at_the_yield_the_task_stands_at(void) {
+  bide_loop *loop = harness_loop_new();
+  yielder yields = {.left = 1};
+  bide_task_spawn(loop, &yields.task, yielder_poll);
+  bide_loop_run(loop, BIDE_RUN_NOWAIT);
+  CHECK_INT(yields.left, 0);
+  bide_task_cancel(&yields.task);
+  CHECK_INT(bide_block_on(&yields.task.future), BIDE_ECANCELED);
+  harness_loop_close(loop);
+}
+
 static void cancel_leaves_a_shielded_future_alone(void) {
   bide_loop *loop = harness_loop_new();
   for (int started = 0; started < 2; started++) {
@@ -166,6 +178,43 @@ static void cancel_leaves_a_shielded_future_alone(void) {
     bide_future_resolve(&future, 1); /* wakes nobody */
     run_ready(loop);
   }
+  harness_loop_close(loop);
+}
+
+static void cancel_leaves_a_shielded_task_alone(void) {
+  bide_loop *loop = harness_loop_new();
+  bide_future future;
+  bide_future_init(&future, loop);
+  awaiter child = {.polled = false};
+  awaiter parent = {.shielded = true};
+  awaiter_spawn(loop, &child, &future);
+  awaiter_spawn(loop, &parent, &child.task.future);
+  run_ready(loop);
+  bide_task_cancel(&parent.task);
+  run_ready(loop);
+  CHECK_INT(parent.task.future.state, BIDE_FUTURE_CANCELLED);
+  bide_future_resolve(&future, 6);
+  run_ready(loop);
+  CHECK_INT(child.task.future.value, 6);
+  harness_loop_close(loop);
+}
+
+/* The shield is the first await's alone. */
+static void cancel_reaches_the_await_after_a_shielded_one(void) {
+  bide_loop *loop = harness_loop_new();
+  bide_future first;
+  bide_future second;
+  bide_future_init(&first, loop);
+  bide_future_init(&second, loop);
+  awaiter waits = {.shielded = true, .second = &second};
+  awaiter_spawn(loop, &waits, &first);
+  run_ready(loop);
+  bide_future_resolve(&first, 1);
+  run_ready(loop);
+  bide_task_cancel(&waits.task);
+  run_ready(loop);
+  CHECK_INT(second.state, BIDE_FUTURE_CANCELLED);
+  CHECK_INT(waits.second_status, BIDE_ECANCELED);
   harness_loop_close(loop);
 }
 
@@ -304,7 +353,10 @@ static const harness_test tests[] = {
     HARNESS_TEST(cancel_goes_down_a_chain_of_tasks),
     HARNESS_TEST(cancel_reaches_a_child_that_has_not_started),
     HARNESS_TEST(cancel_of_a_yielding_task_ends_it),
+    HARNESS_TEST(cancel_comes_at_the_yield_the_task_stands_at),
     HARNESS_TEST(cancel_leaves_a_shielded_future_alone),
+    HARNESS_TEST(cancel_leaves_a_shielded_task_alone),
+    HARNESS_TEST(cancel_reaches_the_await_after_a_shielded_one),
     HARNESS_TEST(cancel_from_above_stops_at_a_shield),
     HARNESS_TEST(cancel_opens_a_circle_of_tasks),
     HARNESS_TEST(cancel_that_comes_back_ends_the_wait),
