@@ -5,6 +5,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <structmember.h>
 
 #if PY_VERSION_HEX < 0x030A0000
 #error "bide needs CPython 3.10 or newer."
@@ -15,8 +16,6 @@
 #endif
 
 #if PY_VERSION_HEX < 0x030C0000
-
-#include <structmember.h>
 
 /* The pending exception as one normalised object, a new reference, cleared; NULL when
  * none is pending. */

@@ -9,12 +9,17 @@ static void run_signals(loop_object *loop) {
   Py_XSETREF(loop->fatal, error);
 }
 
+static int64_t run_timeout(const loop_object *loop) {
+  return loop->stopping ? 0 : bide_loop_timeout(loop->core);
+}
+
+/* A signal that came since the last callback's end would wake nobody: its handler runs
+ * first, and may give the loop work. */
 static int run_wait(loop_object *loop) {
-  int64_t timeout_us = loop->stopping ? 0 : bide_loop_timeout(loop->core);
-  if (timeout_us == 0) return bide_loop_wait(loop->core, 0);
-  /* A signal that came since the last callback's end would wake nobody. */
+  if (run_timeout(loop) == 0) return bide_loop_wait(loop->core, 0);
   run_signals(loop);
   if (loop->fatal != NULL) return 0;
+  int64_t timeout_us = run_timeout(loop);
   int code;
   Py_BEGIN_ALLOW_THREADS;
   code = bide_loop_wait(loop->core, timeout_us);

@@ -57,7 +57,9 @@ PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t nargs
   return (PyObject *)handle;
 }
 
-/* The lock that keeps the loop from being closed meanwhile is the GIL. */
+/* The lock that keeps the loop from being closed meanwhile is the GIL. A loop that does
+ * not run, or runs in this thread, is not inside the core: then the call keeps its place
+ * among those of call_soon. */
 PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args,
                                     Py_ssize_t nargs, PyObject *keywords) {
   loop_object *loop = (loop_object *)self;
@@ -70,6 +72,10 @@ PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args,
   handle_object *handle = handle_new(loop, loop->state->handle_type, args[0], args + 1,
                                      nargs - 1, context);
   if (handle == NULL) return NULL;
+  if (loop->thread_id == 0 || loop->thread_id == PyThread_get_thread_ident()) {
+    if (handle_schedule(handle) < 0) Py_CLEAR(handle);
+    return (PyObject *)handle;
+  }
   handle_prepare(handle);
   bide_post(loop->core, &handle->call);
   return (PyObject *)handle;

@@ -209,8 +209,13 @@ void transport_start(transport_object *self) {
   if (result == NULL)
     transport_report(self, "Exception in callback protocol.connection_made()");
   Py_XDECREF(result);
-  transport_update_reading(self);
+  if (self->waiter == NULL) {
+    transport_update_reading(self);
+    return;
+  }
+  /* Who awaits the connection goes on before the first data comes. */
   transport_wake_waiter(self);
+  transport_schedule(self);
 }
 
 static void transport_on_call(bide_call *call) {
@@ -218,10 +223,11 @@ static void transport_on_call(bide_call *call) {
   loop_object *loop = self->loop;
   self->queued = false;
   loop_enter(loop);
-  if (!self->started) transport_start(self);
-  if (!self->closing)
+  if (!self->started)
+    transport_start(self);
+  else if (!self->closing)
     transport_deliver_held(self);
-  else if (self->lost && !self->receive_armed && !self->poll_armed && self->fd >= 0)
+  if (self->lost && !self->receive_armed && !self->poll_armed && self->fd >= 0)
     transport_lose(self);
   loop_leave(loop);
   Py_DECREF(self);

@@ -1,7 +1,6 @@
 /* transport_type.c: what Python sees of a transport. */
 #include <netinet/in.h>
 #include <stddef.h>
-#include <structmember.h>
 
 #include "convert.h"
 #include "listener.h"
