@@ -20,9 +20,8 @@ static void listener_ended(bide_listener *listener) {
   if (listener->on_stopped != NULL) listener->on_stopped(listener);
 }
 
-/* STOPPING meanwhile, so that a stop from the callback does nothing. */
+/* A stop from the callback finds nothing in flight and changes nothing. */
 static void listener_failed(bide_listener *listener, int error) {
-  listener->state_ = LISTENER_STOPPING;
   listener->cb(listener, error);
   listener_ended(listener);
 }
