@@ -34,4 +34,11 @@ function codedError(Base, code, message) {
   return error;
 }
 
-module.exports = { systemError, codedError, AbortError };
+// Gives the error the stack of the async function at hand, which V8 continues with those
+// that await it: the caller's own line, instead of the batch in which the result came.
+function restack(error, below) {
+  Error.captureStackTrace(error, below);
+  return error;
+}
+
+module.exports = { systemError, codedError, restack, AbortError };

@@ -5,7 +5,7 @@ const EventEmitter = require('node:events');
 const nodeFs = require('node:fs/promises');
 const { native, slotBytes } = require('./native.js');
 const operation = require('./operation.js');
-const { codedError, AbortError } = require('./errors.js');
+const { codedError, restack, AbortError } = require('./errors.js');
 const { readOptions } = require('./options.js');
 
 // A handle that nobody closed and nobody can reach any more; Node warns with these words.
@@ -124,6 +124,8 @@ class FileHandle extends EventEmitter {
     this.#users++;
     try {
       return await action(this.#fd);
+    } catch (error) {
+      throw restack(error, this.#use);
     } finally {
       if (--this.#users === 0) this.#closed(this.#closeNow());
     }

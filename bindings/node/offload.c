@@ -18,17 +18,14 @@ int32_t addon_syscall_number(const char *name) {
 
 /* ---- pools ---- */
 
-/* poolNew(threads, queueMax): the pool's number, or a negative code. */
+/* poolNew(threads): the pool's number, or a negative code. JS bounds the queue. */
 static napi_value pool_new(napi_env napi, napi_callback_info info) {
   addon_env *env;
-  napi_value values[2];
+  napi_value threads;
   bide_pool_options options = BIDE_POOL_OPTIONS_INIT;
   bide_pool *pool;
-  if (!addon_arguments(napi, info, 2, values, &env)) return NULL;
-  if (!addon_get_uint(env, values[0], &options.threads_max) ||
-      !addon_get_uint(env, values[1], &options.queue_max)) {
-    return NULL;
-  }
+  if (!addon_arguments(napi, info, 1, &threads, &env)) return NULL;
+  if (!addon_get_uint(env, threads, &options.threads_max)) return NULL;
   bide_pool **pools = realloc(env->pools, (env->pool_count + 1) * sizeof *pools);
   if (pools == NULL) return addon_code(env, BIDE_ENOMEM);
   env->pools = pools;
