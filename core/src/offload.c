@@ -14,18 +14,23 @@ static void offload_done(bide_work *work) {
   bide_post(offload->future.loop, &offload->call_);
 }
 
-static void offload_settle(bide_call *call) {
-  bide_offload *offload = BIDE_CONTAINER_OF(call, bide_offload, call_);
+/* On the loop's thread, whether the job ran or was taken back: each submit has its done. */
+static void offload_release(bide_offload *offload) {
   bide_loop *loop = offload->future.loop;
   BIDE__TRACE(bide__loop_trace(loop), BIDE_TRACE_OFFLOAD_DONE, &offload->work_, 0);
   bide__loop_release(loop);
+}
+
+static void offload_settle(bide_call *call) {
+  bide_offload *offload = BIDE_CONTAINER_OF(call, bide_offload, call_);
+  offload_release(offload);
   bide_future_resolve(&offload->future, offload->value_);
 }
 
 static void offload_cancel(bide_future *future) {
   bide_offload *offload = BIDE_CONTAINER_OF(future, bide_offload, future);
   if (bide_pool_cancel(offload->pool_, &offload->work_) < 0) return;
-  bide__loop_release(future->loop);
+  offload_release(offload);
   bide_future_reject(future, BIDE_ECANCELED);
 }
 

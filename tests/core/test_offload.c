@@ -184,6 +184,33 @@ static void offload_is_awaited_by_a_task(void) {
   harness_loop_close(loop);
 }
 
+/* A recording in which jobs begin and do not end would show a leak that is none. */
+static void offload_traces_begin_and_end_of_each(void) {
+  bide_loop *loop = harness_loop_new();
+  bide_pool *pool = pool_of(1, 0);
+  gate busy;
+  square waits = {.number = 3};
+  CHECK_INT(bide_trace_start(loop, 1024), 0);
+  gate_shut(&busy, loop, pool);
+  bide_offload_start(loop, pool, &waits.offload, square_run, BIDE_PRIORITY_NORMAL);
+  bide_future_cancel(&waits.offload.future);
+  pthread_mutex_unlock(&busy.lock);
+  CHECK_INT(bide_block_on(&busy.offload.future), 0);
+  bide_trace_event events[1024];
+  size_t count = bide_trace_read(loop, events, 1024, NULL);
+  int begun = 0;
+  int ended = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (events[i].kind == BIDE_TRACE_OFFLOAD_SUBMIT) begun++;
+    if (events[i].kind == BIDE_TRACE_OFFLOAD_DONE) ended++;
+  }
+  CHECK_INT(begun, 2);
+  CHECK_INT(ended, 2);
+  bide_trace_stop(loop);
+  bide_pool_free(pool);
+  harness_loop_close(loop);
+}
+
 static void offload_in_a_forked_child_is_refused(void) {
   bide_loop *loop = harness_loop_new();
   bide_pool *pool = pool_of(1, 0);
@@ -208,6 +235,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(offload_cancel_takes_back_what_has_not_started),
     HARNESS_TEST(offload_tells_of_a_full_queue),
     HARNESS_TEST(offload_is_awaited_by_a_task),
+    HARNESS_TEST(offload_traces_begin_and_end_of_each),
     HARNESS_TEST(offload_in_a_forked_child_is_refused),
 };
 
