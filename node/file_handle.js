@@ -19,19 +19,27 @@ const forgotten = new FinalizationRegistry((fd) => {
     'DeprecationWarning', 'DEP0137');
 });
 
-// Wrong arguments are refused by Node's own words, on whatever version this is: the same
+// Rejects what Node rejects, in its own words, on whatever version this is: by the same
 // call on a handle of Node's.
-async function refuse(method, ...args) {
+async function askNode(method, ...args) {
   const handle = await nodeFs.open('/dev/null', 'r+');
   try {
     await handle[method](...args);
   } finally {
     await handle.close();
   }
+}
+
+async function refuse(method, ...args) {
+  await askNode(method, ...args);
   throw codedError(TypeError, 'ERR_INVALID_ARG_VALUE', `bide: ${method} does not take these arguments`);
 }
 
 const isCount = (value, max) => Number.isInteger(value) && value >= 0 && value <= max;
+
+function fits({ byteLength }, offset, length) {
+  return isCount(offset, byteLength) && isCount(length, byteLength - offset) && byteLength > 0;
+}
 
 // A number for the addon; undefined for what is no position.
 function positionOf(position, length) {
@@ -166,9 +174,13 @@ class FileHandle extends EventEmitter {
       offset ??= 0;
       length ??= buffer.byteLength - offset;
       if (length === 0) return { __proto__: null, bytesRead: 0, buffer };
-      const at = positionOf(position, length);
-      const fits = isCount(offset, buffer.byteLength) && isCount(length, buffer.byteLength - offset);
-      if (!fits || at === undefined) return refuse('read', ...given);
+      if (!fits(buffer, offset, length)) return refuse('read', ...given);
+      let at = positionOf(position, length);
+      if (at === undefined) {
+        // Some versions take what is no position for the file's own.
+        await askNode('read', ...given);
+        at = -1;
+      }
       const bytesRead = await readInto(fd, buffer, offset, length, at);
       return { __proto__: null, bytesRead, buffer };
     });
@@ -179,25 +191,30 @@ class FileHandle extends EventEmitter {
   write(buffer, offset, length, position) {
     return this.#use('write', async (fd) => {
       const given = [buffer, offset, length, position];
-      if (typeof buffer === 'string') return this.#writeText(fd, ...given);
+      if (typeof buffer === 'string') return this.#writeText(fd, buffer, offset, length);
       if (!ArrayBuffer.isView(buffer)) return refuse('write', ...given);
+      if (buffer.byteLength === 0) return { __proto__: null, bytesWritten: 0, buffer };
       if (offset !== null && typeof offset === 'object') ({ offset, length, position } = offset);
       offset ??= 0;
       if (typeof length !== 'number') length = buffer.byteLength - offset;
       if (typeof position !== 'number') position = null;
       const at = positionOf(position, length);
-      const fits = isCount(offset, buffer.byteLength) && isCount(length, buffer.byteLength - offset);
-      if (!fits || at === undefined) return refuse('write', ...given);
+      if (!fits(buffer, offset, length) || at === undefined) return refuse('write', ...given);
       const bytesWritten = length === 0 ? 0 : await writeFrom(fd, buffer, offset, length, at);
       return { __proto__: null, bytesWritten, buffer };
     });
   }
 
-  async #writeText(fd, text, position, encoding, ...rest) {
+  async #writeText(fd, text, position, encoding) {
     const at = positionOf(typeof position === 'number' ? position : null, 0);
-    const known = encoding === undefined || encoding === null || Buffer.isEncoding(encoding);
-    if (at === undefined || !known) return refuse('write', text, position, encoding, ...rest);
-    const bytes = Buffer.from(text, encoding ?? 'utf8');
+    let known = encoding ?? 'utf8';
+    if (at === undefined) return refuse('write', text, position, encoding);
+    if (!Buffer.isEncoding(known) || (known === 'hex' && text.length % 2 === 1)) {
+      // Node takes an encoding that it does not know for UTF-8.
+      await askNode('write', text, position, encoding);
+      known = 'utf8';
+    }
+    const bytes = Buffer.from(text, known);
     const bytesWritten = bytes.length === 0 ? 0 : await operation.writeOwn(fd, bytes, at);
     return { __proto__: null, bytesWritten, buffer: text };
   }

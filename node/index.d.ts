@@ -15,7 +15,7 @@ export namespace fs {
   type Path = string | Uint8Array | URL;
 
   interface ReadFileOptions {
-    encoding?: BufferEncoding | 'buffer' | null;
+    encoding?: BufferEncoding | null;
     /** Any but 'r' is carried out by Node. */
     flag?: OpenMode;
     /** Rejects at once with an AbortError; what the kernel still does is nobody's. */
@@ -25,7 +25,7 @@ export namespace fs {
   /** Reads all of a file. At most 128 are under way; more wait, so that many never end in EMFILE. */
   function readFile(
     path: Path | FileHandle | NodeFileHandle,
-    options?: (ReadFileOptions & { encoding?: 'buffer' | null }) | null,
+    options?: (ReadFileOptions & { encoding?: null }) | null,
   ): Promise<Buffer>;
   function readFile(
     path: Path | FileHandle | NodeFileHandle,
@@ -93,7 +93,7 @@ export namespace fs {
     stat(options?: { bigint?: false }): Promise<Stats>;
     stat(options: { bigint: true }): Promise<BigIntStats>;
     /** Reads from the file's position to its end. */
-    readFile(options?: { encoding?: 'buffer' | null; signal?: AbortSignal } | null): Promise<Buffer>;
+    readFile(options?: { encoding?: null; signal?: AbortSignal } | null): Promise<Buffer>;
     readFile(
       options: BufferEncoding | { encoding: BufferEncoding; signal?: AbortSignal },
     ): Promise<string>;

@@ -29,7 +29,7 @@ function readOptions(options) {
   let { encoding, flag, signal } = options;
   if (flag !== undefined && flag !== null && flag !== 'r') return undefined;
   if (signal !== undefined && !isSignal(signal)) return undefined;
-  if (encoding === 'buffer' || !encoding) encoding = undefined;
+  if (!encoding) encoding = undefined;
   else if (!Buffer.isEncoding(encoding)) return undefined;
   return { encoding, signal };
 }

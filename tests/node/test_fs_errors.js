@@ -1,0 +1,131 @@
+'use strict';
+// If these fail, code written for fs.promises (if (error.code === 'ENOENT') ...) takes
+// another branch on bide.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
+const { test } = require('node:test');
+const { pathToFileURL } = require('node:url');
+const bide = require('../..');
+const { folderFor, describeError, rejectionOf, openDescriptors } = require('./helpers.js');
+
+// Both libraries reject, and their errors look alike.
+async function sameError(call) {
+  const [ours, nodes] = await Promise.all([
+    rejectionOf(call(bide.fs)),
+    rejectionOf(call(fs.promises)),
+  ]);
+  assert.deepEqual(describeError(ours), describeError(nodes), String(call));
+  return ours;
+}
+
+// What a call resolves with, or the description of its error.
+function outcomeOf(promise) {
+  return promise.catch(describeError);
+}
+
+test('failed system calls give Node\'s error, field by field', async (t) => {
+  const folder = folderFor(t);
+  const file = path.join(folder, 'file');
+  fs.writeFileSync(file, 'text');
+  fs.symlinkSync('loop', path.join(folder, 'loop'));
+  const missing = path.join(folder, 'missing');
+  const calls = [
+    (library) => library.readFile(missing),
+    (library) => library.readFile(Buffer.from(missing)),
+    (library) => library.readFile(pathToFileURL(missing), 'utf8'),
+    (library) => library.readFile(folder),
+    (library) => library.readFile(path.join(file, 'below')),
+    (library) => library.readFile(path.join(folder, 'loop')),
+    (library) => library.readFile(path.join(folder, 'x'.repeat(300))),
+    (library) => library.readFile(''),
+    (library) => library.open(missing),
+    (library) => library.open(missing, 'r+'),
+    (library) => library.open(file, 'wx'),
+    (library) => library.open(folder, 'w'),
+    (library) => library.stat(missing),
+    (library) => library.stat(missing, { bigint: true }),
+    (library) => library.lstat(missing),
+    (library) => library.stat(path.join(folder, 'loop')),
+    (library) => library.stat(''),
+  ];
+  for (const call of calls) await sameError(call);
+});
+
+test('wrong arguments are refused in Node\'s words, as a rejection', async () => {
+  const wrong = [undefined, null, 1, true, {}, [], () => {}, Symbol('s'), 'a\0b', Buffer.from('a\0b'),
+    new URL('http://example.org/x'), new URL('file://host/x')];
+  for (const value of wrong) {
+    await sameError((library) => library.readFile(value));
+    await sameError((library) => library.open(value));
+    await sameError((library) => library.stat(value));
+    await sameError((library) => library.lstat(value));
+  }
+  const options = ['utf-9', { encoding: 'utf-9' }, 1, true, { signal: 1 }, { signal: 'now' }, { flag: 'q' }];
+  for (const value of options) await sameError((library) => library.readFile(__filename, value));
+  for (const flags of ['q', 'rw', 1.5, {}, true]) await sameError((library) => library.open(__filename, flags));
+  for (const mode of ['9', -1, 1.5, {}, true]) await sameError((library) => library.open(__filename, 'r', mode));
+});
+
+test('the calls of a handle are refused as Node refuses them', async (t) => {
+  const file = path.join(folderFor(t), 'file');
+  fs.writeFileSync(file, 'text');
+  const buffer = Buffer.alloc(8);
+  const calls = [
+    (handle) => handle.read('text'),
+    (handle) => handle.read(Buffer.alloc(0)),
+    (handle) => handle.read(buffer, -1),
+    (handle) => handle.read(buffer, 9, 1),
+    (handle) => handle.read(buffer, 1.5),
+    (handle) => handle.read(buffer, '1'),
+    (handle) => handle.read(buffer, 0, 9),
+    (handle) => handle.read(buffer, 0, -1),
+    (handle) => handle.read(buffer, 0, 8, 1.5),
+    (handle) => handle.read(buffer, 0, 8, 'x'),
+    (handle) => handle.read(buffer, 0, 8, 2n ** 63n),
+    (handle) => handle.read({ buffer: 'text' }),
+    (handle) => handle.read(buffer, { length: 9 }),
+    (handle) => handle.write(1),
+    (handle) => handle.write(null),
+    (handle) => handle.write(buffer, -1),
+    (handle) => handle.write(buffer, 9),
+    (handle) => handle.write(buffer, 0, 9),
+    (handle) => handle.write('text', 0, 'utf-9'),
+    (handle) => handle.write('abc', 0, 'hex'),
+    (handle) => handle.readFile('utf-9'),
+    (handle) => handle.write('into a file opened for reading'),
+    (handle) => handle.write(buffer),
+  ];
+  const [ours, nodes] = await Promise.all([bide.fs.open(file), fs.promises.open(file)]);
+  for (const call of calls) {
+    const errors = await Promise.all([call(ours), call(nodes)].map(outcomeOf));
+    assert.deepEqual(...errors, String(call));
+  }
+  await Promise.all([ours.close(), nodes.close()]);
+  for (const method of ['read', 'write', 'stat', 'readFile', 'sync', 'datasync']) {
+    const argument = method === 'write' ? 'text' : undefined;
+    const errors = await Promise.all([ours, nodes].map((handle) => outcomeOf(handle[method](argument))));
+    assert.ok(errors[0].message, `${method} of a closed handle rejects`);
+    assert.deepEqual(...errors, method);
+  }
+});
+
+test('the stack of an error leads to the line that asked', async () => {
+  async function loadTheSettings() {
+    await bide.fs.readFile('/does/not/exist');
+  }
+  const error = await rejectionOf(loadTheSettings());
+  assert.match(error.stack, /loadTheSettings.*test_fs_errors\.js/);
+});
+
+test('no descriptor stays open behind an error', async (t) => {
+  const folder = folderFor(t);
+  await rejectionOf(bide.fs.readFile(folder));
+  const before = openDescriptors();
+  for (let i = 0; i < 500; i++) {
+    await rejectionOf(bide.fs.readFile(folder));
+    await rejectionOf(bide.fs.open(folder, 'w'));
+  }
+  assert.equal(openDescriptors(), before);
+});
