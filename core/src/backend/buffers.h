@@ -24,4 +24,8 @@ int bide__buffers_lend(bide__buffers *buffers);
 void bide__buffers_return(bide__buffers *buffers, uint16_t id);
 void *bide__buffers_data(const bide__buffers *buffers, uint16_t id);
 
+static inline bool bide__buffers_any_free(const bide__buffers *buffers) {
+  return buffers->lent < buffers->count;
+}
+
 #endif

@@ -432,21 +432,31 @@ static int epoll_wait_us(epoll *e, struct epoll_event *events, int64_t timeout_u
   return epoll_wait_timerfd(e, events, timeout_us);
 }
 
+static void epoll_try_or_await(epoll *e, bide_node *node) {
+  bide_op *op = bide__op_of_wait(node);
+  bide__fd *entry = bide__fds_find(&e->fds, op->fd);
+  if (!epoll_try(e, op, entry)) epoll_await_edge(e, op, entry);
+}
+
+static bool epoll_may_feed(const epoll *e) {
+  return !bide__list_empty(&e->starved) && bide__buffers_any_free(&e->base.buffers);
+}
+
+/* Those without a buffer follow, for as long as there is one: many have no bytes either,
+ * and must not keep it from the next. */
 static void epoll_try_again(epoll *e) {
   bide_node list;
   bide__list_init(&list);
   bide__list_splice(&list, &e->again);
   bide_node *node;
-  while ((node = bide__list_pop(&list)) != NULL) {
-    bide_op *op = bide__op_of_wait(node);
-    bide__fd *entry = bide__fds_find(&e->fds, op->fd);
-    if (!epoll_try(e, op, entry)) epoll_await_edge(e, op, entry);
-  }
+  while ((node = bide__list_pop(&list)) != NULL) epoll_try_or_await(e, node);
+  while (epoll_may_feed(e)) epoll_try_or_await(e, bide__list_pop(&e->starved));
 }
 
 static bool epoll_peek(const bide__backend *backend) {
   const epoll *e = (const epoll *)(const void *)backend;
   return !bide__list_empty(&backend->done) || !bide__list_empty(&e->again) ||
+         epoll_may_feed(e) ||
          atomic_load_explicit(&e->finished, memory_order_relaxed) != NULL;
 }
 
@@ -500,10 +510,7 @@ static int epoll_reap(bide__backend *backend, bide_completion *completions, int 
 }
 
 static void epoll_release_buffer(bide__backend *backend, uint16_t id) {
-  epoll *e = epoll_of(backend);
-  bide__buffers_return(&backend->buffers, id);
-  bide_node *node = bide__list_pop(&e->starved);
-  if (node != NULL) epoll_list(&e->again, bide__op_of_wait(node), BIDE__PHASE_AGAIN);
+  bide__buffers_return(&backend->buffers, id); /* the next wait feeds the starved */
 }
 
 static int epoll_get_fd(const bide__backend *backend) {

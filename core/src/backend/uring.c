@@ -280,9 +280,24 @@ static void uring_arm_wake(uring *u) {
   u->wake_armed = true;
 }
 
+static bool uring_may_feed(const uring *u) {
+  return !bide__list_empty(&u->starved) && bide__buffers_any_free(&u->base.buffers);
+}
+
+/* Starts as many of the starved as there are buffers. Those that have no bytes take none,
+ * so the rest follow in the turns to come: uring_peek keeps these from blocking. */
+static void uring_feed(uring *u) {
+  if (!uring_may_feed(u)) return;
+  bide_node *node;
+  for (uint32_t free = u->base.buffers.count - u->base.buffers.lent;
+       free > 0 && (node = bide__list_pop(&u->starved)) != NULL; free--)
+    uring_start(u, bide__op_of_wait(node));
+}
+
 /* Moves what waited for room into the submission queue. */
 static void uring_refill(uring *u) {
   uring_arm_wake(u);
+  uring_feed(u);
   while (!bide__list_empty(&u->cancels)) {
     if (!uring_push_cancel(u, bide__op_of_done(u->cancels.next))) return;
     bide__list_pop(&u->cancels);
@@ -296,14 +311,6 @@ static void uring_refill(uring *u) {
 }
 
 /* ---- completion ---- */
-
-/* A multishot receive ran out of buffers, or was ended for want of them. */
-static void uring_starve(uring *u, bide_op *op) {
-  if (u->base.buffers.lent < u->base.buffers.count)
-    uring_start(u, op);
-  else
-    uring_list(&u->starved, op, BIDE__PHASE_STARVED);
-}
 
 /* Whether the op goes on by itself, so that its user sees nothing of this result. */
 static bool uring_retries(uring *u, bide_op *op, unsigned tag, int32_t result) {
@@ -324,7 +331,7 @@ static bool uring_retries(uring *u, bide_op *op, unsigned tag, int32_t result) {
       return true;
     case -ENOBUFS:
       if (op->kind != BIDE_OP_RECV_MULTI) return false;
-      uring_starve(u, op);
+      uring_list(&u->starved, op, BIDE__PHASE_STARVED);
       return true;
     default:
       return false;
@@ -403,9 +410,7 @@ static void uring_release_buffer(bide__backend *backend, uint16_t id) {
   uring *u = uring_of(backend);
   assert(backend->buffers.lent > 0);
   backend->buffers.lent--;
-  uring_buffer_add(u, id);
-  bide_node *node = bide__list_pop(&u->starved);
-  if (node != NULL) uring_start(u, bide__op_of_wait(node));
+  uring_buffer_add(u, id); /* the next wait feeds the starved */
 }
 
 /* ---- waiting ---- */
@@ -413,7 +418,7 @@ static void uring_release_buffer(bide__backend *backend, uint16_t id) {
 static bool uring_peek(const bide__backend *backend) {
   const uring *u = uring_of_const(backend);
   return !bide__list_empty(&backend->done) || bide__ring_peek(&u->ring) != NULL ||
-         bide__ring_wants_enter(&u->ring);
+         bide__ring_wants_enter(&u->ring) || uring_may_feed(u);
 }
 
 /* EBUSY and EAGAIN mean: reap first, which the caller does next; ETIME is a timeout. */
@@ -432,7 +437,8 @@ static int uring_flush(bide__backend *backend) {
 static int uring_wait(bide__backend *backend, int64_t timeout_us) {
   uring *u = uring_of(backend);
   uring_refill(u);
-  bool ready = !bide__list_empty(&backend->done) || bide__ring_peek(&u->ring) != NULL;
+  bool ready = !bide__list_empty(&backend->done) || uring_may_feed(u) ||
+               bide__ring_peek(&u->ring) != NULL;
   if (timeout_us != 0 && !ready) return uring_enter(u, true, true, timeout_us);
   bool held_back = bide__ring_wants_enter(&u->ring);
   if (!held_back && bide__ring_unsubmitted(&u->ring) == 0) return 0;
