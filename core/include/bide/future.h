@@ -74,8 +74,8 @@ BIDE_EXTERN void bide_future_forget(bide_future *future, bide_waiter *waiter);
 
 /* Runs the future's loop until it settles: how synchronous code calls async code.
  * Returns 0 when it resolved, its error when not, BIDE_ERUNNING from inside a
- * callback (also for a settled future), or an error of the wait. A bide_loop_stop meanwhile ends it with
- * BIDE_EINTR, the future still pending. */
+ * callback (also for a settled future), or an error of the wait. A bide_loop_stop
+ * meanwhile ends it with BIDE_EINTR, the future still pending. */
 BIDE_EXTERN int bide_block_on(bide_future *future);
 
 /* ---- an operation as a future ---- */
