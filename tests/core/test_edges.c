@@ -10,8 +10,10 @@
 /* Waits for one completion by the primitives alone. */
 static bide_completion edges_reap(bide_loop *loop) {
   bide_completion got;
-  while (bide_loop_reap(loop, &got, 1) == 0)
-    REQUIRE(bide_loop_wait(loop, bide_loop_timeout(loop)) == 0);
+  while (bide_loop_reap(loop, &got, 1) == 0) {
+    int error = bide_loop_wait(loop, bide_loop_timeout(loop));
+    REQUIRE(error == 0 || error == BIDE_EINTR);
+  }
   return got;
 }
 
@@ -62,8 +64,131 @@ static void edges_buffer_finds_the_receive_with_bytes(void) {
   harness_loop_close(loop);
 }
 
+static void edges_send_fd(int socket, const char *text, int fd) {
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control = {.bytes = {0}};
+  struct iovec part = {(char *)(uintptr_t)text, strlen(text)};
+  struct msghdr message = {.msg_iov = &part,
+                           .msg_iovlen = 1,
+                           .msg_control = &control,
+                           .msg_controllen = sizeof control};
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof fd);
+  memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  CHECK_INT(sendmsg(socket, &message, 0), (ssize_t)part.iov_len);
+}
+
+/* Receives 64 bytes at most; edges must be used up before it on epoll. */
+static void edges_recv_text(bide_loop *loop, int fd, const char *expected) {
+  char text[64] = "";
+  bide_op op = {0};
+  bide_prep_recv(&op, fd, text, sizeof text - 1, 0);
+  CHECK_INT(net_do(loop, &op), (int)strlen(expected));
+  CHECK_STR(text, expected);
+}
+
+/* Registers fd and lets its first edge be used up. */
+static void edges_warm_up(bide_loop *loop, const int fds[2]) {
+  char byte;
+  bide_op op = {0};
+  bide_prep_recv(&op, fds[0], &byte, 1, 0);
+  REQUIRE(bide_loop_submit(loop, &op) == 0);
+  net_settle(loop);
+  CHECK_INT(write(fds[1], "x", 1), 1);
+  CHECK_INT(net_finish(loop, &op), 1);
+}
+
+/* A receive on a Unix socket stops behind a message that carried an fd, though more bytes
+ * lie behind it. */
+static void edges_passed_fd_does_not_end_the_bytes(void) {
+  bide_loop *loop = harness_loop_new();
+  int fds[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
+  edges_warm_up(loop, fds);
+  edges_send_fd(fds[1], "one", fds[1]);
+  edges_send_fd(fds[1], "two", fds[1]);
+  net_settle(loop);
+  edges_recv_text(loop, fds[0], "one");
+  edges_recv_text(loop, fds[0], "two");
+  net_close_pair(loop, fds);
+  harness_loop_close(loop);
+}
+
+/* A receive on a TCP socket stops before urgent data, though more bytes lie behind it. */
+static void edges_urgent_byte_does_not_end_the_bytes(void) {
+  bide_loop *loop = harness_loop_new();
+  int fds[2];
+  net_tcp_pair(fds, O_NONBLOCK);
+  edges_warm_up(loop, fds);
+  CHECK_INT(send(fds[1], "before", 6, 0), 6);
+  CHECK_INT(send(fds[1], "!", 1, MSG_OOB), 1);
+  CHECK_INT(send(fds[1], "behind", 6, 0), 6);
+  net_settle(loop);
+  edges_recv_text(loop, fds[0], "before");
+  edges_recv_text(loop, fds[0], "behind");
+  net_close_pair(loop, fds);
+  harness_loop_close(loop);
+}
+
+/* What a socket had been used for before does not keep a multishot receive from its
+ * second bytes. */
+static void edges_multishot_follows_a_plain_read(void) {
+  bide_loop *loop = harness_loop_new();
+  int fds[2];
+  net_tcp_pair(fds, O_NONBLOCK);
+  char byte;
+  bide_op op = {0};
+  CHECK_INT(write(fds[1], "r", 1), 1);
+  bide_prep_read(&op, fds[0], &byte, 1, -1);
+  CHECK_INT(net_do(loop, &op), 1);
+  CHECK_INT(write(fds[1], "early", 5), 5);
+  bide_prep_recv_multi(&op, fds[0]);
+  REQUIRE(bide_loop_submit(loop, &op) == 0);
+  bide_completion got = edges_reap(loop);
+  CHECK_INT(got.result, 5);
+  bide_buffer_release(loop, got.buffer_id);
+  CHECK_INT(write(fds[1], "later", 5), 5);
+  got = edges_reap(loop);
+  CHECK_INT(got.result, 5);
+  bide_buffer_release(loop, got.buffer_id);
+  REQUIRE(bide_loop_drain(loop) == 0);
+  net_close_pair(loop, fds);
+  harness_loop_close(loop);
+}
+
+/* A send that joins a poll on the same fd leaves it what it waits for. */
+static void edges_poll_for_urgent_data_outlives_a_send(void) {
+  bide_loop *loop = harness_loop_new();
+  int fds[2];
+  net_tcp_pair(fds, O_NONBLOCK);
+  bide_op poll_op = {0}, op = {0};
+  static char block[1 << 16];
+  while (write(fds[0], block, sizeof block) > 0) continue;
+  bide_prep_poll(&poll_op, fds[0], POLLPRI);
+  REQUIRE(bide_loop_submit(loop, &poll_op) == 0);
+  bide_prep_send(&op, fds[0], block, 1, 0);
+  REQUIRE(bide_loop_submit(loop, &op) == 0);
+  net_settle(loop);
+  CHECK_INT(send(fds[1], "plain", 5, 0), 5);
+  net_settle(loop);
+  CHECK_INT(poll_op.state, BIDE_OP_SUBMITTED);
+  CHECK_INT(send(fds[1], "!", 1, MSG_OOB), 1);
+  CHECK_INT(net_finish(loop, &poll_op), POLLPRI);
+  REQUIRE(bide_loop_drain(loop) == 0);
+  net_close_pair(loop, fds);
+  harness_loop_close(loop);
+}
+
 static const harness_test tests[] = {
     HARNESS_TEST(edges_buffer_finds_the_receive_with_bytes),
+    HARNESS_TEST(edges_passed_fd_does_not_end_the_bytes),
+    HARNESS_TEST(edges_urgent_byte_does_not_end_the_bytes),
+    HARNESS_TEST(edges_multishot_follows_a_plain_read),
+    HARNESS_TEST(edges_poll_for_urgent_data_outlives_a_send),
 };
 
 int main(int argc, char **argv) { return HARNESS_MAIN(tests, argc, argv); }

@@ -22,7 +22,7 @@ static bool direct_would_block(const bide_op *op, short events) {
 }
 
 static int32_t direct_read(const bide_op *op, const bide__fd *entry) {
-  if (entry->type == BIDE__FD_SOCKET || entry->type == BIDE__FD_STREAM)
+  if (entry->type == BIDE__FD_SOCKET || entry->type == BIDE__FD_TCP)
     return direct_result(recv(op->fd, op->args.io.base, op->args.io.len, MSG_DONTWAIT));
   if (entry->blocking && direct_would_block(op, POLLIN)) return -EAGAIN;
   return direct_result(read(op->fd, op->args.io.base, op->args.io.len));
@@ -30,7 +30,7 @@ static int32_t direct_read(const bide_op *op, const bide__fd *entry) {
 
 static int32_t direct_write(const bide_op *op, const bide__fd *entry) {
   size_t len = op->args.io.len;
-  if (entry->type == BIDE__FD_SOCKET || entry->type == BIDE__FD_STREAM)
+  if (entry->type == BIDE__FD_SOCKET || entry->type == BIDE__FD_TCP)
     return direct_result(send(op->fd, op->args.io.base, len, MSG_DONTWAIT | MSG_NOSIGNAL));
   if (entry->blocking) {
     if (direct_would_block(op, POLLOUT)) return -EAGAIN;

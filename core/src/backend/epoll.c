@@ -2,8 +2,9 @@
  *
  * Sockets, pipes and the like are registered once, edge-triggered, for reading and
  * writing; `ready` remembers which edges came and were not used up. An operation is tried
- * when its edge is there and waits for the next one otherwise. A stream socket that gave
- * less than was asked for is empty (epoll(7), question 9), unless its peer has hung up.
+ * when its edge is there and waits for the next one otherwise. A TCP socket that gave less
+ * than was asked for is empty (epoll(7), question 9), unless its peer has hung up or has
+ * sent urgent data, before which a receive stops.
  *
  * Poll operations may be used on fds that others own and close: they register anew each
  * time, one-shot, so that a number which the kernel has reused is never mistaken.
@@ -35,9 +36,8 @@ enum { EPOLL_EVENTS = 256, EPOLL_FILE_THREADS = 4 };
 #define EPOLL_DATA_TIMER ((uint64_t)-1)
 #define EPOLL_DATA_WAKER ((uint64_t)-2)
 
-#define EPOLL_IN (EPOLLIN | EPOLLRDHUP)
 #define EPOLL_HANGUP (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
-#define EPOLL_STREAM (EPOLL_IN | EPOLLOUT | EPOLLET)
+#define EPOLL_STREAM (EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLOUT | EPOLLET)
 
 /* finished: pool operations that ended, pushed by the workers, linked by done.next.
  * again: multishot operations to be tried without an event. */
@@ -73,7 +73,7 @@ static void epoll_list(bide_node *list, bide_op *op, bide__phase phase) {
 
 static bool epoll_is_drained(const epoll *e, const bide_op *op, const bide__fd *entry,
                              int32_t result) {
-  if (entry->type != BIDE__FD_STREAM || entry->hung_up) return false;
+  if (entry->type != BIDE__FD_TCP || entry->no_short) return false;
   if (op->kind == BIDE_OP_RECV || op->kind == BIDE_OP_READ)
     return (size_t)result < op->args.io.len &&
            (op->args.io.flags & (MSG_PEEK | MSG_OOB)) == 0;
@@ -197,15 +197,15 @@ static uint32_t epoll_poll_mask(const bide_op *op) {
   return op->args.poll.events & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP);
 }
 
-/* Registers what the pollers of fd wait for; a registration for streams is renewed, which
- * makes epoll report again what holds. */
+/* Registers what the pollers of fd wait for; a registration for streams, which holds all
+ * of it, is renewed, which makes epoll report again what holds. */
 static int epoll_arm_pollers(epoll *e, int fd, bide__fd *entry) {
-  uint32_t wanted = 0;
+  if ((entry->mask & EPOLLET) != 0)
+    return bide__fd_register(entry, e->fd, fd, EPOLL_STREAM);
+  uint32_t wanted = EPOLLONESHOT;
   for (bide_node *n = entry->pollers.next; n != &entry->pollers; n = n->next)
     wanted |= epoll_poll_mask(bide__op_of_wait(n));
-  if ((entry->mask & EPOLLET) != 0)
-    return bide__fd_register(entry, e->fd, fd, EPOLL_STREAM | wanted);
-  return bide__fd_register(entry, e->fd, fd, wanted | EPOLLONESHOT);
+  return bide__fd_register(entry, e->fd, fd, wanted);
 }
 
 static void epoll_submit_poll(epoll *e, bide_op *op, bide__fd *entry) {
@@ -383,7 +383,7 @@ static void epoll_event(epoll *e, const struct epoll_event *event) {
 
   uint32_t events = event->events;
   if ((entry->mask & EPOLLET) != 0) {
-    if ((events & EPOLL_HANGUP) != 0) entry->hung_up = true;
+    if ((events & (EPOLL_HANGUP | EPOLLPRI)) != 0) entry->no_short = true;
     if ((events & (EPOLLIN | EPOLL_HANGUP)) != 0) entry->ready |= EPOLLIN;
     if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) entry->ready |= EPOLLOUT;
     epoll_try_list(e, &entry->readers, entry, EPOLLIN);
@@ -493,7 +493,7 @@ static void epoll_go_on(epoll *e, bide_op *op) {
   if ((entry->ready & EPOLLIN) != 0)
     epoll_list(&e->again, op, BIDE__PHASE_AGAIN);
   else
-    epoll_await(op, entry);
+    epoll_await_edge(e, op, entry);
 }
 
 static int epoll_reap(bide__backend *backend, bide_completion *completions, int max) {

@@ -4,6 +4,7 @@
 #include <bide/errno.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -64,10 +65,11 @@ void bide__fd_describe(bide__fd *entry, int fd) {
   if (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode) || S_ISDIR(status.st_mode)) {
     entry->type = BIDE__FD_FILE;
   } else if (S_ISSOCK(status.st_mode)) {
-    int type = 0;
-    socklen_t len = sizeof type;
-    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len);
-    entry->type = type == SOCK_STREAM ? BIDE__FD_STREAM : BIDE__FD_SOCKET;
+    /* A Unix stream is no such one: a receive stops behind a message with an fd. */
+    int protocol = 0;
+    socklen_t len = sizeof protocol;
+    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len);
+    entry->type = protocol == IPPROTO_TCP ? BIDE__FD_TCP : BIDE__FD_SOCKET;
   } else {
     entry->type = BIDE__FD_OTHER;
   }
@@ -76,7 +78,7 @@ void bide__fd_describe(bide__fd *entry, int fd) {
 void bide__fd_reset(bide__fd *entry) {
   entry->mask = 0;
   entry->ready = 0;
-  entry->hung_up = false;
+  entry->no_short = false;
   entry->blocking = true;
   entry->type = BIDE__FD_UNKNOWN;
   entry->generation++;

@@ -6,7 +6,7 @@
 
 typedef enum bide__fd_type {
   BIDE__FD_UNKNOWN = 0,
-  BIDE__FD_STREAM, /* a short count means: drained */
+  BIDE__FD_TCP, /* a short count means: drained */
   BIDE__FD_SOCKET,
   BIDE__FD_OTHER, /* a pipe, a terminal ... */
   BIDE__FD_FILE,  /* regular: the pool's */
@@ -21,7 +21,7 @@ typedef struct bide__fd {
   uint32_t mask;  /* what epoll has, 0: nothing */
   uint32_t ready; /* EPOLLIN, EPOLLOUT: edges not used up */
   uint32_t generation;
-  bool hung_up;
+  bool no_short; /* a short count means nothing: the peer hung up, or urgent data came */
   bool blocking; /* without O_NONBLOCK: to be touched only when poll says so */
   uint8_t type;
 } bide__fd;

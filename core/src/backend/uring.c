@@ -173,6 +173,8 @@ static void uring_fill(ring_sqe *sqe, const bide_op *op) {
     case BIDE_OP_POLL:
       sqe->opcode = RING_OP_POLL_ADD;
       sqe->op_flags = op->args.poll.events;
+      /* The kernel takes no notice of a wake for POLLPRI alone; sockets give both. */
+      if ((op->args.poll.events & POLLPRI) != 0) sqe->op_flags |= POLLRDBAND;
       break;
     default:
       assert(!"a kind that the loop or bide__backend_at_once carries out");
@@ -338,6 +340,15 @@ static bool uring_retries(uring *u, bide_op *op, unsigned tag, int32_t result) {
   }
 }
 
+/* For POLLPRI the kernel passes on what a socket was woken with, and sockets are woken
+ * with all there is: what holds is looked at. EINTR (nothing does) means: again. */
+static int32_t uring_polled(const bide_op *op, int32_t result) {
+  if (op->kind != BIDE_OP_POLL || result <= 0) return result;
+  if ((op->args.poll.events & POLLPRI) == 0) return result;
+  struct pollfd poller = {op->fd, (short)op->args.poll.events, 0};
+  return poll(&poller, 1, 0) > 0 ? poller.revents : -EINTR;
+}
+
 static int32_t uring_cancelled_result(const bide_op *op, unsigned tag, int32_t result) {
   if (op->state != BIDE_OP_CANCELLING) return result;
   if (tag == URING_TAG_POLL) return BIDE_ECANCELED;
@@ -371,6 +382,7 @@ static bool uring_complete(uring *u, uint64_t user_data, int32_t result, uint32_
   bool ended = (flags & RING_CQE_MORE) == 0;
   if (ended && bide__list_linked(&bide__scratch_of(op)->done))
     bide__list_remove(&bide__scratch_of(op)->done);
+  result = uring_polled(op, result);
   if (uring_retries(u, op, tag, result)) return false;
 
   *completion = (bide_completion){op, uring_cancelled_result(op, tag, result), 0, 0};
