@@ -120,7 +120,7 @@ def test_cancelled_pipeline_leaves_nothing_behind(run_example, server, tmp_path)
 
 REFUSALS = {
     "c": "refused, the loop is already running",
-    "python": "refused, asyncio.run() cannot be called from a running event loop",
+    "python": "refused, bide.run() cannot be called from a running event loop",
     "node": "frozen, 0 ticks of a 5 ms timer meanwhile",
 }
 

@@ -1,0 +1,1 @@
+"""What the benchmarks share: fair rounds, CPU accounting, tables and JSON."""
