@@ -6,9 +6,10 @@ const { systemError } = require('./errors.js');
 const { Stats, BigIntStats } = require('./stats.js');
 
 class Operation {
-  constructor(syscall, path, take, resolve, reject) {
+  constructor(syscall, path, buffer, take, resolve, reject) {
     this.syscall = syscall;
     this.path = path;
+    this.buffer = buffer; // the kernel's until finish(): not to be collected before
     this.take = take;
     this.resolve = resolve;
     this.reject = reject;
@@ -21,10 +22,11 @@ class Operation {
 }
 
 // start(slot) hands the operation to the addon; take(result, slot) makes the promise's
-// value while the slot's memory is still the operation's.
-function operate(syscall, path, start, take) {
+// value while the slot's memory is still the operation's. buffer is what the kernel reads
+// or writes beside that memory, if anything.
+function operate(syscall, path, start, take, buffer) {
   return new Promise((resolve, reject) => {
-    const slot = acquire(new Operation(syscall, path, take, resolve, reject));
+    const slot = acquire(new Operation(syscall, path, buffer, take, resolve, reject));
     const code = start(slot);
     if (code >= 0) return;
     release(slot);
@@ -81,7 +83,7 @@ function readSlot(fd, length, position, take) {
 // to it, which a transfer to another thread must not meet.
 function readOwn(fd, buffer, position) {
   const start = (slot) => native.read(slot, fd, buffer, buffer.length, position);
-  return operate('read', undefined, start, takeResult);
+  return operate('read', undefined, start, takeResult, buffer);
 }
 
 // fill(bytes, offset) puts `length` bytes into the slot's memory.
@@ -96,7 +98,7 @@ function writeSlot(fd, length, position, fill) {
 // As readOwn.
 function writeOwn(fd, buffer, position) {
   const start = (slot) => native.write(slot, fd, buffer, buffer.length, position);
-  return operate('write', undefined, start, takeResult);
+  return operate('write', undefined, start, takeResult, buffer);
 }
 
 module.exports = {

@@ -109,6 +109,7 @@ static void export_all(addon_env *env, napi_value exports) {
 static void on_closed(addon_env *env) {
   bide_loop_close(env->loop);
   addon_pools_free(env);
+  addon_files_close(env);
   addon_requests_free(env);
   addon_stop_destroy(&env->stop);
   napi_remove_async_cleanup_hook(env->cleanup);

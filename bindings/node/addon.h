@@ -104,6 +104,9 @@ struct addon_env {
   napi_ref complete;
   napi_async_context context;
 
+  uint64_t *files; /* a bit for each descriptor that was opened here and not closed */
+  size_t file_words;
+
   bide_pool **pools; /* by the number that JS knows; NULL once freed */
   uint32_t pool_count;
   addon_stop stop; /* tells jobs that run to end */
@@ -155,6 +158,12 @@ void addon_deliver(addon_env *env);
 void addon_request_cancel(addon_request *request);
 void addon_requests_cancel_all(addon_env *env);
 void addon_requests_free(addon_env *env);
+
+/* ---- fs.c: the descriptors that the environment's end has to close ---- */
+
+void addon_file_opened(addon_env *env, int fd);
+void addon_file_closed(addon_env *env, int fd);
+void addon_files_close(addon_env *env);
 
 /* ---- offload.c ---- */
 

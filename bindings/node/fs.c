@@ -2,9 +2,11 @@
  * system calls do; what Node's options mean is decided in JS, which also keeps the buffers
  * alive until their completion. */
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "addon.h"
 
@@ -58,6 +60,40 @@ static napi_value fs_read_file(napi_env napi, napi_callback_info info) {
   return addon_request_started(request, code);
 }
 
+/* ---- descriptors ---- */
+
+enum { FD_BITS = 64 };
+
+/* Without memory to note it the descriptor merely outlives its environment. */
+void addon_file_opened(addon_env *env, int fd) {
+  size_t word = (size_t)fd / FD_BITS;
+  if (word >= env->file_words) {
+    size_t words = word + 1;
+    uint64_t *files = realloc(env->files, words * sizeof *files);
+    if (files == NULL) return;
+    memset(files + env->file_words, 0, (words - env->file_words) * sizeof *files);
+    env->files = files;
+    env->file_words = words;
+  }
+  env->files[word] |= UINT64_C(1) << fd % FD_BITS;
+}
+
+void addon_file_closed(addon_env *env, int fd) {
+  size_t word = (size_t)fd / FD_BITS;
+  if (fd >= 0 && word < env->file_words) {
+    env->files[word] &= ~(UINT64_C(1) << fd % FD_BITS);
+  }
+}
+
+void addon_files_close(addon_env *env) {
+  for (size_t word = 0; word < env->file_words; word++) {
+    for (uint64_t bits = env->files[word]; bits != 0; bits &= bits - 1) {
+      close((int)(word * FD_BITS) + __builtin_ctzll(bits));
+    }
+  }
+  free(env->files);
+}
+
 /* ---- single operations ---- */
 
 static void on_op(bide_op *op) { addon_request_done(op->data, op->result, 0); }
@@ -73,6 +109,14 @@ static napi_value submit(addon_request *request) {
                                bide_loop_submit(request->env->loop, &request->as.op));
 }
 
+/* An open that was cancelled may have succeeded all the same: from its completion on the
+ * descriptor is the environment's. */
+static void on_open(bide_op *op) {
+  addon_request *request = op->data;
+  if (op->result >= 0) addon_file_opened(request->env, op->result);
+  addon_request_done(request, op->result, 0);
+}
+
 /* open(slot, path, flags, mode) */
 static napi_value fs_open(napi_env napi, napi_callback_info info) {
   addon_env *env;
@@ -85,8 +129,18 @@ static napi_value fs_open(napi_env napi, napi_callback_info info) {
       !addon_get_uint(env, values[3], &mode) || !addon_get_path(request, values[1])) {
     return NULL;
   }
-  bide_prep_openat(op_of(request), AT_FDCWD, request->path, flags, mode);
+  bide_op *op = op_of(request);
+  op->cb = on_open;
+  bide_prep_openat(op, AT_FDCWD, request->path, flags, mode);
   return submit(request);
+}
+
+/* Only the end of the environment cancels a close; the descriptor is closed then with
+ * those that nobody closed. */
+static void on_close(bide_op *op) {
+  addon_request *request = op->data;
+  if (op->result != BIDE_ECANCELED) addon_file_closed(request->env, op->fd);
+  addon_request_done(request, op->result, 0);
 }
 
 /* close(slot, fd) */
@@ -97,7 +151,9 @@ static napi_value fs_close(napi_env napi, napi_callback_info info) {
   if (!addon_arguments(napi, info, 2, values, &env)) return NULL;
   addon_request *request = addon_request_at(env, values[0]);
   if (request == NULL || !addon_get_int(env, values[1], &fd)) return NULL;
-  bide_prep_close(op_of(request), fd);
+  bide_op *op = op_of(request);
+  op->cb = on_close;
+  bide_prep_close(op, fd);
   return submit(request);
 }
 
@@ -108,6 +164,7 @@ static napi_value fs_close_now(napi_env napi, napi_callback_info info) {
   int fd;
   if (!addon_arguments(napi, info, 1, &value, &env)) return NULL;
   if (!addon_get_int(env, value, &fd)) return NULL;
+  addon_file_closed(env, fd);
   return addon_code(env, bide_loop_close_fd(env->loop, fd));
 }
 
