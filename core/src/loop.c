@@ -202,6 +202,7 @@ int bide_loop_submit(bide_loop *loop, bide_op *op) {
 
 int bide_loop_cancel(bide_loop *loop, bide_op *op) {
   assert(loop_is_ours(loop));
+  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
   if (op->state == BIDE_OP_CANCELLING) return BIDE_EALREADY;
   if (op->state != BIDE_OP_SUBMITTED) return BIDE_ENOENT;
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_OP_CANCEL, op, op->kind);
@@ -215,33 +216,12 @@ int bide_loop_cancel(bide_loop *loop, bide_op *op) {
   return 0;
 }
 
-int bide_loop_reap(bide_loop *loop, bide_completion *completions, int max) {
-  assert(loop_is_ours(loop));
-  int count = 0;
-  while (count < max && loop->batch_next < loop->batch_count)
-    completions[count++] = loop->batch[loop->batch_next++];
-  if (count < max)
-    count += loop->backend->class->reap(loop->backend, completions + count, max - count);
-
-  for (int i = 0; i < count; i++) {
-    bide_completion *completion = &completions[i];
-    bide_op *op = completion->op;
-    op->result = completion->result;
-    op->flags = completion->flags;
-    if ((completion->flags & BIDE_OP_MORE) != 0) continue;
-    op->state = BIDE_OP_DONE;
-    bide__list_remove(&op->inflight_);
-    loop->head.in_flight--;
-  }
-  return count;
-}
-
-/* Delivers one completion: the op is done before its callback may free it. */
-static void loop_deliver(bide_loop *loop, const bide_completion *completion) {
+/* Writes a completion into its op, which is done then if it was the last. */
+static void loop_complete(bide_loop *loop, bide_completion *completion) {
   bide_op *op = completion->op;
-  op->result = completion->result;
   if (loop->hooks.complete != NULL)
-    op->result = loop->hooks.complete(loop->hooks.user, op, op->result);
+    completion->result = loop->hooks.complete(loop->hooks.user, op, completion->result);
+  op->result = completion->result;
   op->flags = completion->flags;
   op->buffer_id = completion->buffer_id;
   op->buffer = (completion->flags & BIDE_OP_BUFFER) != 0
@@ -253,7 +233,40 @@ static void loop_deliver(bide_loop *loop, const bide_completion *completion) {
     bide__list_remove(&op->inflight_);
     loop->head.in_flight--;
   }
-  if (op->cb != NULL) op->cb(op);
+}
+
+/* Moves the timers that are due to `firing`. */
+static void loop_take_due(bide_loop *loop, uint64_t now_us) {
+  bide__wheel_advance(&loop->wheel, now_us);
+  bide__list_splice(&loop->firing, &loop->wheel.due);
+}
+
+/* Timeouts are operations that complete without a dispatch too; other timers call back
+ * and are left to one. */
+static void loop_end_timeouts(bide_loop *loop) {
+  if (loop->wheel.count == 0) return;
+  loop_take_due(loop, loop_clock(loop));
+  bide_node *node = loop->firing.next;
+  while (node != &loop->firing) {
+    bide_timer *timer = BIDE_CONTAINER_OF(node, bide_timer, slot_);
+    node = node->next;
+    if (timer->cb != loop_timeout_fired) continue;
+    bide__wheel_remove(&loop->wheel, timer);
+    loop_timeout_fired(timer);
+  }
+}
+
+int bide_loop_reap(bide_loop *loop, bide_completion *completions, int max) {
+  assert(loop_is_ours(loop));
+  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
+  loop_end_timeouts(loop);
+  int count = 0;
+  while (count < max && loop->batch_next < loop->batch_count)
+    completions[count++] = loop->batch[loop->batch_next++];
+  if (count < max)
+    count += loop->backend->class->reap(loop->backend, completions + count, max - count);
+  for (int i = 0; i < count; i++) loop_complete(loop, &completions[i]);
+  return count;
 }
 
 /* ---- the wait ---- */
@@ -330,7 +343,10 @@ static int loop_dispatch_completions(bide_loop *loop) {
         loop->backend->class->reap(loop->backend, loop->batch, LOOP_BATCH);
   }
   while (loop->batch_next < loop->batch_count && !loop->interrupted) {
-    loop_deliver(loop, &loop->batch[loop->batch_next++]);
+    /* Copied: the callback may dispatch anew, and so refill the batch. */
+    bide_completion completion = loop->batch[loop->batch_next++];
+    loop_complete(loop, &completion);
+    if (completion.op->cb != NULL) completion.op->cb(completion.op);
     made++;
   }
   return made;
@@ -342,8 +358,7 @@ static int loop_dispatch_timers(bide_loop *loop) {
   /* With work ready the clock of the last look will do. */
   uint64_t now_us =
       bide__ready_count(&loop->ready) > 0 ? loop->now_us : loop_clock(loop);
-  bide__wheel_advance(&loop->wheel, now_us);
-  bide__list_splice(&loop->firing, &loop->wheel.due);
+  loop_take_due(loop, now_us);
   while (!bide__list_empty(&loop->firing) && !loop->interrupted) {
     bide_timer *timer = BIDE_CONTAINER_OF(loop->firing.next, bide_timer, slot_);
     bide__wheel_remove(&loop->wheel, timer);

@@ -183,12 +183,94 @@ static void edges_poll_for_urgent_data_outlives_a_send(void) {
   harness_loop_close(loop);
 }
 
+/* A loop that is only ever reaped has its timeouts too. */
+static void edges_timeout_completes_without_dispatch(void) {
+  bide_loop *loop = harness_loop_new();
+  bide_op op = {0};
+  uint64_t began_us = bide_loop_now_us(loop);
+  bide_prep_timeout(&op, 2000);
+  REQUIRE(bide_loop_submit(loop, &op) == 0);
+  bide_completion got = edges_reap(loop);
+  CHECK(got.op == &op);
+  CHECK_INT(got.result, BIDE_ETIME);
+  CHECK(bide_loop_now_us(loop) - began_us >= 2000);
+  CHECK_INT(bide_loop_in_flight(loop), 0);
+  harness_loop_close(loop);
+}
+
+static int32_t edges_always_reset(void *user, bide_op *op, int32_t result) {
+  (void)op;
+  (void)result;
+  ++*(int *)user;
+  return BIDE_ECONNRESET;
+}
+
+/* A completion hook works on what is reaped as on what is dispatched. */
+static void edges_hook_changes_what_is_reaped(void) {
+  int calls = 0;
+  bide_hooks hooks = {.user = &calls, .complete = edges_always_reset};
+  bide_loop *loop = harness_loop_hooked(&hooks);
+  bide_op op = {0};
+  bide_prep_nop(&op);
+  REQUIRE(bide_loop_submit(loop, &op) == 0);
+  bide_completion got = edges_reap(loop);
+  CHECK_INT(got.result, BIDE_ECONNRESET);
+  CHECK_INT(op.result, BIDE_ECONNRESET);
+  CHECK_INT(calls, 1);
+  harness_loop_close(loop);
+}
+
+typedef struct edges_connect {
+  bide_loop *loop;
+  bide_op op;
+} edges_connect;
+
+static void *edges_connect_begin(void *argument) {
+  edges_connect *self = argument;
+  REQUIRE(bide_loop_submit(self->loop, &self->op) == 0);
+  net_settle(self->loop);
+  return NULL;
+}
+
+/* A connect under way outlives the thread that began it. The listener's queue is full, so
+ * that the connect waits. */
+static void edges_connect_outlives_its_thread(void) {
+  bide_loop *loop = harness_loop_new();
+  bide_address address;
+  REQUIRE(bide_address_ip("127.0.0.1", 0, &address) == 0);
+  int listener = bide_socket_listen(&address, 1, 0);
+  REQUIRE(listener >= 0);
+  REQUIRE(bide_socket_name(listener, &address) == 0);
+  int fillers[2];
+  for (int i = 0; i < 2; i++) {
+    fillers[i] = socket(AF_INET, SOCK_STREAM, 0);
+    REQUIRE(connect(fillers[i], (struct sockaddr *)&address.storage, address.len) == 0);
+  }
+  int fd = bide_socket_stream(&address);
+  edges_connect self = {.loop = loop};
+  bide_prep_connect(&self.op, fd, (struct sockaddr *)&address.storage, address.len);
+  pthread_t thread;
+  REQUIRE(pthread_create(&thread, NULL, edges_connect_begin, &self) == 0);
+  REQUIRE(pthread_join(thread, NULL) == 0);
+  net_settle(loop);
+  CHECK_INT(self.op.state, BIDE_OP_SUBMITTED);
+  for (int i = 0; i < 2; i++) close(accept(listener, NULL, NULL));
+  CHECK_INT(net_finish(loop, &self.op), 0);
+  for (int i = 0; i < 2; i++) close(fillers[i]);
+  close(listener);
+  bide_loop_close_fd(loop, fd);
+  harness_loop_close(loop);
+}
+
 static const harness_test tests[] = {
     HARNESS_TEST(edges_buffer_finds_the_receive_with_bytes),
     HARNESS_TEST(edges_passed_fd_does_not_end_the_bytes),
     HARNESS_TEST(edges_urgent_byte_does_not_end_the_bytes),
     HARNESS_TEST(edges_multishot_follows_a_plain_read),
     HARNESS_TEST(edges_poll_for_urgent_data_outlives_a_send),
+    HARNESS_TEST(edges_timeout_completes_without_dispatch),
+    HARNESS_TEST(edges_hook_changes_what_is_reaped),
+    HARNESS_TEST(edges_connect_outlives_its_thread),
 };
 
 int main(int argc, char **argv) { return HARNESS_MAIN(tests, argc, argv); }

@@ -470,11 +470,18 @@ static void loop_in_a_child_says_forked(void) {
   bide_prep_recv(&op, fds[0], &byte, 1, 0);
   REQUIRE(bide_loop_submit(loop, &op) == 0);
   net_settle(loop);
+  bide_op poll_op = {0};
+  bide_prep_poll(&poll_op, fds[1], POLLRDHUP);
+  REQUIRE(bide_loop_submit(loop, &poll_op) == 0);
+  net_settle(loop);
   pid_t child = fork();
   REQUIRE(child >= 0);
   if (child == 0) {
     bide_prep_nop(&other);
+    bide_completion none;
     bool told = bide_loop_submit(loop, &other) == BIDE_EFORKED &&
+                bide_loop_cancel(loop, &poll_op) == BIDE_EFORKED &&
+                bide_loop_reap(loop, &none, 1) == BIDE_EFORKED &&
                 bide_loop_run(loop, BIDE_RUN_NOWAIT) == BIDE_EFORKED &&
                 bide_loop_wait(loop, 0) == BIDE_EFORKED &&
                 bide_loop_drain(loop) == BIDE_EFORKED && bide_loop_close(loop) == 0;
@@ -488,6 +495,8 @@ static void loop_in_a_child_says_forked(void) {
   CHECK_INT(status, 0);
   CHECK_INT(write(fds[1], "x", 1), 1);
   CHECK_INT(net_finish(loop, &op), 1);
+  CHECK_INT(shutdown(fds[0], SHUT_WR), 0);
+  CHECK((net_finish(loop, &poll_op) & POLLRDHUP) != 0);
   net_close_pair(loop, fds);
   harness_loop_close(loop);
 }

@@ -117,7 +117,8 @@ BIDE_EXTERN int bide_loop_flush(bide_loop *loop);
 BIDE_EXTERN int bide_loop_wait(bide_loop *loop, int64_t timeout_us);
 
 /* Takes up to max completions without calling their callbacks, and never blocks.
- * With BIDE_OP_BUFFER set the caller owns the buffer. Returns how many. */
+ * With BIDE_OP_BUFFER set the caller owns the buffer. Timeouts complete here too; other
+ * timers wait for a dispatch. Returns how many, or BIDE_EFORKED. */
 BIDE_EXTERN int bide_loop_reap(bide_loop *loop, bide_completion *completions,
                                int max);
 
@@ -158,7 +159,7 @@ BIDE_EXTERN bool bide_loop_is_running(const bide_loop *loop);
 
 /* Asks for the op's end; its completion still comes, with BIDE_ECANCELED or with
  * what it had achieved (rule 3 of op.h). Returns 0, BIDE_ENOENT for an op that is
- * not in flight, BIDE_EALREADY for one being cancelled. Never lost, whatever the
+ * not in flight, BIDE_EALREADY for one being cancelled, BIDE_EFORKED. Never lost, whatever the
  * queues hold. A file operation that runs on a worker ends in its own time. */
 BIDE_EXTERN int bide_loop_cancel(bide_loop *loop, bide_op *op);
 

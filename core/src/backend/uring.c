@@ -263,6 +263,7 @@ static void uring_cancel(bide__backend *backend, bide_op *op) {
       bide__backend_done(backend, op, BIDE_ECANCELED, 0);
       break;
     case BIDE__PHASE_DONE:
+    case BIDE__PHASE_NONE: /* reaped, and not delivered yet */
       break;
     default:
       if (!uring_push_cancel(u, op))
