@@ -9,7 +9,7 @@ import time
 
 from lib import machine
 
-BENCHMARKS = ("web", "files", "echo", "tasks", "micro")
+BENCHMARKS = ("web", "files", "echo", "core", "tasks", "micro")
 
 
 def main(names):
