@@ -534,11 +534,16 @@ void bide_call_cancel(bide_loop *loop, bide_call *call) {
 }
 
 void bide_post(bide_loop *loop, bide_call *call) {
+  bide__waker *waker = &loop->backend->waker;
+  bide__waker_enter(waker);
   bide__inbox_push(&loop->inbox, call);
-  bide__waker_notify(&loop->backend->waker);
+  bide__waker_notify(waker);
 }
 
-void bide_wake(bide_loop *loop) { bide__waker_notify(&loop->backend->waker); }
+void bide_wake(bide_loop *loop) {
+  bide__waker_enter(&loop->backend->waker);
+  bide__waker_notify(&loop->backend->waker);
+}
 
 /* ---- timers ---- */
 

@@ -211,6 +211,31 @@ static void offload_traces_begin_and_end_of_each(void) {
   harness_loop_close(loop);
 }
 
+/* The worker that brought the last result may still be about to wake the loop when the
+ * loop, which was awake, has ended. The loop does not sleep here, so that nothing but its
+ * close orders the two. */
+static void offload_lets_the_loop_close_at_once(void) {
+  bide_pool *pool = pool_of(2, 0);
+  for (int i = 0; i < 200; i++) {
+    bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
+    options.file_pool = pool;
+    bide_loop *loop;
+    REQUIRE(bide_loop_new(&options, &loop) == 0);
+    square job = {.number = 4};
+    bide_op sync = {0};
+    bide_prep_fsync(&sync, -1, false);
+    if (i % 2 == 0) {
+      bide_offload_start(loop, pool, &job.offload, square_run, BIDE_PRIORITY_NORMAL);
+    } else {
+      REQUIRE(bide_loop_submit(loop, &sync) == 0);
+    }
+    while (bide_loop_in_flight(loop) > 0)
+      REQUIRE(bide_loop_run(loop, BIDE_RUN_NOWAIT) == 0);
+    harness_loop_close(loop);
+  }
+  bide_pool_free(pool);
+}
+
 static void offload_in_a_forked_child_is_refused(void) {
   bide_loop *loop = harness_loop_new();
   bide_pool *pool = pool_of(1, 0);
@@ -236,6 +261,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(offload_tells_of_a_full_queue),
     HARNESS_TEST(offload_is_awaited_by_a_task),
     HARNESS_TEST(offload_traces_begin_and_end_of_each),
+    HARNESS_TEST(offload_lets_the_loop_close_at_once),
     HARNESS_TEST(offload_in_a_forked_child_is_refused),
 };
 

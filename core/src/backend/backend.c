@@ -19,9 +19,9 @@ int bide__backend_init(bide__backend *backend, const bide__backend_class *class,
   return bide__waker_open(&backend->waker);
 }
 
-void bide__backend_destroy(bide__backend *backend) {
+void bide__backend_destroy(bide__backend *backend, bool forked) {
+  bide__waker_close(&backend->waker, forked);
   bide__buffers_close(&backend->buffers);
-  bide__waker_close(&backend->waker);
 }
 
 bide_op *bide__op_of_wait(bide_node *node) {

@@ -92,7 +92,7 @@ int bide__epoll_new(const bide__backend_config *config, bide__backend **backend)
 
 int bide__backend_init(bide__backend *backend, const bide__backend_class *class,
                        const bide__backend_config *config);
-void bide__backend_destroy(bide__backend *backend);
+void bide__backend_destroy(bide__backend *backend, bool forked);
 
 static inline bide__scratch *bide__scratch_of(bide_op *op) {
   return (bide__scratch *)(void *)op->scratch_;

@@ -145,6 +145,7 @@ static void epoll_work_run(bide_work *work) {
 /* On the worker: the op goes onto the stack of finished ones. */
 static void epoll_work_done(bide_work *work) {
   epoll *e = work->data;
+  bide__waker_enter(&e->base.waker);
   bide_node *node = &bide__scratch_of(epoll_op_of_work(work))->done;
   bide_node *top = atomic_load_explicit(&e->finished, memory_order_relaxed);
   do {
@@ -521,12 +522,12 @@ static int epoll_get_fd(const bide__backend *backend) {
 
 static void epoll_free(bide__backend *backend, bool forked) {
   epoll *e = epoll_of(backend);
-  (void)forked; /* nothing here edits the set that a child shares with its parent */
+  /* Nothing here edits the set that a child shares with its parent. */
   if (e->owns_pool) bide_pool_free(e->pool);
   if (e->timer_fd >= 0) close(e->timer_fd);
   close(e->fd);
   bide__fds_free(&e->fds);
-  bide__backend_destroy(backend);
+  bide__backend_destroy(backend, forked);
   bide__free(e);
 }
 
@@ -553,7 +554,7 @@ static int epoll_open(epoll *e, const bide__backend_config *config) {
     return 0;
   error = -errno;
   if (e->fd >= 0) close(e->fd);
-  bide__backend_destroy(&e->base);
+  bide__backend_destroy(&e->base, false);
   return error;
 }
 

@@ -31,8 +31,11 @@ typedef struct uring {
   ring_buf *buf_ring; /* NULL until the first multishot receive */
   uint16_t buf_tail;
   bool wake_armed;
-  uint64_t wake_count; /* what the kernel reads from the eventfd */
 } uring;
+
+/* Where the kernel reads the eventfds to. Nobody looks at it; it is no member, since a ring
+ * ends some time after its close, and a read of it might come to the memory of another. */
+static uint64_t uring_wake_count;
 
 static uring *uring_of(bide__backend *backend) { return (uring *)(void *)backend; }
 
@@ -277,8 +280,8 @@ static void uring_arm_wake(uring *u) {
   if (sqe == NULL) return;
   sqe->opcode = RING_OP_READ;
   sqe->fd = u->base.waker.fd;
-  sqe->addr = (uint64_t)(uintptr_t)&u->wake_count;
-  sqe->len = sizeof u->wake_count;
+  sqe->addr = (uint64_t)(uintptr_t)&uring_wake_count;
+  sqe->len = sizeof uring_wake_count;
   sqe->user_data = URING_TAG_WAKE;
   u->wake_armed = true;
 }
@@ -472,10 +475,10 @@ static void uring_forget(bide__backend *backend, int fd) {
 
 static void uring_free(bide__backend *backend, bool forked) {
   uring *u = uring_of(backend);
-  (void)forked; /* unmapping and closing a copy leaves the parent's ring alone */
+  /* Unmapping and closing a copy leaves the parent's ring alone. */
   bide__ring_close(&u->ring);
   if (u->buf_ring != NULL) munmap(u->buf_ring, uring_buf_ring_bytes(u));
-  bide__backend_destroy(backend);
+  bide__backend_destroy(backend, forked);
   bide__free(u);
 }
 

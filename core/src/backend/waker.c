@@ -2,6 +2,7 @@
 #include "waker.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -9,11 +10,21 @@ enum { WAKER_AWAKE, WAKER_ASLEEP, WAKER_NOTIFIED };
 
 int bide__waker_open(bide__waker *waker) {
   atomic_init(&waker->state, WAKER_AWAKE);
+  atomic_init(&waker->guests, 0);
   waker->fd = eventfd(0, EFD_CLOEXEC);
   return waker->fd < 0 ? -errno : 0;
 }
 
-void bide__waker_close(bide__waker *waker) { close(waker->fd); }
+/* A guest is a few instructions and at most one write from the door. */
+void bide__waker_close(bide__waker *waker, bool forked) {
+  while (!forked && atomic_load_explicit(&waker->guests, memory_order_acquire) != 0)
+    sched_yield();
+  close(waker->fd);
+}
+
+void bide__waker_enter(bide__waker *waker) {
+  atomic_fetch_add_explicit(&waker->guests, 1, memory_order_relaxed);
+}
 
 static void waker_write(bide__waker *waker) {
   uint64_t one = 1;
@@ -26,6 +37,7 @@ static void waker_write(bide__waker *waker) {
 void bide__waker_notify(bide__waker *waker) {
   int saved = errno;
   if (atomic_exchange(&waker->state, WAKER_NOTIFIED) == WAKER_ASLEEP) waker_write(waker);
+  atomic_fetch_sub_explicit(&waker->guests, 1, memory_order_release);
   errno = saved;
 }
 

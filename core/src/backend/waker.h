@@ -9,16 +9,24 @@
  *   AWAKE     the loop will look at its queues before it sleeps: nothing to do
  *   ASLEEP    the loop sleeps, or is about to: the next notifier writes the eventfd
  *   NOTIFIED  somebody has been here since the loop last looked
- * Only the loop's thread leaves NOTIFIED, and only it enters ASLEEP. */
+ * Only the loop's thread leaves NOTIFIED, and only it enters ASLEEP.
+ *
+ * guests: those between bide__waker_enter and the end of bide__waker_notify. What a guest
+ * has handed over may let the loop end before the guest is out: the close waits for it. */
 typedef struct bide__waker {
   atomic_int state;
+  atomic_uint guests;
   int fd; /* an eventfd, blocking: the ring reads it, epoll watches it */
 } bide__waker;
 
 int bide__waker_open(bide__waker *waker);
-void bide__waker_close(bide__waker *waker);
 
-/* Any thread, and signal handlers: keeps errno. */
+/* Waits for the guests to leave, but not in a forked child: they are not there to do it. */
+void bide__waker_close(bide__waker *waker, bool forked);
+
+/* Before something is handed to the loop's thread; notify follows, as the last touch. Any
+ * thread, and signal handlers: both keep errno. */
+void bide__waker_enter(bide__waker *waker);
 void bide__waker_notify(bide__waker *waker);
 
 /* Before a sleep. False: there was a notification, do not sleep. */
