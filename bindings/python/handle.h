@@ -58,8 +58,8 @@ void handle_unschedule(handle_object *handle);
 /* As handle.cancel(). 0, or -1 with an exception of debug mode's repr. */
 int handle_cancel(handle_object *handle);
 
-/* `base` is asyncio.Handle: 0 when the running CPython lays out asyncio's handles as above, else -1 with
- * ImportError. */
+/* `base` is asyncio.Handle or TimerHandle: 0 when the running CPython lays it out as
+ * above, else -1 with ImportError. */
 int handle_check_layout(PyTypeObject *base);
 
 /* Frees the dead handles that are kept for reuse. */

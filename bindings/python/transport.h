@@ -26,8 +26,8 @@ typedef union transport_address {
 } transport_address;
 
 /* References to itself: one while receive_armed, one while poll_armed, one while queued
- * and one while `dirty` is on the loop's list. `link` is on the loop's list while fd is open and the loop is, `client` on
- * its listener's. */
+ * and one while `dirty` is on the loop's list. `link` is on the loop's list while fd is
+ * open and the loop is, `client` on its listener's. */
 struct transport_object {
   PyObject_HEAD
   PyObject *extra_slot; /* asyncio.BaseTransport's; stays NULL */

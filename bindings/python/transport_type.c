@@ -178,10 +178,15 @@ static int transport_clear(PyObject *object) {
 
 static void transport_finalize(PyObject *object) {
   transport_object *self = (transport_object *)object;
-  if (self->fd < 0 || self->closing) return;
+  if (self->fd < 0) return;
   PyObject *error = PyErr_GetRaisedException();
-  if (PyErr_ResourceWarning(object, 1, "unclosed transport %R", object) < 0)
+  if (!self->closing &&
+      PyErr_ResourceWarning(object, 1, "unclosed transport %R", object) < 0)
     PyErr_WriteUnraisable(object);
+  /* Before the Python socket, which is collected with it, warns and closes too. */
+  self->closing = true;
+  if (self->lost == 0) self->lost = 1;
+  transport_release_socket(self);
   if (error != NULL) PyErr_SetRaisedException(error);
 }
 

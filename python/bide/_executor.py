@@ -68,7 +68,8 @@ class ExecutorLoop(BaseLoop):
             await asyncio.wait_for(future, timeout)
         except asyncio.TimeoutError:
             warnings.warn(
-                f"The executor did not finishing joining its threads within {timeout} seconds.",
+                "The executor did not finishing joining "
+                f"its threads within {timeout} seconds.",
                 RuntimeWarning,
                 stacklevel=2,
             )

@@ -1,0 +1,41 @@
+"""What the tests of the Python door share: a loop that is checked when it goes."""
+
+import asyncio
+import gc
+import os
+
+import bide
+import pytest
+
+
+@pytest.fixture
+def loop():
+    """A fresh loop, closed afterwards. What reached its exception handler fails the
+    test, unless the test has set a handler of its own."""
+    made = bide.new_event_loop()
+    reported = []
+    made.set_exception_handler(lambda _, context: reported.append(context))
+    yield made
+    made.close()
+    gc.collect()
+    assert reported == []
+
+
+@pytest.fixture
+def run(loop):
+    """Runs a coroutine on the loop, for at most ten seconds."""
+
+    def run(coroutine, timeout=10):
+        return loop.run_until_complete(asyncio.wait_for(coroutine, timeout))
+
+    return run
+
+
+@pytest.fixture
+def open_fds():
+    """Returns the fd numbers of the process that are open now."""
+
+    def listed():
+        return set(os.listdir("/proc/self/fd"))
+
+    return listed

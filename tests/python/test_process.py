@@ -1,0 +1,251 @@
+"""What reaches beyond one loop: forks, refused rings, leaks."""
+
+import asyncio
+import gc
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import bide
+import pytest
+from protocols import Echo, close_all, connected_pair, listen
+
+ISOLATED = ["-P"] if sys.version_info >= (3, 11) else []
+
+
+def run_program(program, *wrapper, **environment):
+    done = subprocess.run(
+        [*wrapper, sys.executable, *ISOLATED, "-c", textwrap.dedent(program)],
+        capture_output=True, text=True, timeout=60, env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_backend_is_told(loop):
+    asked = os.environ.get("BIDE_BACKEND", "auto")
+    assert loop.backend in ("io_uring", "epoll")
+    assert loop.backend_reason
+    if asked != "auto":
+        assert loop.backend == asked
+
+
+def test_a_backend_that_is_none_is_named(monkeypatch):
+    monkeypatch.setenv("BIDE_BACKEND", "kqueue")
+    with pytest.raises(ValueError, match="auto, io_uring or epoll, not 'kqueue'"):
+        bide.new_event_loop()
+
+
+TELL = """
+    import bide
+
+    async def main():
+        import asyncio
+        loop = asyncio.get_running_loop()
+        print(loop.backend, loop.backend_reason)
+
+    bide.run(main())
+"""
+
+
+@pytest.mark.parametrize("errno", ["EPERM", "ENOSYS", "ENOMEM"])
+def test_a_refused_ring_falls_back_to_epoll_and_says_why(errno, tmp_path):
+    strace = shutil.which("strace")
+    assert strace, "strace is missing; install it: apt-get install strace"
+    told = run_program(
+        TELL, strace, "-f", "-o", str(tmp_path / "trace"), "-e", "trace=io_uring_setup",
+        "-e", f"inject=io_uring_setup:error={errno}", BIDE_BACKEND="auto",
+    )
+    assert told.startswith("epoll ") and errno in told
+
+
+def test_a_demanded_ring_that_is_refused_is_an_error(tmp_path):
+    program = """
+        import bide
+        try:
+            bide.new_event_loop()
+        except PermissionError as error:
+            print(error)
+    """
+    told = run_program(
+        program, shutil.which("strace"), "-f", "-o", str(tmp_path / "trace"),
+        "-e", "trace=io_uring_setup", "-e", "inject=io_uring_setup:error=EPERM",
+        BIDE_BACKEND="io_uring",
+    )
+    assert "Operation not permitted" in told
+
+
+FORK = """
+    import asyncio, os, warnings
+    import bide
+
+    warnings.simplefilter("ignore", DeprecationWarning)
+
+    def child(loop):
+        try:
+            loop.run_until_complete(asyncio.sleep(0))
+        except RuntimeError as error:
+            print("child:", error, flush=True)
+        loop.close()
+        print("own:", bide.run(asyncio.sleep(0, "works")), flush=True)
+
+    async def main():
+        server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        return server, writer
+
+    loop = bide.new_event_loop()
+    kept = loop.run_until_complete(main())
+    pid = os.fork()
+    if pid == 0:
+        child(loop)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    print("parent:", loop.run_until_complete(asyncio.sleep(0.01, "goes on")))
+    kept[1].close()
+    kept[0].close()
+    loop.run_until_complete(kept[1].wait_closed())
+    loop.close()
+"""
+
+
+def test_a_forked_child_gets_one_clear_error_and_may_have_its_own_loop():
+    told = run_program(FORK).splitlines()
+    assert told[0].startswith("child: the loop belongs to the parent process")
+    assert told[1:] == ["own: works", "parent: goes on"]
+
+
+FORK_INSIDE = """
+    import asyncio, os, warnings
+    import bide
+
+    warnings.simplefilter("ignore", DeprecationWarning)
+    children = []
+
+    async def main():
+        pid = os.fork()
+        if pid:
+            children.append(pid)
+        await asyncio.sleep(0.01)
+        return "slept"
+
+    try:
+        print(bide.run(main()), flush=True)
+        os.waitpid(children[0], 0)
+    except RuntimeError as error:
+        print("child:", str(error).split(";")[0], flush=True)
+        os._exit(0)
+"""
+
+
+def test_a_fork_inside_a_task_ends_the_childs_run():
+    told = run_program(FORK_INSIDE).splitlines()
+    assert sorted(told) == ["child: the loop belongs to the parent process", "slept"]
+
+
+def test_closing_with_operations_in_flight_calls_no_protocol():
+    loop = bide.new_event_loop()
+    pair = loop.run_until_complete(connected_pair())
+    here, there, server = pair
+    there.transport.pause_reading()
+    here.transport.write(b"x" * 10_000_000)
+    loop.call_later(1000, print)
+    loop.close()
+    assert here.events == ["made", "pause"] and there.events == ["made"]
+    with pytest.raises(RuntimeError, match="Event loop is closed"):
+        here.transport.write(b"x")
+    here.transport.close()
+    there.transport.abort()
+    assert here.transport.get_extra_info("socket") is None or (
+        here.transport.get_extra_info("socket").fileno() == -1
+    )
+    assert "lost" not in here.events + there.events
+
+
+async def mixed_work():
+    """A bit of everything that makes objects."""
+    loop = asyncio.get_running_loop()
+    server, address = await listen(Echo)
+
+    async def visit(number):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.get_extra_info("socket")
+        writer.write(b"x" * number)
+        await reader.readexactly(number)
+        writer.close()
+        await writer.wait_closed()
+
+    await asyncio.gather(*(visit(1 + 10_000 * number) for number in range(8)))
+    here, there, second = await connected_pair()
+    there.transport.abort()
+    await here.lost
+    handles = [loop.call_later(1000, print, number) for number in range(100)]
+    for handle in handles:
+        handle.cancel()
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(loop.create_future(), 0.001)
+    await loop.run_in_executor(None, int)
+    await close_all(second)
+    server.close()
+    if sys.version_info >= (3, 12):
+        await server.wait_closed()
+
+
+def count_after(rounds, function):
+    for _ in range(rounds):
+        function()
+    gc.collect()
+    return len(gc.get_objects()), set(os.listdir("/proc/self/fd"))
+
+
+def test_objects_and_descriptors_do_not_grow_in_one_loop(loop, run):
+    count_after(3, lambda: run(mixed_work()))
+    before = count_after(3, lambda: run(mixed_work()))
+    after = count_after(10, lambda: run(mixed_work()))
+    assert after[0] - before[0] < 50 and after[1] == before[1]
+
+
+def test_objects_and_descriptors_do_not_grow_over_loops():
+    count_after(3, lambda: bide.run(mixed_work()))
+    before = count_after(3, lambda: bide.run(mixed_work()))
+    after = count_after(10, lambda: bide.run(mixed_work()))
+    assert after[0] - before[0] < 50 and after[1] == before[1]
+
+
+def test_memory_does_not_grow_with_callbacks(loop):
+    """Blocks of the allocator, which sees what the garbage collector does not."""
+
+    def spin(left):
+        if left:
+            loop.call_soon(spin, left - 1)
+            loop.call_later(10, spin, 1, 2, 3, 4, 5).cancel()
+        else:
+            loop.stop()
+
+    def turn():
+        loop.call_soon(spin, 2000)
+        loop.run_forever()
+
+    for _ in range(3):
+        turn()
+    before = sys.getallocatedblocks()
+    for _ in range(20):
+        turn()
+    assert sys.getallocatedblocks() - before < 200
+
+
+def test_the_module_can_be_unloaded_and_loaded_anew():
+    program = """
+        import gc, sys
+        for _ in range(3):
+            import bide
+            bide.run(__import__("asyncio").sleep(0))
+            for name in [name for name in sys.modules if name.startswith("bide")]:
+                del sys.modules[name]
+            del bide
+            gc.collect()
+        print("done")
+    """
+    assert run_program(program).strip() == "done"

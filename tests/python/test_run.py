@@ -1,0 +1,300 @@
+"""Running, stopping, exceptions: users lose control of their program."""
+
+import asyncio
+import gc
+import sys
+import threading
+import weakref
+
+import bide
+import pytest
+from protocols import close_all, connected_pair
+
+
+def test_run_returns_the_result_and_closes_the_loop():
+    async def main():
+        await asyncio.sleep(0)
+        return asyncio.get_running_loop()
+
+    loop = bide.run(main())
+    assert isinstance(loop, bide.EventLoop) and isinstance(loop, asyncio.AbstractEventLoop)
+    assert loop.is_closed()
+
+
+def test_run_cancels_what_is_left():
+    ended = []
+
+    async def forever():
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append(True)
+
+    async def main():
+        asyncio.create_task(forever())
+        await asyncio.sleep(0)
+
+    bide.run(main())
+    assert ended == [True]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_install_makes_asyncio_use_bide():
+    try:
+        bide.install()
+
+        async def main():
+            return type(asyncio.get_running_loop())
+
+        assert asyncio.run(main()) is bide.EventLoop
+    finally:
+        asyncio.set_event_loop_policy(None)
+
+
+def test_nested_runs_are_refused_with_asyncios_words(loop):
+    other = bide.new_event_loop()
+
+    async def main():
+        with pytest.raises(RuntimeError, match="^This event loop is already running$"):
+            loop.run_forever()
+        with pytest.raises(
+            RuntimeError, match="^Cannot run the event loop while another loop is running$"
+        ):
+            other.run_forever()
+        with pytest.raises(RuntimeError, match="^Cannot close a running event loop$"):
+            loop.close()
+
+    loop.run_until_complete(main())
+    other.close()
+
+
+def test_a_closed_loop_says_so():
+    loop = bide.new_event_loop()
+    timer = loop.call_later(100, print)
+    loop.close()
+    loop.close()
+    for call in (
+        lambda: loop.call_soon(print),
+        lambda: loop.call_soon_threadsafe(print),
+        lambda: loop.call_later(1, print),
+        lambda: loop.call_at(1, print),
+        lambda: loop.add_reader(0, print),
+        lambda: loop.run_forever(),
+        lambda: loop.run_in_executor(None, print),
+        lambda: loop.backend,
+    ):
+        with pytest.raises(RuntimeError, match="^Event loop is closed$"):
+            call()
+    assert loop.is_closed() and not loop.remove_reader(0)
+    timer.cancel()
+
+
+def test_run_until_complete_tells_of_a_loop_that_stopped(loop):
+    future = loop.create_future()
+    loop.call_soon(loop.stop)
+    with pytest.raises(RuntimeError, match="Event loop stopped before Future completed."):
+        loop.run_until_complete(future)
+
+
+def test_an_exception_reaches_the_handler_with_its_handle(loop):
+    contexts = []
+    loop.set_exception_handler(lambda _, context: contexts.append(context))
+
+    def fail():
+        raise ZeroDivisionError("here")
+
+    handle = loop.call_soon(fail)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    (context,) = contexts
+    assert context["message"].startswith("Exception in callback ")
+    assert "fail" in context["message"]
+    assert isinstance(context["exception"], ZeroDivisionError)
+    assert context["handle"] is handle
+
+
+def test_the_default_handler_logs(loop, caplog):
+    loop.set_exception_handler(None)
+    loop.call_soon(lambda: 1 / 0)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert "Exception in callback" in caplog.text and "ZeroDivisionError" in caplog.text
+
+
+def test_a_broken_handler_is_logged_and_survived(loop, caplog):
+    def broken(_, context):
+        raise LookupError("the handler's own")
+
+    loop.set_exception_handler(broken)
+    loop.call_soon(lambda: 1 / 0)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert "Unhandled error in exception handler" in caplog.text
+    assert "the handler's own" in caplog.text
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_ends_the_run_at_once_and_keeps_the_rest(loop, error):
+    seen = []
+
+    def interrupt():
+        raise error("now")
+
+    loop.call_soon(seen.append, 1)
+    loop.call_soon(interrupt)
+    loop.call_soon(seen.append, 2)
+    with pytest.raises(error, match="now"):
+        loop.run_forever()
+    assert seen == [1] and not loop.is_running()
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert seen == [1, 2]
+
+
+def test_an_interrupt_in_a_task_leaves_run_until_complete(loop):
+    async def main():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(main())
+    assert loop.run_until_complete(asyncio.sleep(0, "usable")) == "usable"
+
+
+def in_thread(function, *args):
+    thread = threading.Thread(target=function, args=args)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_a_loop_moves_between_threads_with_operations_in_flight():
+    """Made in one thread, run in a second and a third, closed in the first."""
+    loop = bide.new_event_loop()
+
+    async def connect():
+        return await connected_pair()
+
+    async def ping(pair):
+        pair[0].transport.write(b"ping")
+        await pair[1].until(lambda: pair[1].data == b"ping")
+
+    async def pong(pair):
+        pair[1].transport.write(b"pong")
+        await pair[0].until(lambda: pair[0].data == b"pong")
+        await close_all(*pair)
+
+    pairs = []
+    in_thread(lambda: pairs.append(loop.run_until_complete(connect())))
+    in_thread(loop.run_until_complete, ping(pairs[0]))
+    assert pairs[0][1].data == b"ping"
+    loop.run_until_complete(pong(pairs[0]))
+    loop.close()
+
+
+def test_an_unclosed_loop_warns_and_frees_itself():
+    loop = bide.new_event_loop()
+    loop.call_soon(print, loop)
+    loop.call_later(10, print, loop)
+    watch = weakref.ref(loop)
+    with pytest.warns(ResourceWarning, match="unclosed event loop"):
+        del loop
+        gc.collect()
+    assert watch() is None
+
+
+def test_asyncgens_are_closed(loop):
+    closed = []
+
+    async def numbers():
+        try:
+            yield 1
+            yield 2
+        finally:
+            await asyncio.sleep(0)
+            closed.append(True)
+
+    async def main():
+        async for number in numbers():
+            return number
+
+    kept = numbers()
+
+    async def start():
+        return await kept.__anext__()
+
+    assert loop.run_until_complete(main()) == 1
+    assert loop.run_until_complete(start()) == 1
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    assert closed == [True, True]
+
+
+def test_task_factory_gets_the_keywords(loop):
+    made = []
+
+    def factory(inner, coro, **options):
+        made.append(options)
+        return asyncio.Task(coro, loop=inner, **options)
+
+    async def main():
+        task = loop.create_task(asyncio.sleep(0), name="named")
+        assert task.get_name() == "named"
+        await task
+
+    loop.set_task_factory(factory)
+    assert loop.get_task_factory() is factory
+    loop.run_until_complete(main())
+    assert len(made) == 2 and all("context" not in options for options in made)
+    with pytest.raises(TypeError, match="task factory must be a callable or None"):
+        loop.set_task_factory(1)
+    loop.set_task_factory(None)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="3.12 brought eager tasks")
+def test_eager_tasks_run_at_once(loop):
+    loop.set_task_factory(asyncio.eager_task_factory)
+
+    async def main():
+        seen = []
+
+        async def note():
+            seen.append(1)
+
+        task = asyncio.create_task(note())
+        assert seen == [1] and task.done()
+
+    loop.run_until_complete(main())
+
+
+def test_create_future_is_asyncios(loop):
+    future = loop.create_future()
+    assert type(future) is asyncio.Future and future.get_loop() is loop
+
+
+MISSING = {
+    "create_datagram_endpoint": (asyncio.DatagramProtocol,),
+    "connect_read_pipe": (asyncio.Protocol, None),
+    "connect_write_pipe": (asyncio.Protocol, None),
+    "subprocess_exec": (asyncio.SubprocessProtocol, "true"),
+    "subprocess_shell": (asyncio.SubprocessProtocol, "true"),
+    "start_tls": (None, None, None),
+    "sendfile": (None, None),
+    "sock_sendfile": (None, None),
+}
+
+
+@pytest.mark.parametrize("name", sorted(MISSING))
+def test_what_is_missing_says_its_name(loop, name):
+    with pytest.raises(NotImplementedError, match=f"{name}\\(\\)"):
+        loop.run_until_complete(getattr(loop, name)(*MISSING[name]))
+
+
+def test_no_method_of_asyncios_is_left_nameless():
+    """Whatever AbstractEventLoop declares is bide's own: a bare NotImplementedError
+    would not say what is missing."""
+    left = [
+        name
+        for name, value in vars(asyncio.AbstractEventLoop).items()
+        if callable(value) and not name.startswith("__")
+        if getattr(bide.EventLoop, name) is value
+    ]
+    assert [name for name in left if name != "_timer_handle_cancelled"] == []

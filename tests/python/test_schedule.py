@@ -1,0 +1,227 @@
+"""call_soon, call_later and their handles: users lose order, contexts or time."""
+
+import asyncio
+import contextvars
+import gc
+import time
+import weakref
+
+import pytest
+
+
+def test_call_soon_keeps_order(loop):
+    seen = []
+    for number in range(1000):
+        loop.call_soon(seen.append, number)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert seen == list(range(1000))
+
+
+def test_call_soon_from_a_callback_waits_for_the_next_turn(loop):
+    seen = []
+
+    def first():
+        loop.call_soon(seen.append, "later")
+        loop.stop()
+
+    loop.call_soon(first)
+    loop.run_forever()
+    assert seen == []
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert seen == ["later"]
+
+
+def test_stop_before_the_run_runs_one_turn(loop):
+    seen = []
+    loop.call_soon(seen.append, 1)
+    loop.stop()
+    loop.run_forever()
+    assert seen == [1]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 40])
+def test_call_soon_passes_any_number_of_arguments(loop, count):
+    seen = []
+    loop.call_soon(lambda *args: seen.append(args), *range(count))
+    handle = loop.call_later(0, lambda *args: seen.append(args), *range(count))
+    assert handle._args == tuple(range(count))
+    loop.call_later(0.001, loop.stop)
+    loop.run_forever()
+    assert seen == [tuple(range(count))] * 2
+
+
+def test_arguments_are_let_go_after_the_call(loop):
+    class Thing:
+        pass
+
+    for count in (1, 10):
+        things = [Thing() for _ in range(count)]
+        watch = weakref.ref(things[-1])
+        loop.call_soon(lambda *args: None, *things)
+        del things
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        assert watch() is None
+
+
+def test_contexts_are_entered_and_left(loop):
+    var = contextvars.ContextVar("var", default="none")
+    given = contextvars.copy_context()
+    given.run(var.set, "given")
+    seen = []
+
+    def note(name):
+        seen.append((name, var.get()))
+        var.set("changed")
+
+    var.set("current")
+    loop.call_soon(note, "copied")
+    loop.call_soon(note, "given", context=given)
+    loop.call_later(0, note, "timer", context=given)
+    loop.call_soon_threadsafe(note, "threadsafe", context=given)
+    loop.call_later(0.001, loop.stop)
+    loop.run_forever()
+    assert seen == [
+        ("copied", "current"),
+        ("given", "given"),
+        ("threadsafe", "changed"),
+        ("timer", "changed"),
+    ]
+    assert var.get() == "current"
+    assert given[var] == "changed"
+
+
+def test_wrong_arguments_are_named(loop):
+    with pytest.raises(TypeError, match="call_soon"):
+        loop.call_soon()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'contxt'"):
+        loop.call_soon(print, contxt=None)
+    with pytest.raises(TypeError, match="context must be a contextvars.Context, not int"):
+        loop.call_soon(print, context=1)
+    with pytest.raises(TypeError, match="delay must not be None"):
+        loop.call_later(None, print)
+    with pytest.raises(TypeError):
+        loop.call_later("1", print)
+    with pytest.raises(ValueError, match="nan"):
+        loop.call_later(float("nan"), print)
+
+
+def test_handles_are_asyncios(loop):
+    handle = loop.call_soon(print, 1)
+    timer = loop.call_later(5, print)
+    assert isinstance(handle, asyncio.Handle)
+    assert not isinstance(handle, asyncio.TimerHandle)
+    assert isinstance(timer, asyncio.TimerHandle)
+    assert repr(handle).startswith("<Handle ")
+    assert f"when={timer.when()}" in repr(timer)
+    assert handle._callback is print and handle._args == (1,) and handle._loop is loop
+    assert isinstance(handle._context, contextvars.Context)
+    assert weakref.ref(handle)() is handle
+    handle.cancel()
+    timer.cancel()
+    assert handle.cancelled() and timer.cancelled()
+    assert "cancelled" in repr(handle)
+    assert not timer._scheduled
+
+
+def test_timers_compare_by_their_time(loop):
+    early, late = loop.call_at(10, print), loop.call_at(20, print)
+    assert early < late and late > early and early <= early and late >= early
+    assert early != late and hash(early) == hash(10.0)
+    early.cancel()
+    late.cancel()
+
+
+def test_a_cancelled_handle_does_not_run(loop):
+    seen = []
+    handle = loop.call_soon(seen.append, "handle")
+    timer = loop.call_later(0.001, seen.append, "timer")
+    loop.call_soon(handle.cancel)  # too late for nothing: it is queued behind it
+    handle.cancel()
+    timer.cancel()
+    timer.cancel()
+    loop.call_later(0.01, loop.stop)
+    loop.run_forever()
+    assert seen == []
+
+
+def test_a_handle_may_cancel_itself_while_it_runs(loop):
+    seen = []
+
+    def callback(*args):
+        handle.cancel()
+        timer.cancel()
+        gc.collect()
+        seen.append(args)
+
+    arguments = [object() for _ in range(5)]
+    handle = loop.call_soon(callback, *arguments)
+    timer = loop.call_later(60, callback)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert seen == [tuple(arguments)]
+
+
+def test_timers_are_never_early_and_in_order(loop):
+    seen = []
+
+    def note(when):
+        now = loop.time()
+        seen.append((when, now))
+
+    start = loop.time()
+    delays = [0.0103, 0.0001, 0.02, 0.005, 0.004998, 0.0, -1, 0.0150001]
+    for delay in delays:
+        when = start + delay
+        loop.call_at(when, note, when)
+    loop.call_at(start + 0.03, loop.stop)
+    loop.run_forever()
+    assert [when for when, _ in seen] == sorted(start + delay for delay in delays)
+    assert all(now >= when for when, now in seen)
+    assert loop.time() >= start + 0.03
+
+
+def test_ready_calls_run_before_timers_that_are_due(loop):
+    seen = []
+    loop.call_later(0, seen.append, "timer")
+    loop.call_soon(seen.append, "soon")
+    loop.call_later(0.001, loop.stop)
+    loop.run_forever()
+    assert seen == ["soon", "timer"]
+
+
+def test_time_is_the_monotonic_clock(loop):
+    before = time.monotonic()
+    now = loop.time()
+    assert before <= now <= time.monotonic()
+
+
+def test_many_timers_fire_once_each(loop):
+    fired = []
+    start = loop.time()
+    for number in range(20000):
+        handle = loop.call_at(start + (number * 7919 % 20000) / 1e6, fired.append, number)
+        if number % 2:
+            handle.cancel()
+    loop.call_at(start + 0.2, loop.stop)
+    loop.run_forever()
+    assert sorted(fired) == list(range(0, 20000, 2))
+    assert fired == sorted(fired, key=lambda number: number * 7919 % 20000)
+
+
+def test_ready_work_does_not_starve_timers(loop):
+    spins = 0
+
+    def spin():
+        nonlocal spins
+        spins += 1
+        loop.call_soon(spin)
+
+    loop.call_soon(spin)
+    start = loop.time()
+    loop.call_later(0.02, loop.stop)
+    loop.run_forever()
+    assert loop.time() - start < 1
+    assert spins > 100

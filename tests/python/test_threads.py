@@ -1,0 +1,225 @@
+"""call_soon_threadsafe, executors and signals: users lose wake-ups and results."""
+
+import asyncio
+import concurrent.futures
+import os
+import signal
+import socket
+import threading
+import time
+
+import bide
+import pytest
+
+
+def test_posts_from_many_threads_all_arrive_in_each_ones_order(loop):
+    threads_count, posts = 8, 2000
+    seen = []
+
+    def post(thread):
+        for number in range(posts):
+            loop.call_soon_threadsafe(seen.append, (thread, number))
+
+    threads = [threading.Thread(target=post, args=(n,)) for n in range(threads_count)]
+
+    async def main():
+        for thread in threads:
+            thread.start()
+        while len(seen) < threads_count * posts:
+            await asyncio.sleep(0.001)
+
+    loop.run_until_complete(asyncio.wait_for(main(), 30))
+    for thread in threads:
+        thread.join()
+    for thread in range(threads_count):
+        mine = [number for owner, number in seen if owner == thread]
+        assert mine == list(range(posts))
+
+
+def test_a_post_wakes_a_loop_that_waits(loop):
+    woken = threading.Event()
+
+    def post():
+        loop.call_soon_threadsafe(woken.set)
+        assert woken.wait(10)
+        loop.call_soon_threadsafe(loop.stop)
+
+    thread = threading.Thread(target=post)
+    loop.call_soon(thread.start)
+    loop.call_later(20, loop.stop)
+    start = loop.time()
+    loop.run_forever()
+    thread.join()
+    assert woken.is_set() and loop.time() - start < 10
+
+
+def test_a_post_may_be_cancelled(loop):
+    seen = []
+
+    def post():
+        loop.call_soon_threadsafe(seen.append, 1).cancel()
+        loop.call_soon_threadsafe(loop.stop)
+
+    thread = threading.Thread(target=post)
+    loop.call_soon(thread.start)
+    loop.run_forever()
+    thread.join()
+    assert seen == []
+
+
+def test_the_interpreter_lock_is_free_while_the_loop_waits(loop):
+    ticks = []
+
+    def tick():
+        while not done.is_set():
+            ticks.append(1)
+            done.wait(0.001)
+
+    done = threading.Event()
+    thread = threading.Thread(target=tick)
+    thread.start()
+    loop.run_until_complete(asyncio.sleep(0.1))
+    done.set()
+    thread.join()
+    assert len(ticks) > 10
+
+
+def test_run_in_executor_returns_and_raises(loop, run):
+    def fail():
+        raise LookupError("in the thread")
+
+    async def main():
+        assert await loop.run_in_executor(None, lambda *args: args, 1, 2) == (1, 2)
+        assert await asyncio.to_thread(threading.current_thread) is not threading.main_thread()
+        with pytest.raises(LookupError, match="in the thread"):
+            await loop.run_in_executor(None, fail)
+        with concurrent.futures.ThreadPoolExecutor(1) as own:
+            assert await loop.run_in_executor(own, int, "7") == 7
+        await loop.shutdown_default_executor()
+        with pytest.raises(RuntimeError, match="Executor shutdown has been called"):
+            loop.run_in_executor(None, int)
+
+    run(main())
+
+
+def test_executor_types_are_checked(loop):
+    with pytest.raises(TypeError, match="executor must be ThreadPoolExecutor instance"):
+        loop.set_default_executor(object())
+
+
+def test_shutdown_of_the_executor_keeps_its_time_limit(loop, run):
+    release = threading.Event()
+
+    async def main():
+        future = loop.run_in_executor(None, release.wait, 10)
+        with pytest.warns(RuntimeWarning, match="within 0.01 seconds"):
+            await loop.shutdown_default_executor(0.01)
+        release.set()
+        assert await future
+
+    run(main())
+
+
+def test_getaddrinfo_and_getnameinfo(loop, run):
+    async def main():
+        infos = await loop.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
+        assert infos[0][4] == ("127.0.0.1", 80)
+        host, port = await loop.getnameinfo(
+            ("127.0.0.1", 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+        )
+        assert (host, port) == ("127.0.0.1", "80")
+
+    run(main())
+
+
+def test_signal_handlers_run_in_the_loop(loop, run):
+    seen = []
+
+    async def main():
+        done = loop.create_future()
+        loop.add_signal_handler(signal.SIGUSR1, seen.append, "usr1")
+        loop.add_signal_handler(signal.SIGUSR2, done.set_result, None)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGUSR2)
+        await done
+        assert loop.remove_signal_handler(signal.SIGUSR1)
+        assert not loop.remove_signal_handler(signal.SIGUSR1)
+
+    before = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(before)
+    run(main())
+    assert seen == ["usr1"]
+    assert loop.remove_signal_handler(signal.SIGUSR2)
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+    assert signal.set_wakeup_fd(-1) == before
+
+
+def test_a_signal_wakes_a_loop_that_waits(loop):
+    loop.add_signal_handler(signal.SIGALRM, loop.stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    loop.call_later(20, loop.stop)
+    start = loop.time()
+    loop.run_forever()
+    assert loop.time() - start < 10
+
+
+def test_wrong_signals_are_named(loop):
+    with pytest.raises(TypeError, match="sig must be an int, not 'TERM'"):
+        loop.add_signal_handler("TERM", print)
+    with pytest.raises(ValueError, match="invalid signal number 1000"):
+        loop.add_signal_handler(1000, print)
+    with pytest.raises(RuntimeError, match="cannot be caught"):
+        loop.add_signal_handler(signal.SIGKILL, print)
+
+    async def coroutine():
+        pass
+
+    with pytest.raises(TypeError, match="coroutines cannot be used"):
+        loop.add_signal_handler(signal.SIGTERM, coroutine)
+
+
+def test_signal_handlers_are_the_main_threads(loop):
+    errors = []
+
+    def add():
+        try:
+            loop.add_signal_handler(signal.SIGUSR1, print)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=add)
+    thread.start()
+    thread.join()
+    assert len(errors) == 1 and "main thread" in errors[0]
+
+
+def test_closing_the_loop_restores_signals():
+    loop = bide.new_event_loop()
+    loop.add_signal_handler(signal.SIGUSR1, print)
+    loop.close()
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+
+
+def test_ctrl_c_interrupts_a_loop_that_waits(loop):
+    """No handler of asyncio's: the default one must still end the wait."""
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(asyncio.sleep(30))
+    assert time.monotonic() - start < 20
+    assert loop.run_until_complete(asyncio.sleep(0, "usable")) == "usable"
+
+
+def test_ctrl_c_cancels_the_main_task_of_run():
+    ended = []
+
+    async def main():
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ended.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        bide.run(main())
+    assert ended == [True]
