@@ -105,12 +105,14 @@ export namespace fs {
   }
 }
 
-/** The name of a job that runs without JS; see `native`. */
-export interface NativeJob<A extends unknown[], R> {
+/** The name of a job that runs without JS; only `native` has them. */
+declare class NativeJob<A extends unknown[], R> {
+  private constructor();
   readonly name: string;
   /** Only in the types: what the job takes and gives. */
-  readonly __signature?: (...args: A) => R;
+  private readonly signature: (...args: A) => R;
 }
+export type { NativeJob };
 
 export interface TreeChecksum {
   files: number;

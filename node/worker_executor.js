@@ -123,6 +123,7 @@ class Thread {
   constructor(executor, name) {
     this.executor = executor;
     this.online = false;
+    this.ending = false;
     this.error = undefined;
     this.defined = new Set(); // numbers of functions
     this.tasks = new Map(); // by cell: sent, neither ended nor taken back
@@ -192,9 +193,14 @@ class Thread {
     this.rest();
   }
 
-  // While it has anything to report on, the process must not end.
+  // While it has anything to report on, or is about to end, it keeps the process alive.
   rest() {
-    if (this.free.length === cellCount) this.worker.unref();
+    if (this.free.length === cellCount && !this.ending) this.worker.unref();
+  }
+
+  end() {
+    this.ending = true;
+    return this.worker.terminate();
   }
 
   // Its cell stays taken until the thread has passed it by.
@@ -327,7 +333,7 @@ class WorkerExecutor extends Executor {
   }
 
   async stop() {
-    await Promise.all(this.#threads.map((thread) => thread.worker.terminate()));
+    await Promise.all(this.#threads.map((thread) => thread.end()));
   }
 }
 

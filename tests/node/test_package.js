@@ -1,0 +1,80 @@
+'use strict';
+// If these fail, bide cannot be required, imported or compiled against as its readers were
+// told, or its installation runs scripts and compilers behind their back.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
+const { test } = require('node:test');
+const bide = require('../..');
+const { root, folderFor, run } = require('./helpers.js');
+
+const names = ['NativeExecutor', 'WorkerExecutor', 'backend', 'backendReason', 'fs', 'move', 'native',
+  'runInExecutor', 'version'];
+
+test('require and import give the same names and the same objects', async () => {
+  assert.deepEqual(Object.keys(bide).sort(), names);
+  assert.equal(require('bide'), bide);
+  const module = await import('bide');
+  assert.equal(module.default, bide);
+  assert.deepEqual(Object.keys(module).sort(), [...names, 'default'].sort());
+  for (const name of names) assert.equal(module[name], bide[name], name);
+});
+
+test('programs of both kinds run from another folder', async (t) => {
+  const folder = folderFor(t);
+  fs.mkdirSync(path.join(folder, 'node_modules'));
+  fs.symlinkSync(root, path.join(folder, 'node_modules', 'bide'));
+  const body = "fs.readFile('package.json').catch(({ code }) => console.log(code, backend));";
+  fs.writeFileSync(path.join(folder, 'a.mjs'), `import { fs, backend } from 'bide';\n${body}`);
+  fs.writeFileSync(path.join(folder, 'a.cjs'), `const { fs, backend } = require('bide');\n${body}`);
+  for (const file of ['a.mjs', 'a.cjs']) {
+    const { code, stdout, stderr } = await run(process.execPath, [file], { cwd: folder });
+    assert.deepEqual([code, stdout, stderr], [0, `ENOENT ${bide.backend}\n`, '']);
+  }
+});
+
+test('the types hold what the package does, under --strict', async () => {
+  const tsc = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  const fixtures = ['program.mts', 'program.cts'].map((name) => path.join(__dirname, 'fixtures', name));
+  const { code, stdout } = await run(process.execPath, [
+    tsc, '--strict', '--noEmit', '--target', 'es2022', '--module', 'nodenext', '--lib', 'es2022,esnext.disposable',
+    '--types', 'node', '--exactOptionalPropertyTypes', ...fixtures,
+  ], { timeoutMs: 120_000 });
+  assert.equal(stdout, '');
+  assert.equal(code, 0);
+});
+
+test('an addon that is not built is one clear error', async (t) => {
+  const folder = folderFor(t);
+  fs.cpSync(path.join(root, 'node'), path.join(folder, 'node'), { recursive: true });
+  fs.copyFileSync(path.join(root, 'package.json'), path.join(folder, 'package.json'));
+  const { code, stderr } = await run(process.execPath, ['-e', 'require("./")'], { cwd: folder });
+  assert.equal(code, 1);
+  assert.match(stderr, /build\/bide\.node is missing: run "npm run build" in /);
+});
+
+test('installing runs no script and no compiler', () => {
+  const manifest = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
+  assert.equal(manifest.gypfile, false);
+  for (const script of ['preinstall', 'install', 'postinstall', 'prepare']) {
+    assert.equal(manifest.scripts[script], undefined);
+  }
+  assert.equal(manifest.dependencies, undefined);
+  assert.equal(manifest.version, bide.version);
+  const lock = JSON.parse(fs.readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
+  for (const [name, entry] of Object.entries(lock.packages)) assert.equal(entry.resolved, undefined, name);
+});
+
+test('the build says what is missing in one line', async () => {
+  const build = path.join(root, 'node', 'build.js');
+  for (const [env, words] of [
+    [{ CC: 'no-such-compiler' }, /^bide: no-such-compiler is missing: install a C compiler/],
+    [{ PATH: '/nowhere' }, /^bide: make is missing: install it/],
+  ]) {
+    const { code, stderr } = await run(process.execPath, [build], { env });
+    assert.equal(code, 1);
+    assert.match(stderr, words);
+    assert.equal(stderr.trim().split('\n').length, 1);
+  }
+});
