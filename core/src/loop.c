@@ -398,7 +398,8 @@ static int loop_dispatch_ready(bide_loop *loop) {
   loop_take_posts(loop);
   uint32_t count = bide__ready_count(&loop->ready);
   int made = 0;
-  for (uint32_t i = 0; i < count && !loop->interrupted; i++) {
+  /* A callback that dispatches anew may have run the rest. */
+  for (; count > 0 && !loop->interrupted && bide__ready_count(&loop->ready) > 0; count--) {
     bide_call *call = bide__ready_take(&loop->ready, loop_pick(loop));
     if (call == NULL) continue;
     call->cb(call);

@@ -183,6 +183,32 @@ static void edges_poll_for_urgent_data_outlives_a_send(void) {
   harness_loop_close(loop);
 }
 
+/* The owner closes an fd that two polls wait on, while a duplicate keeps its file: once the
+ * first has ended, epoll cannot be asked for the second, which must hear of that. */
+static void edges_poll_hears_that_its_fd_is_gone(void) {
+  bide_loop *loop = harness_loop_new();
+  int fds[2];
+  net_tcp_pair(fds, O_NONBLOCK);
+  int duplicate = dup(fds[0]);
+  bide_op urgent = {0}, writer = {0};
+  bide_prep_poll(&urgent, fds[0], POLLPRI);
+  REQUIRE(bide_loop_submit(loop, &urgent) == 0);
+  bide_prep_poll(&writer, fds[0], POLLOUT);
+  REQUIRE(bide_loop_submit(loop, &writer) == 0);
+  REQUIRE(bide_loop_flush(loop) == 0);
+  close(fds[0]);
+  CHECK_INT(net_finish(loop, &writer), POLLOUT);
+  net_settle(loop);
+  if (strcmp(bide_loop_backend(loop), "epoll") == 0)
+    CHECK_INT(urgent.result, BIDE_EBADF);
+  else
+    CHECK_INT(bide_loop_cancel(loop, &urgent), 0); /* the ring still has the file */
+  net_finish(loop, &urgent);
+  close(duplicate);
+  close(fds[1]);
+  harness_loop_close(loop);
+}
+
 /* A loop that is only ever reaped has its timeouts too. */
 static void edges_timeout_completes_without_dispatch(void) {
   bide_loop *loop = harness_loop_new();
@@ -268,6 +294,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(edges_urgent_byte_does_not_end_the_bytes),
     HARNESS_TEST(edges_multishot_follows_a_plain_read),
     HARNESS_TEST(edges_poll_for_urgent_data_outlives_a_send),
+    HARNESS_TEST(edges_poll_hears_that_its_fd_is_gone),
     HARNESS_TEST(edges_timeout_completes_without_dispatch),
     HARNESS_TEST(edges_hook_changes_what_is_reaped),
     HARNESS_TEST(edges_connect_outlives_its_thread),

@@ -167,6 +167,27 @@ static void loop_refuses_to_run_inside_itself(void) {
   harness_loop_close(loop);
 }
 
+static void loop_dispatch_inside(bide_call *call) {
+  loop_called(call);
+  CHECK_INT(bide_loop_dispatch(BIDE_CONTAINER_OF(call, loop_note, call)->loop), 2);
+}
+
+/* An embedder whose callback turns the loop once more runs each call once. */
+static void loop_dispatch_nests(void) {
+  bide_loop *loop = harness_loop_new();
+  memset(loop_log, 0, sizeof loop_log);
+  loop_note notes[3] = {0};
+  for (int i = 0; i < 3; i++) {
+    notes[i].name = (char)('a' + i);
+    notes[i].loop = loop;
+    notes[i].call.cb = i == 0 ? loop_dispatch_inside : loop_called;
+    CHECK_INT(bide_loop_call_soon(loop, &notes[i].call), 0);
+  }
+  CHECK_INT(bide_loop_dispatch(loop), 1);
+  CHECK_STR(loop_log, "abc");
+  harness_loop_close(loop);
+}
+
 static void loop_timers_fire_by_deadline(void) {
   bide_loop *loop = harness_loop_new();
   memset(loop_log, 0, sizeof loop_log);
@@ -533,6 +554,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(loop_stop_finishes_and_interrupt_keeps),
     HARNESS_TEST(loop_interrupt_keeps_completions),
     HARNESS_TEST(loop_refuses_to_run_inside_itself),
+    HARNESS_TEST(loop_dispatch_nests),
     HARNESS_TEST(loop_timers_fire_by_deadline),
     HARNESS_TEST(loop_past_timer_fires_once_a_turn),
     HARNESS_TEST(loop_posts_from_threads_all_arrive),

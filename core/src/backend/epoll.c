@@ -219,6 +219,18 @@ static void epoll_submit_poll(epoll *e, bide_op *op, bide__fd *entry) {
   bide__backend_done(&e->base, op, error == -EPERM ? ready : error, 0);
 }
 
+/* Ends those of the list that are fd's. */
+static void epoll_end_list(epoll *e, bide_node *list, int fd, int error) {
+  bide_node *node = list->next;
+  while (node != list) {
+    bide_op *op = bide__op_of_wait(node);
+    node = node->next;
+    if (op->fd != fd) continue;
+    bide__list_remove(&bide__scratch_of(op)->as.wait);
+    bide__backend_done(&e->base, op, error, 0);
+  }
+}
+
 static void epoll_wake_pollers(epoll *e, int fd, bide__fd *entry, uint32_t events) {
   bide_node *node = entry->pollers.next;
   while (node != &entry->pollers) {
@@ -230,7 +242,9 @@ static void epoll_wake_pollers(epoll *e, int fd, bide__fd *entry, uint32_t event
     bide__backend_done(&e->base, op, (int32_t)met, 0);
   }
   bool disarmed = (entry->mask & EPOLLONESHOT) != 0;
-  if (disarmed && !bide__list_empty(&entry->pollers)) epoll_arm_pollers(e, fd, entry);
+  if (!disarmed || bide__list_empty(&entry->pollers)) return;
+  int error = epoll_arm_pollers(e, fd, entry);
+  if (error < 0) epoll_end_list(e, &entry->pollers, fd, error);
 }
 
 /* ---- submit and cancel ---- */
@@ -348,27 +362,15 @@ static void epoll_cancel(bide__backend *backend, bide_op *op) {
   }
 }
 
-/* Ends those of the list that are fd's. */
-static void epoll_end_list(epoll *e, bide_node *list, int fd) {
-  bide_node *node = list->next;
-  while (node != list) {
-    bide_op *op = bide__op_of_wait(node);
-    node = node->next;
-    if (op->fd != fd) continue;
-    bide__list_remove(&bide__scratch_of(op)->as.wait);
-    bide__backend_done(&e->base, op, BIDE_ECANCELED, 0);
-  }
-}
-
 static void epoll_forget(bide__backend *backend, int fd) {
   epoll *e = epoll_of(backend);
   bide__fd *entry = bide__fds_find(&e->fds, fd);
   if (entry == NULL) return;
-  epoll_end_list(e, &entry->readers, fd);
-  epoll_end_list(e, &entry->writers, fd);
-  epoll_end_list(e, &entry->pollers, fd);
-  epoll_end_list(e, &e->again, fd);
-  epoll_end_list(e, &e->starved, fd);
+  epoll_end_list(e, &entry->readers, fd, BIDE_ECANCELED);
+  epoll_end_list(e, &entry->writers, fd, BIDE_ECANCELED);
+  epoll_end_list(e, &entry->pollers, fd, BIDE_ECANCELED);
+  epoll_end_list(e, &e->again, fd, BIDE_ECANCELED);
+  epoll_end_list(e, &e->starved, fd, BIDE_ECANCELED);
   /* A duplicate of fd elsewhere would keep the registration alive after close. */
   if (entry->mask != 0) epoll_ctl(e->fd, EPOLL_CTL_DEL, fd, NULL);
   bide__fd_reset(entry);
