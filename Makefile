@@ -55,7 +55,7 @@ node: deps-build node_modules/.package-lock.json
 	@npm run --silent build
 
 node_modules/.package-lock.json: package.json package-lock.json | deps-build
-	@npm ci --no-audit --no-fund --loglevel=error
+	@npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
 	@touch $@
 
 .PHONY: test check lint
