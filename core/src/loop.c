@@ -25,8 +25,8 @@ enum {
   LOOP_LOOK_US = 100,   /* ready work may keep the loop from the kernel for so long */
   LOOP_STRIDE_MAX = 64, /* calls between two looks at the clock, at most */
   LOOP_RING_ENTRIES = 256,
-  LOOP_BUFFER_COUNT = 32,
-  LOOP_BUFFER_BYTES = 65536,
+  LOOP_BUFFER_COUNT = 128,
+  LOOP_BUFFER_BYTES = 32768,
 };
 
 static const int64_t loop_timeout_max_us = 3600 * INT64_C(1000000);

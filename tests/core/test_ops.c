@@ -243,6 +243,58 @@ static void ops_recv_multi_waits_for_a_buffer(void) {
   harness_loop_close(loop);
 }
 
+enum { OPS_CROWD = 64 };
+
+typedef struct ops_talker {
+  bide_op op;
+  bide_loop *loop;
+  int peer;
+  size_t turns;
+} ops_talker;
+
+/* Answers, as a server does, by a system call: in it the kernel serves other receives. */
+static void ops_talker_take(bide_op *op) {
+  ops_talker *talker = op->data;
+  if ((op->flags & BIDE_OP_BUFFER) == 0) return;
+  talker->turns++;
+  bide_buffer_release(talker->loop, op->buffer_id);
+  CHECK_INT(send(talker->peer, "x", 1, MSG_DONTWAIT), 1);
+}
+
+/* Many more receives than buffers, all with bytes all the time: none of them is left
+ * behind. */
+static void ops_recv_multi_shares_its_buffers(void) {
+  bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
+  options.recv_buffer_count = 4;
+  bide_loop *loop;
+  REQUIRE(bide_loop_new(&options, &loop) == 0);
+  static ops_talker talkers[OPS_CROWD];
+  for (int i = 0; i < OPS_CROWD; i++) {
+    int fds[2];
+    net_tcp_pair(fds, O_NONBLOCK);
+    talkers[i] = (ops_talker){.loop = loop, .peer = fds[1]};
+    talkers[i].op.cb = ops_talker_take;
+    talkers[i].op.data = &talkers[i];
+    bide_prep_recv_multi(&talkers[i].op, fds[0]);
+    REQUIRE(bide_loop_submit(loop, &talkers[i].op) == 0);
+    CHECK_INT(send(fds[1], "x", 1, 0), 1);
+  }
+  size_t all = 0, rounds = harness_scale(20000);
+  while (all < rounds) {
+    REQUIRE(bide_loop_run(loop, BIDE_RUN_ONCE) == 0);
+    all = 0;
+    for (int i = 0; i < OPS_CROWD; i++) all += talkers[i].turns;
+  }
+  size_t least = all;
+  for (int i = 0; i < OPS_CROWD; i++)
+    if (talkers[i].turns < least) least = talkers[i].turns;
+  CHECK(least > all / OPS_CROWD / 4);
+  REQUIRE(bide_loop_drain(loop) == 0);
+  for (int i = 0; i < OPS_CROWD; i++)
+    net_close_pair(loop, (int[]){talkers[i].op.fd, talkers[i].peer});
+  harness_loop_close(loop);
+}
+
 typedef struct ops_accepted {
   bide_op op;
   int count;
@@ -699,6 +751,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(ops_recv_multi_takes_megabytes),
     HARNESS_TEST(ops_recv_multi_goes_on_after_early_bytes),
     HARNESS_TEST(ops_recv_multi_waits_for_a_buffer),
+    HARNESS_TEST(ops_recv_multi_shares_its_buffers),
     HARNESS_TEST(ops_accept_multi_takes_a_storm),
     HARNESS_TEST(ops_sendmsg_and_recvmsg_carry_datagrams),
     HARNESS_TEST(ops_send_to_a_dead_peer_fails_alone),

@@ -52,8 +52,8 @@ typedef struct bide_loop_options {
    * here is a demand: where the ring is refused, bide_loop_new fails. */
   bide_backend backend;
   uint32_t ring_entries;       /* 0: 256; halved while the kernel says ENOMEM */
-  uint32_t recv_buffer_count;  /* 0: 32; a power of two, at most 32768 */
-  uint32_t recv_buffer_bytes;  /* 0: 65536 */
+  uint32_t recv_buffer_count;  /* 0: 128; a power of two, at most 32768 */
+  uint32_t recv_buffer_bytes;  /* 0: 32768 */
   bide_pool *file_pool;        /* for regular files on epoll; NULL: the loop makes
                                 * its own when it first needs one */
   const bide_hooks *hooks;     /* NULL: none */

@@ -11,8 +11,8 @@ typedef struct bide__buffers {
   char *memory; /* NULL until the first multishot receive */
   uint32_t count, bytes;
   uint32_t lent;
-  uint16_t *free; /* epoll: a stack of count - lent ids; unused on io_uring, whose
-                   * kernel-side ring holds them */
+  uint16_t *free; /* epoll: a stack of count - lent ids; io_uring, whose kernel-side ring
+                   * holds them, keeps a few here */
 } bide__buffers;
 
 /* Maps the memory, once. Returns 0 or BIDE_ENOMEM. */

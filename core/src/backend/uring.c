@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "../list.h"
 #include "../memory.h"
@@ -23,13 +24,16 @@ enum { URING_LEN_MAX = 0x7ffff000 }; /* the most that one read or write moves */
 enum { URING_ENTRIES_MIN = 8 };
 
 /* backlog: ops for which the submission queue had no room. cancels: ops to be cancelled,
- * for the same reason (linked by scratch.done). starved: receives without a buffer. */
+ * for the same reason (linked by scratch.done). starved: receives without a buffer, who
+ * have lost their place in the kernel; kept: buffers kept from the kernel for them, whose
+ * ids lie in base.buffers.free. */
 typedef struct uring {
   bide__backend base;
   ring_queues ring;
   bide_node backlog, cancels, starved;
   ring_buf *buf_ring; /* NULL until the first multishot receive */
   uint16_t buf_tail;
+  uint32_t kept;
   bool wake_armed;
 } uring;
 
@@ -265,7 +269,9 @@ static void uring_cancel(bide__backend *backend, bide_op *op) {
       bide__list_remove(&bide__scratch_of(op)->as.wait);
       bide__backend_done(backend, op, BIDE_ECANCELED, 0);
       break;
-    case BIDE__PHASE_DONE:
+    case BIDE__PHASE_DONE: /* its result is there; a multishot one ends with it */
+      bide__scratch_of(op)->as.outcome.flags &= (uint16_t)~BIDE_OP_MORE;
+      break;
     case BIDE__PHASE_NONE: /* reaped, and not delivered yet */
       break;
     default:
@@ -290,14 +296,45 @@ static bool uring_may_feed(const uring *u) {
   return !bide__list_empty(&u->starved) && bide__buffers_any_free(&u->base.buffers);
 }
 
-/* Starts as many of the starved as there are buffers. Those that have no bytes take none,
- * so the rest follow in the turns to come: uring_peek keeps these from blocking. */
+static void uring_keep_buffer(uring *u, uint16_t id) {
+  u->base.buffers.free[u->kept++] = id;
+}
+
+/* Receives for a starved op here and now. */
+static void uring_serve(uring *u, bide_op *op) {
+  bide__buffers *buffers = &u->base.buffers;
+  uint16_t id = buffers->free[--u->kept];
+  ssize_t result;
+  do {
+    result = recv(op->fd, bide__buffers_data(buffers, id), buffers->bytes, MSG_DONTWAIT);
+  } while (result < 0 && errno == EINTR);
+  if (result > 0) {
+    buffers->lent++;
+    bide__backend_done(&u->base, op, (int32_t)result, BIDE_OP_MORE | BIDE_OP_BUFFER);
+    bide__scratch_of(op)->as.outcome.buffer_id = id;
+    return;
+  }
+  int32_t error = result < 0 ? -errno : 0;
+  uring_keep_buffer(u, id);
+  if (error == -EAGAIN)
+    uring_start(u, op);
+  else
+    bide__backend_done(&u->base, op, error, 0);
+}
+
+/* Started again, a starved receive would find the buffers taken by those whose place in
+ * the kernel it has lost: any system call lets them run. So returned buffers are kept for
+ * the starved, first come, first served. Without kept ones as many are started as there are
+ * buffers; uring_peek keeps the rest from blocking. */
 static void uring_feed(uring *u) {
   if (!uring_may_feed(u)) return;
-  bide_node *node;
-  for (uint32_t free = u->base.buffers.count - u->base.buffers.lent;
-       free > 0 && (node = bide__list_pop(&u->starved)) != NULL; free--)
-    uring_start(u, bide__op_of_wait(node));
+  uint32_t starts = u->kept > 0 ? 0 : u->base.buffers.count - u->base.buffers.lent;
+  while (u->kept > 0 && !bide__list_empty(&u->starved))
+    uring_serve(u, bide__op_of_wait(bide__list_pop(&u->starved)));
+  for (; starts > 0 && !bide__list_empty(&u->starved); starts--)
+    uring_start(u, bide__op_of_wait(bide__list_pop(&u->starved)));
+  if (!bide__list_empty(&u->starved)) return;
+  while (u->kept > 0) uring_buffer_add(u, u->base.buffers.free[--u->kept]);
 }
 
 /* Moves what waited for room into the submission queue. */
@@ -410,8 +447,12 @@ static bool uring_complete(uring *u, uint64_t user_data, int32_t result, uint32_
 static int uring_reap(bide__backend *backend, bide_completion *completions, int max) {
   uring *u = uring_of(backend);
   int count = 0;
-  while (count < max && bide__backend_take_done(backend, &completions[count]) != NULL)
+  bide_op *op;
+  while (count < max &&
+         (op = bide__backend_take_done(backend, &completions[count])) != NULL) {
+    if ((completions[count].flags & BIDE_OP_MORE) != 0) uring_start(u, op);
     count++;
+  }
   const ring_cqe *cqe;
   while (count < max && (cqe = bide__ring_peek(&u->ring)) != NULL) {
     ring_cqe entry = *cqe;
@@ -426,7 +467,10 @@ static void uring_release_buffer(bide__backend *backend, uint16_t id) {
   uring *u = uring_of(backend);
   assert(backend->buffers.lent > 0);
   backend->buffers.lent--;
-  uring_buffer_add(u, id); /* the next wait feeds the starved */
+  if (bide__list_empty(&u->starved))
+    uring_buffer_add(u, id);
+  else
+    uring_keep_buffer(u, id); /* the next wait feeds the starved */
 }
 
 /* ---- waiting ---- */
