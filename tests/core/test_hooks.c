@@ -188,12 +188,16 @@ static void *hooks_reallocate(void *user, void *pointer, size_t bytes) {
   return realloc(pointer, bytes);
 }
 
+static char hooks_backend[16]; /* of the life that nothing was refused in */
+
 /* One life of a loop with work of each kind; false when an allocation was refused. Nothing
- * may be lost then, and nothing crash. */
+ * may be lost then, and nothing crash. `auto` that was refused its ring lives on epoll. */
 static bool hooks_live_once(void) {
   bide_loop *loop;
   if (bide_loop_new(NULL, &loop) < 0) return false;
-  bool whole = true;
+  if (hooks_fail_at == 0)
+    snprintf(hooks_backend, sizeof hooks_backend, "%s", bide_loop_backend(loop));
+  bool whole = strcmp(bide_loop_backend(loop), hooks_backend) == 0;
   int fds[2];
   net_tcp_pair(fds, O_NONBLOCK);
   bide_op recv_op = {0}, file_op = {0};
