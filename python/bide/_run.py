@@ -15,10 +15,17 @@ def new_event_loop() -> EventLoop:
     return EventLoop()
 
 
+def _refuse_inside_a_loop() -> None:
+    """Before a loop is made, as asyncio.run() does: nothing is left to be cleaned up."""
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError("bide.run() cannot be called from a running event loop")
+
+
 if sys.version_info >= (3, 11):
 
     def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
         """Run a coroutine on a new bide loop, as asyncio.run() does on its own."""
+        _refuse_inside_a_loop()
         with asyncio.Runner(debug=debug, loop_factory=new_event_loop) as runner:
             return runner.run(main)
 
@@ -26,8 +33,7 @@ else:
 
     def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
         """Run a coroutine on a new bide loop, as asyncio.run() does on its own."""
-        if asyncio._get_running_loop() is not None:
-            raise RuntimeError("bide.run() cannot be called from a running event loop")
+        _refuse_inside_a_loop()
         loop = new_event_loop()
         try:
             asyncio.set_event_loop(loop)
