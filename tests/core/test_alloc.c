@@ -5,12 +5,6 @@
 
 #include "net_pair.h"
 
-/* One of the builds does the whole million. */
-static size_t alloc_times(void) {
-  const char *variant = getenv("BIDE_TEST_VARIANT");
-  return variant != NULL && strcmp(variant, "one") == 0 ? 100000 : 1000000;
-}
-
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(BIDE_VALGRIND)
 /* Those tools stand between the program and its allocator themselves. */
 int main(void) {
@@ -20,6 +14,12 @@ int main(void) {
 #else
 
 static size_t alloc_calls;
+
+/* One of the builds does the whole million. */
+static size_t alloc_times(void) {
+  const char *variant = getenv("BIDE_TEST_VARIANT");
+  return variant != NULL && strcmp(variant, "one") == 0 ? 100000 : 1000000;
+}
 
 extern void *__libc_malloc(size_t bytes);
 extern void *__libc_calloc(size_t count, size_t bytes);
