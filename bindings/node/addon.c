@@ -117,10 +117,15 @@ static void on_closed(addon_env *env) {
 }
 
 /* Runs before the heap goes, while memory of JS's that the kernel writes to is still held:
- * when it returns nothing is in flight. */
+ * nothing is in flight once the loop is closed. */
 static void on_cleanup(napi_async_cleanup_hook_handle handle, void *data) {
   (void)handle;
-  addon_loop_close(data);
+  addon_env *env = data;
+  addon_loop_close(env);
+  addon_requests_release(env);
+  napi_delete_reference(env->napi, env->completions_ref);
+  if (env->complete != NULL) napi_delete_reference(env->napi, env->complete);
+  napi_async_destroy(env->napi, env->context);
 }
 
 /* ---- the beginning ---- */

@@ -157,6 +157,9 @@ void addon_deliver(addon_env *env);
 /* Asks for the request's end; its completion still comes. */
 void addon_request_cancel(addon_request *request);
 void addon_requests_cancel_all(addon_env *env);
+
+/* Lets go of JS's memory, with nothing in flight any more. */
+void addon_requests_release(addon_env *env);
 void addon_requests_free(addon_env *env);
 
 /* ---- fs.c: the descriptors that the environment's end has to close ---- */

@@ -58,6 +58,16 @@ static napi_value request_grow(napi_env napi, napi_callback_info info) {
   return addon_code(env, 0);
 }
 
+void addon_requests_release(addon_env *env) {
+  for (uint32_t i = 0; i < env->chunk_count; i++) {
+    for (uint32_t j = 0; j < ADDON_CHUNK_SLOTS; j++) {
+      addon_request *request = &env->chunks[i]->requests[j];
+      if (request->buffer != NULL) napi_delete_reference(env->napi, request->buffer);
+    }
+    napi_delete_reference(env->napi, env->chunks[i]->memory);
+  }
+}
+
 void addon_requests_free(addon_env *env) {
   for (uint32_t i = 0; i < env->chunk_count; i++) {
     for (uint32_t j = 0; j < ADDON_CHUNK_SLOTS; j++) {
