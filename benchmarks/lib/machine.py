@@ -92,6 +92,9 @@ def describe():
         "architecture": platform.machine(),
         "kernel": platform.release(),
         "congestion_control": congestion(),
+        "congestion_control_of_servers": (
+            congestion() if congestion() in PLAIN else PLAIN[0]
+        ),
         "load_average": os.getloadavg()[0],
     }
 
