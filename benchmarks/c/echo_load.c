@@ -179,5 +179,9 @@ int main(int argc, char **argv) {
   printf("{\"requests\": %llu, \"seconds\": %.6f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n",
          (unsigned long long)self.requests, seconds, percentile_us(&self, 0.50),
          percentile_us(&self, 0.99));
+  for (size_t i = 0; i < connections; i++) close(peers[i].fd);
+  free(peers);
+  free(self.reply);
+  free(self.message);
   return 0;
 }
