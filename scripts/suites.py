@@ -28,7 +28,8 @@ QUICK_BACKEND = "auto"
 LOGS = os.path.join(ROOT, "build", "test")
 LOG_TAIL_LINES = 120
 SUITE_LIMIT_S = 900
-TEST_LIMIT_S = 120  # of one Python test
+TEST_LIMIT_S = 120  # of one Python test; of one that builds and installs:
+INSTALL_LIMIT_S = 400
 
 # The core's builds: CMake's options, and what the tests' environment needs.
 VARIANTS = {
@@ -186,10 +187,10 @@ def core_suites():
             )
 
 
-def pytest_command(python, *paths):
+def pytest_command(python, path, limit_s=TEST_LIMIT_S):
     return [
         python, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider",
-        f"--timeout={TEST_LIMIT_S}", "--junitxml={report}", *paths,
+        f"--timeout={limit_s}", "--junitxml={report}", path,
     ]
 
 
@@ -199,7 +200,7 @@ def python_suites():
         sys.exit("suites: bide is in no Python environment yet; run: make build")
     newest = environments[0][1]
     yield Suite("tree", pytest_command(newest, "tests/tree"), quick=True)
-    yield Suite("install", pytest_command(newest, "tests/install"))
+    yield Suite("install", pytest_command(newest, "tests/install", INSTALL_LIMIT_S))
     for backend in BACKENDS:
         yield Suite("readme", pytest_command(newest, "tests/readme"), backend)
     for backend in BACKENDS:
