@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <bide/errno.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
@@ -404,23 +405,30 @@ static void epoll_drain(int fd) {
   (void)got;
 }
 
-/* epoll_wait counts in milliseconds: before Linux 5.11, which brought epoll_pwait2, a
- * timerfd ends the wait to the microsecond. */
-static int epoll_wait_timerfd(epoll *e, struct epoll_event *events, int64_t timeout_us) {
-  if (e->timer_fd < 0) {
-    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (fd < 0) return -1;
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = EPOLL_DATA_TIMER};
-    if (epoll_ctl(e->fd, EPOLL_CTL_ADD, fd, &event) < 0) {
-      close(fd);
-      return -1;
-    }
-    e->timer_fd = fd;
+static bool epoll_open_timer(epoll *e) {
+  if (e->timer_fd >= 0) return true;
+  int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  if (fd < 0) return false;
+  struct epoll_event event = {.events = EPOLLIN, .data.u64 = EPOLL_DATA_TIMER};
+  if (epoll_ctl(e->fd, EPOLL_CTL_ADD, fd, &event) < 0) {
+    close(fd);
+    return false;
   }
+  e->timer_fd = fd;
+  return true;
+}
+
+/* epoll_wait counts in milliseconds: before Linux 5.11, which brought epoll_pwait2, a
+ * timerfd ends the wait to the microsecond. Without a descriptor left for it the wait is
+ * late by less than one millisecond. */
+static int epoll_wait_timerfd(epoll *e, struct epoll_event *events, int64_t timeout_us) {
   struct itimerspec spec = {
       .it_value = {timeout_us / 1000000, timeout_us % 1000000 * 1000}};
-  if (timerfd_settime(e->timer_fd, 0, &spec, NULL) < 0) return -1;
-  return epoll_wait(e->fd, events, EPOLL_EVENTS, -1);
+  if (epoll_open_timer(e) && timerfd_settime(e->timer_fd, 0, &spec, NULL) == 0)
+    return epoll_wait(e->fd, events, EPOLL_EVENTS, -1);
+  int64_t timeout_ms = (timeout_us + 999) / 1000;
+  return epoll_wait(e->fd, events, EPOLL_EVENTS,
+                    timeout_ms < INT_MAX ? (int)timeout_ms : INT_MAX);
 }
 
 static int epoll_wait_us(epoll *e, struct epoll_event *events, int64_t timeout_us) {
