@@ -47,8 +47,10 @@ function check() {
   for (const header of ['node_api.h', 'uv.h']) {
     const file = path.join(prefix, 'include', 'node', header);
     if (!fs.existsSync(file)) {
-      stop(`${file} is missing: install the headers of Node ${process.version} ` +
-        '(its own archive and the nodejs packages of NodeSource have them, Debian calls them libnode-dev)');
+      stop(
+        `${file} is missing: install the headers of Node ${process.version} ` +
+          '(its own archive has them; Debian calls them libnode-dev)',
+      );
     }
   }
   need('make', 'install it (apt-get install make)');
@@ -64,7 +66,9 @@ function configure() {
   const wanted = JSON.stringify([
     process.version,
     prefix,
-    ...inputs.map((name) => fs.statSync(path.join(root, name), { throwIfNoEntry: false })?.mtimeMs),
+    ...inputs.map(
+      (name) => fs.statSync(path.join(root, name), { throwIfNoEntry: false })?.mtimeMs,
+    ),
   ]);
   const makefile = path.join(folder, 'build', 'Makefile');
   const configured = fs.existsSync(makefile) && fs.existsSync(stamp);

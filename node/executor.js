@@ -16,17 +16,23 @@ const threadsMax = 1024;
 function threadCount(threads) {
   if (threads === undefined) return availableParallelism();
   if (Number.isInteger(threads) && threads >= 1 && threads <= threadsMax) return threads;
-  throw codedError(RangeError, 'ERR_OUT_OF_RANGE',
+  throw codedError(
+    RangeError,
+    'ERR_OUT_OF_RANGE',
     'The value of "options.threads" is out of range. It must be an integer from 1 to ' +
-      `${threadsMax}. Received ${inspect(threads)}`);
+      `${threadsMax}. Received ${inspect(threads)}`,
+  );
 }
 
 function queueBound(queueMax) {
   if (queueMax === undefined) return Infinity;
   if (Number.isInteger(queueMax) && queueMax >= 1 && queueMax < 2 ** 32) return queueMax;
-  throw codedError(RangeError, 'ERR_OUT_OF_RANGE',
+  throw codedError(
+    RangeError,
+    'ERR_OUT_OF_RANGE',
     'The value of "options.queueMax" is out of range. It must be a positive 32-bit integer. ' +
-      `Received ${inspect(queueMax)}`);
+      `Received ${inspect(queueMax)}`,
+  );
 }
 
 class Executor {
@@ -60,15 +66,22 @@ class Executor {
     return new Promise((resolve, reject) => {
       const prepared = this.prepare(fn, args);
       if (signal !== undefined && !isSignal(signal)) {
-        throw codedError(TypeError, 'ERR_INVALID_ARG_TYPE',
-          `The "options.signal" property must be an AbortSignal. Received ${inspect(signal)}`);
+        throw codedError(
+          TypeError,
+          'ERR_INVALID_ARG_TYPE',
+          `The "options.signal" property must be an AbortSignal. Received ${inspect(signal)}`,
+        );
       }
       if (this.#closed !== undefined) {
         throw codedError(Error, 'ERR_BIDE_EXECUTOR_CLOSED', 'The executor is closed');
       }
       if (signal?.aborted) throw new AbortError(signal);
       if (this.#pending >= this.#size + this.#queueMax) {
-        throw codedError(Error, 'EQUEUEFULL', `The executor's queue is full (${this.#queueMax} wait)`);
+        throw codedError(
+          Error,
+          'EQUEUEFULL',
+          `The executor's queue is full (${this.#queueMax} wait)`,
+        );
       }
       this.start(prepared, signal, resolve, reject);
       this.#pending++;

@@ -16,7 +16,9 @@ const forgotten = new FinalizationRegistry((fd) => {
     'Closing a FileHandle object on garbage collection is deprecated. Please close ' +
       'FileHandle objects explicitly using FileHandle.prototype.close(). In the future, an ' +
       'error will be thrown if a file descriptor is closed during garbage collection.',
-    'DeprecationWarning', 'DEP0137');
+    'DeprecationWarning',
+    'DEP0137',
+  );
 });
 
 // Rejects what Node rejects, in its own words, on whatever version this is: by the same
@@ -32,7 +34,11 @@ async function askNode(method, ...args) {
 
 async function refuse(method, ...args) {
   await askNode(method, ...args);
-  throw codedError(TypeError, 'ERR_INVALID_ARG_VALUE', `bide: ${method} does not take these arguments`);
+  throw codedError(
+    TypeError,
+    'ERR_INVALID_ARG_VALUE',
+    `bide: ${method} does not take these arguments`,
+  );
 }
 
 const isCount = (value, max) => Number.isInteger(value) && value >= 0 && value <= max;
@@ -54,8 +60,11 @@ function positionOf(position, length) {
 
 function bytesOf(view, offset, length) {
   if (view.byteLength < offset + length) {
-    throw codedError(Error, 'ERR_INVALID_STATE',
-      'The buffer was transferred or shrunk while a read into it was in flight');
+    throw codedError(
+      Error,
+      'ERR_INVALID_STATE',
+      'The buffer was transferred or shrunk while a read into it was in flight',
+    );
   }
   return new Uint8Array(view.buffer, view.byteOffset + offset, length);
 }
@@ -97,7 +106,8 @@ async function readAll(fd, signal) {
     if (length === contents.length) {
       // Full, and most often that was all: the next bytes go elsewhere, to see.
       const more = await operation.readSlot(fd, slotBytes, -1, (bytes, from, count) =>
-        Buffer.from(bytes.subarray(from, from + count)));
+        Buffer.from(bytes.subarray(from, from + count)),
+      );
       if (more.length === 0) return contents;
       contents = Buffer.concat([contents, more], 2 * length + more.length);
       length += more.length;
@@ -150,8 +160,13 @@ class FileHandle extends EventEmitter {
     if (this.#closing !== undefined) return this.#closing;
     if (this.#fd === -1) return undefined;
     if (--this.#users === 0) this.#closing = this.#closeNow();
-    else this.#closing = new Promise((resolve) => { this.#closed = resolve; });
-    this.#closing = this.#closing.finally(() => { this.#closing = undefined; });
+    else
+      this.#closing = new Promise((resolve) => {
+        this.#closed = resolve;
+      });
+    this.#closing = this.#closing.finally(() => {
+      this.#closing = undefined;
+    });
     this.emit('close');
     return this.#closing;
   }
@@ -194,7 +209,8 @@ class FileHandle extends EventEmitter {
       if (typeof buffer === 'string') return this.#writeText(fd, buffer, offset, length);
       if (!ArrayBuffer.isView(buffer)) return refuse('write', ...given);
       if (buffer.byteLength === 0) return { __proto__: null, bytesWritten: 0, buffer };
-      if (offset !== null && typeof offset === 'object') ({ offset, length, position } = offset);
+      if (offset !== null && typeof offset === 'object')
+        ({ offset, length, position } = offset);
       offset ??= 0;
       if (typeof length !== 'number') length = buffer.byteLength - offset;
       if (typeof position !== 'number') position = null;

@@ -22,7 +22,7 @@ export namespace fs {
     signal?: AbortSignal;
   }
 
-  /** Reads all of a file. At most 128 are under way; more wait, so that many never end in EMFILE. */
+  /** Reads all of a file. At most 128 are under way, the rest waits: no EMFILE. */
   function readFile(
     path: Path | FileHandle | NodeFileHandle,
     options?: (ReadFileOptions & { encoding?: null }) | null,
@@ -177,11 +177,7 @@ export class WorkerExecutor extends Executor {
 /** The jobs of `native` on threads of the core's that run no JS. */
 export class NativeExecutor extends Executor {
   constructor(options?: ExecutorOptions);
-  run<A extends unknown[], R>(
-    job: NativeJob<A, R>,
-    args?: A,
-    options?: RunOptions,
-  ): Promise<R>;
+  run<A extends unknown[], R>(job: NativeJob<A, R>, args?: A, options?: RunOptions): Promise<R>;
 }
 
 /**

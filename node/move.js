@@ -5,15 +5,20 @@
 const mark = Symbol.for('bide.move');
 
 function isTransferable(value) {
-  return value instanceof ArrayBuffer || (typeof value === 'object' && value !== null && 'postMessage' in value);
+  return (
+    value instanceof ArrayBuffer ||
+    (typeof value === 'object' && value !== null && 'postMessage' in value)
+  );
 }
 
 function move(value, list) {
   if (list === undefined) {
     const own = ArrayBuffer.isView(value) ? value.buffer : value;
     if (!isTransferable(own)) {
-      throw new TypeError('bide.move(value) takes a buffer or a port; name what else is to be moved ' +
-        'in a list: bide.move(value, [...])');
+      throw new TypeError(
+        'bide.move(value) takes a buffer or a port; name what else is to be moved ' +
+          'in a list: bide.move(value, [...])',
+      );
     }
     list = [own];
   }

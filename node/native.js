@@ -40,7 +40,7 @@ function grow() {
     doubles: new Float64Array(memory.buffer, 0, memory.length / 8),
     integers: new BigInt64Array(memory.buffer, 0, memory.length / 8),
   });
-  for (let slot = first + chunkSlots; slot-- > first;) free.push(slot);
+  for (let slot = first + chunkSlots; slot-- > first; ) free.push(slot);
 }
 
 function acquire(request) {

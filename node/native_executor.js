@@ -34,8 +34,11 @@ class NativeJob {
     const wanted = this.#takesPath
       ? 'a path (a string, Buffer or URL without a NUL)'
       : 'a number of milliseconds, 0 or more';
-    throw codedError(TypeError, 'ERR_INVALID_ARG_VALUE',
-      `bide.native.${this.name} takes ${wanted}. Received ${inspect(argument)}`);
+    throw codedError(
+      TypeError,
+      'ERR_INVALID_ARG_VALUE',
+      `bide.native.${this.name} takes ${wanted}. Received ${inspect(argument)}`,
+    );
   }
 
   pathIn(argument) {
@@ -55,8 +58,9 @@ class NativeJob {
   }
 }
 
-const jobs = Object.freeze(Object.fromEntries(
-  native.jobs.map((job, number) => [job.name, new NativeJob(number, job)])));
+const jobs = Object.freeze(
+  Object.fromEntries(native.jobs.map((job, number) => [job.name, new NativeJob(number, job)])),
+);
 
 class JobRequest {
   constructor(executor, job, argument, signal, resolve, reject) {
@@ -90,7 +94,11 @@ class JobRequest {
     const { bytes } = memoryOf(slot);
     const from = offsetOf(slot);
     const path = bytes.toString('utf8', from, bytes.indexOf(0, from));
-    return systemError(result, syscalls[detail] || this.job.name, path || this.job.pathIn(this.argument));
+    return systemError(
+      result,
+      syscalls[detail] || this.job.name,
+      path || this.job.pathIn(this.argument),
+    );
   }
 }
 
@@ -105,9 +113,12 @@ class NativeExecutor extends Executor {
 
   prepare(job, args) {
     if (job instanceof NativeJob) return { job, argument: job.check(args[0]) };
-    throw codedError(TypeError, 'ERR_INVALID_ARG_TYPE',
+    throw codedError(
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
       'A NativeExecutor runs the jobs of bide.native; JS functions want a WorkerExecutor. ' +
-        `Received ${inspect(job)}`);
+        `Received ${inspect(job)}`,
+    );
   }
 
   start({ job, argument }, signal, resolve, reject) {

@@ -76,7 +76,8 @@ function sync(fd, dataOnly) {
 function readSlot(fd, length, position, take) {
   const start = (slot) => native.read(slot, fd, undefined, length, position);
   return operate('read', undefined, start, (result, slot) =>
-    take(memoryOf(slot).bytes, offsetOf(slot), result));
+    take(memoryOf(slot).bytes, offsetOf(slot), result),
+  );
 }
 
 // buffer is one that no other code can reach before the promise settles: the kernel writes
@@ -102,5 +103,14 @@ function writeOwn(fd, buffer, position) {
 }
 
 module.exports = {
-  asText, open, close, stat, fstat, sync, readSlot, readOwn, writeSlot, writeOwn,
+  asText,
+  open,
+  close,
+  stat,
+  fstat,
+  sync,
+  readSlot,
+  readOwn,
+  writeSlot,
+  writeOwn,
 };

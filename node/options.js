@@ -23,7 +23,8 @@ const toBuffer = { encoding: undefined, signal: undefined };
 
 // { encoding, signal } of a readFile; encoding is undefined for a Buffer.
 function readOptions(options) {
-  if (options === undefined || options === null || typeof options === 'function') return toBuffer;
+  if (options === undefined || options === null || typeof options === 'function')
+    return toBuffer;
   if (typeof options === 'string') options = { encoding: options };
   if (typeof options !== 'object') return undefined;
   let { encoding, flag, signal } = options;
@@ -34,9 +35,7 @@ function readOptions(options) {
   return { encoding, signal };
 }
 
-const {
-  O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_SYNC, O_TRUNC, O_WRONLY,
-} = constants;
+const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_SYNC, O_TRUNC, O_WRONLY } = constants;
 
 const flagNumbers = new Map([
   ['r', O_RDONLY],
@@ -54,8 +53,16 @@ const flagNumbers = new Map([
   ['ax+', O_APPEND | O_CREAT | O_RDWR | O_EXCL],
   ['as+', O_APPEND | O_CREAT | O_RDWR | O_SYNC],
 ]);
-for (const [spelling, meaning] of [['sr', 'rs'], ['sr+', 'rs+'], ['xw', 'wx'], ['xw+', 'wx+'],
-  ['xa', 'ax'], ['xa+', 'ax+'], ['sa', 'as'], ['sa+', 'as+']]) {
+for (const [spelling, meaning] of [
+  ['sr', 'rs'],
+  ['sr+', 'rs+'],
+  ['xw', 'wx'],
+  ['xw+', 'wx+'],
+  ['xa', 'ax'],
+  ['xa+', 'ax+'],
+  ['sa', 'as'],
+  ['sa+', 'as+'],
+]) {
   flagNumbers.set(spelling, flagNumbers.get(meaning));
 }
 
@@ -68,7 +75,7 @@ function flagsOf(flags) {
 function modeOf(mode) {
   if (mode === undefined || mode === null) return 0o666;
   if (typeof mode === 'string' && /^[0-7]+$/.test(mode)) mode = Number.parseInt(mode, 8);
-  return (mode >>> 0) === mode ? mode : undefined;
+  return mode >>> 0 === mode ? mode : undefined;
 }
 
 module.exports = { pathOf, readOptions, flagsOf, modeOf };

@@ -53,7 +53,9 @@ class FileRequest {
     if (this.aborted) return;
     if (result < 0) {
       const syscall = syscalls[detail];
-      this.reject(systemError(result, syscall, syscall === 'open' ? asText(this.path) : undefined));
+      this.reject(
+        systemError(result, syscall, syscall === 'open' ? asText(this.path) : undefined),
+      );
     } else {
       this.resolve(buffer === undefined ? this.small(slot, detail) : this.large(slot, buffer));
     }

@@ -42,7 +42,12 @@ async function load({ text, url, name }) {
 function define(definition) {
   const entry = { ready: load(definition), call: undefined, slowestMs: Infinity };
   // What fails to load fails each task that names it, not the thread.
-  entry.ready.then((call) => { entry.call = call; }, () => {});
+  entry.ready.then(
+    (call) => {
+      entry.call = call;
+    },
+    () => {},
+  );
   functions.set(definition.id, entry);
 }
 
@@ -68,7 +73,9 @@ function postAlone(row) {
   } catch (error) {
     const thrown = row.outcome === outcomes.failed;
     const reason = thrown ? new Error(util.inspect(row.value.error)) : error;
-    parentPort.postMessage([{ cell: row.cell, outcome: outcomes.failed, value: describe(reason) }]);
+    parentPort.postMessage([
+      { cell: row.cell, outcome: outcomes.failed, value: describe(reason) },
+    ]);
   }
 }
 
@@ -100,7 +107,7 @@ async function runTask({ cell, id, args }) {
   if (entry.slowestMs > quickMs) flush();
   const startedAt = performance.now();
   try {
-    const call = entry.call ?? await entry.ready;
+    const call = entry.call ?? (await entry.ready);
     let value = call(...args);
     if (typeof value?.then === 'function') {
       flush();

@@ -156,7 +156,8 @@ static napi_status attach_to_node(addon_env *env) {
   napi_status status = napi_get_uv_event_loop(env->napi, &env->uv);
   if (status == napi_ok) status = completions_new(env);
   if (status != napi_ok) return status;
-  status = napi_async_init(env->napi, NULL, addon_string(env->napi, "bide"), &env->context);
+  status =
+      napi_async_init(env->napi, NULL, addon_string(env->napi, "bide"), &env->context);
   if (status != napi_ok) return status;
   status = napi_add_async_cleanup_hook(env->napi, on_cleanup, env, &env->cleanup);
   if (status != napi_ok) return status;

@@ -53,7 +53,7 @@ struct addon_request {
   uint8_t state;
   bool bigint; /* of a stat: as 64-bit integers, not as doubles */
   int32_t result;
-  int32_t detail; /* see addon_deliver */
+  int32_t detail;  /* see addon_deliver */
   napi_ref buffer; /* ADDON_READ_FILE: where a file goes that does not fit `shared` */
   char *path;      /* path_inline, or allocated */
   char path_inline[232];
@@ -95,7 +95,7 @@ struct addon_env {
   addon_chunk **chunks;
   uint32_t chunk_count;
   size_t in_flight; /* requests from their start to their delivery */
-  bool dirty; /* submitted since the last flush */
+  bool dirty;       /* submitted since the last flush */
 
   addon_request *done; /* first come, first delivered */
   addon_request **done_end;

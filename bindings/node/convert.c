@@ -69,7 +69,11 @@ static bool path_from_string(addon_request *request, napi_value value) {
   size_t len;
   if (napi_get_value_string_utf8(napi, value, NULL, 0, &len) != napi_ok) return false;
   if (!path_reserve(request, len)) return false;
-  return napi_get_value_string_utf8(napi, value, request->path, len + 1, &len) == napi_ok;
+  if (napi_get_value_string_utf8(napi, value, request->path, len + 1, &len) == napi_ok) {
+    return true;
+  }
+  addon_path_free(request);
+  return false;
 }
 
 static bool path_from_bytes(addon_request *request, napi_value value) {
@@ -85,9 +89,8 @@ static bool path_from_bytes(addon_request *request, napi_value value) {
 /* Most paths fit the request: these take one look at the string instead of two. */
 bool addon_get_path(addon_request *request, napi_value value) {
   size_t len;
-  napi_status status =
-      napi_get_value_string_utf8(request->env->napi, value, request->path_inline,
-                                 sizeof request->path_inline, &len);
+  napi_status status = napi_get_value_string_utf8(
+      request->env->napi, value, request->path_inline, sizeof request->path_inline, &len);
   if (status == napi_string_expected) return path_from_bytes(request, value);
   if (status != napi_ok) return false;
   request->path = request->path_inline;

@@ -311,14 +311,9 @@ static napi_value fs_fstat(napi_env napi, napi_callback_info info) {
 }
 
 const addon_method addon_fs_methods[] = {
-    {"readFile", fs_read_file},
-    {"open", fs_open},
-    {"close", fs_close},
-    {"closeNow", fs_close_now},
-    {"read", fs_read},
-    {"write", fs_write},
-    {"sync", fs_sync},
-    {"stat", fs_stat},
-    {"fstat", fs_fstat},
-    {NULL, NULL},
+    {"readFile", fs_read_file}, {"open", fs_open},
+    {"close", fs_close},        {"closeNow", fs_close_now},
+    {"read", fs_read},          {"write", fs_write},
+    {"sync", fs_sync},          {"stat", fs_stat},
+    {"fstat", fs_fstat},        {NULL, NULL},
 };

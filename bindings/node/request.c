@@ -198,8 +198,8 @@ static void deliver_batch(addon_env *env) {
   if (napi_create_int32(napi, count, &arguments[0]) != napi_ok) return;
   if (napi_get_reference_value(napi, env->complete, &complete) != napi_ok) return;
   if (napi_get_global(napi, &global) != napi_ok) return;
-  napi_status status = napi_make_callback(napi, env->context, global, complete, 2,
-                                          arguments, NULL);
+  napi_status status =
+      napi_make_callback(napi, env->context, global, complete, 2, arguments, NULL);
   if (status != napi_ok) report_exception(napi);
 }
 

@@ -24,8 +24,12 @@ function run(command, args, { env, timeoutMs = 60_000, ...options } = {}) {
     });
     let stdout = '';
     let stderr = '';
-    child.stdout.on('data', (bytes) => { stdout += bytes; });
-    child.stderr.on('data', (bytes) => { stderr += bytes; });
+    child.stdout.on('data', (bytes) => {
+      stdout += bytes;
+    });
+    child.stderr.on('data', (bytes) => {
+      stderr += bytes;
+    });
     const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
     child.on('error', reject);
     child.on('close', (code, signal) => {
@@ -37,7 +41,8 @@ function run(command, args, { env, timeoutMs = 60_000, ...options } = {}) {
 
 // `program` is the body of an async function that has `bide` and `require`.
 function runProgram(program, { nodeArgs = [], ...options } = {}) {
-  const source = `const bide = require(${JSON.stringify(root)});\n(async () => {\n${program}\n})();`;
+  const source = `const bide = require(${JSON.stringify(root)});
+    (async () => {${program}})();`;
   return run(process.execPath, [...nodeArgs, '-e', source], options);
 }
 
@@ -68,12 +73,20 @@ async function rejectionOf(promise) {
 
 // Every file below a folder, in a stable order.
 function filesBelow(folder) {
-  return fs.readdirSync(folder, { recursive: true, withFileTypes: true })
+  return fs
+    .readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => path.join(entry.path, entry.name))
     .sort();
 }
 
 module.exports = {
-  root, folderFor, run, runProgram, openDescriptors, describeError, rejectionOf, filesBelow,
+  root,
+  folderFor,
+  run,
+  runProgram,
+  openDescriptors,
+  describeError,
+  rejectionOf,
+  filesBelow,
 };

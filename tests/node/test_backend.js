@@ -40,15 +40,25 @@ for (const errno of ['EPERM', 'ENOSYS', 'ENOMEM']) {
   const options = { skip: strace ? false : 'strace is missing: apt-get install strace' };
   test(`a ring refused with ${errno} falls back to epoll and says why`, options, async () => {
     const source = `const bide = require(${JSON.stringify(root)}); (async () => {${program}})();`;
-    const trace = ['-f', '-qq', '-e', 'trace=io_uring_setup', '-e', `inject=io_uring_setup:error=${errno}`];
-    const auto = await run('strace', [...trace, process.execPath, '-e', source], { env: { BIDE_BACKEND: 'auto' } });
+    const trace = [
+      '-f',
+      '-qq',
+      '-e',
+      'trace=io_uring_setup',
+      '-e',
+      `inject=io_uring_setup:error=${errno}`,
+    ];
+    const auto = await run('strace', [...trace, process.execPath, '-e', source], {
+      env: { BIDE_BACKEND: 'auto' },
+    });
     assert.equal(auto.code, 0, auto.stderr);
     const [backend, reason, same, sum] = JSON.parse(auto.stdout);
     assert.deepEqual([backend, same, sum], ['epoll', true, 3]);
     assert.match(reason, new RegExp(errno));
 
-    const demanded = await run('strace', [...trace, process.execPath, '-e', source],
-      { env: { BIDE_BACKEND: 'io_uring' } });
+    const demanded = await run('strace', [...trace, process.execPath, '-e', source], {
+      env: { BIDE_BACKEND: 'io_uring' },
+    });
     assert.equal(demanded.code, 1);
     assert.match(demanded.stderr, new RegExp(`bide cannot make its loop: ${errno}`));
   });

@@ -8,7 +8,13 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
 const bide = require('../..');
-const { folderFor, describeError, rejectionOf, openDescriptors, runProgram } = require('./helpers.js');
+const {
+  folderFor,
+  describeError,
+  rejectionOf,
+  openDescriptors,
+  runProgram,
+} = require('./helpers.js');
 
 test('a signal that has aborted rejects as Node does', async () => {
   for (const reason of [undefined, new Error('why'), 'text']) {
@@ -30,7 +36,8 @@ test('an abort ends a read that would never end', async (t) => {
   const before = openDescriptors();
   const controller = new AbortController();
   const reads = Array.from({ length: 4 }, () =>
-    rejectionOf(bide.fs.readFile(fifo, { signal: controller.signal })));
+    rejectionOf(bide.fs.readFile(fifo, { signal: controller.signal })),
+  );
   await bide.fs.stat(fifo);
   controller.abort();
   for (const error of await Promise.all(reads)) {

@@ -20,18 +20,34 @@ test('every file of a real tree reads as fs reads it, 64 at a time', async () =>
   const files = filesBelow(path.join(root, 'node_modules'));
   assert.ok(files.length > 1000, `the tree has only ${files.length} files: run npm ci`);
   let next = 0;
-  await Promise.all(Array.from({ length: 64 }, async () => {
-    while (next < files.length) {
-      const file = files[next++];
-      const contents = await bide.fs.readFile(file);
-      assert.ok(contents.equals(fs.readFileSync(file)), file);
-    }
-  }));
+  await Promise.all(
+    Array.from({ length: 64 }, async () => {
+      while (next < files.length) {
+        const file = files[next++];
+        const contents = await bide.fs.readFile(file);
+        assert.ok(contents.equals(fs.readFileSync(file)), file);
+      }
+    }),
+  );
 });
 
 test('sizes around the slot, the page and the allocation all come whole', async (t) => {
   const folder = folderFor(t);
-  const sizes = [0, 1, 4095, 4096, 4097, 16384, 16447, 16448, 16449, 32896, 65536, 1 << 20, 5_000_001];
+  const sizes = [
+    0,
+    1,
+    4095,
+    4096,
+    4097,
+    16384,
+    16447,
+    16448,
+    16449,
+    32896,
+    65536,
+    1 << 20,
+    5_000_001,
+  ];
   for (const size of sizes) {
     const file = path.join(folder, String(size));
     const contents = pattern(size);
@@ -46,7 +62,9 @@ test('sizes around the slot, the page and the allocation all come whole', async 
 test('ten thousand reads at once end without EMFILE', async () => {
   const file = path.join(root, 'package.json');
   const expected = fs.readFileSync(file, 'utf8');
-  const all = await Promise.all(Array.from({ length: 10_000 }, () => bide.fs.readFile(file, 'utf8')));
+  const all = await Promise.all(
+    Array.from({ length: 10_000 }, () => bide.fs.readFile(file, 'utf8')),
+  );
   assert.ok(all.every((contents) => contents === expected));
 });
 
@@ -70,24 +88,51 @@ test('a result is memory of its own: exact, and not touched by later reads', asy
 
 test('encodings, and the ways to name them, give what fs.promises gives', async (t) => {
   const file = path.join(folderFor(t), 'text');
-  fs.writeFileSync(file, Buffer.concat([Buffer.from('\ufeffgrüße, 世界 \u{1f600}\n'), Buffer.from([0xff, 0xc3])]));
+  fs.writeFileSync(
+    file,
+    Buffer.concat([Buffer.from('\ufeffgrüße, 世界 \u{1f600}\n'), Buffer.from([0xff, 0xc3])]),
+  );
   const options = [
-    undefined, null, {}, 'utf8', 'UTF-8', 'latin1', 'base64', 'base64url', 'hex', 'ascii', 'utf16le',
-    { encoding: 'utf8' }, { encoding: null }, { flag: 'r' },
-    { encoding: 'hex', flag: 'r' }, { encoding: 'utf8', flag: 'r+' },
+    undefined,
+    null,
+    {},
+    'utf8',
+    'UTF-8',
+    'latin1',
+    'base64',
+    'base64url',
+    'hex',
+    'ascii',
+    'utf16le',
+    { encoding: 'utf8' },
+    { encoding: null },
+    { flag: 'r' },
+    { encoding: 'hex', flag: 'r' },
+    { encoding: 'utf8', flag: 'r+' },
   ];
   for (const each of options) {
-    const [ours, nodes] = await Promise.all([bide.fs.readFile(file, each), fs.promises.readFile(file, each)]);
+    const [ours, nodes] = await Promise.all([
+      bide.fs.readFile(file, each),
+      fs.promises.readFile(file, each),
+    ]);
     assert.deepEqual(ours, nodes, JSON.stringify(each));
   }
 });
 
 test('a path may be a string, a Buffer, a Uint8Array or a URL, and long', async (t) => {
-  const folder = path.join(folderFor(t), ...Array.from({ length: 6 }, (_, i) => `${i}`.repeat(200)));
+  const folder = path.join(
+    folderFor(t),
+    ...Array.from({ length: 6 }, (_, i) => `${i}`.repeat(200)),
+  );
   fs.mkdirSync(folder, { recursive: true });
   const file = path.join(folder, 'grüße % 世界');
   fs.writeFileSync(file, 'here');
-  for (const name of [file, Buffer.from(file), new Uint8Array(Buffer.from(file)), pathToFileURL(file)]) {
+  for (const name of [
+    file,
+    Buffer.from(file),
+    new Uint8Array(Buffer.from(file)),
+    pathToFileURL(file),
+  ]) {
     assert.equal(await bide.fs.readFile(name, 'utf8'), 'here');
     assert.equal((await bide.fs.stat(name)).size, 4);
   }
@@ -107,11 +152,14 @@ test('files without a size, of /proc and pipes, come to their end', async (t) =>
   const fifo = path.join(folderFor(t), 'fifo');
   execFileSync('mkfifo', [fifo]);
   const contents = pattern(200_000);
-  const [read] = await Promise.all([bide.fs.readFile(fifo), fs.promises.writeFile(fifo, contents)]);
+  const [read] = await Promise.all([
+    bide.fs.readFile(fifo),
+    fs.promises.writeFile(fifo, contents),
+  ]);
   assert.ok(read.equals(contents));
 });
 
-test('bide.fs.readFile takes handles, bide\'s and Node\'s', async () => {
+test("bide.fs.readFile takes handles, bide's and Node's", async () => {
   const expected = fs.readFileSync(__filename, 'utf8');
   for (const open of [bide.fs.open, fs.promises.open]) {
     const handle = await open(__filename);

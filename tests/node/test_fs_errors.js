@@ -25,7 +25,7 @@ function outcomeOf(promise) {
   return promise.catch(describeError);
 }
 
-test('failed system calls give Node\'s error, field by field', async (t) => {
+test("failed system calls give Node's error, field by field", async (t) => {
   const folder = folderFor(t);
   const file = path.join(folder, 'file');
   fs.writeFileSync(file, 'text');
@@ -53,19 +53,42 @@ test('failed system calls give Node\'s error, field by field', async (t) => {
   for (const call of calls) await sameError(call);
 });
 
-test('wrong arguments are refused in Node\'s words, as a rejection', async () => {
-  const wrong = [undefined, null, 1, true, {}, [], () => {}, Symbol('s'), 'a\0b', Buffer.from('a\0b'),
-    new URL('http://example.org/x'), new URL('file://host/x')];
+test("wrong arguments are refused in Node's words, as a rejection", async () => {
+  const wrong = [
+    undefined,
+    null,
+    1,
+    true,
+    {},
+    [],
+    () => {},
+    Symbol('s'),
+    'a\0b',
+    Buffer.from('a\0b'),
+    new URL('http://example.org/x'),
+    new URL('file://host/x'),
+  ];
   for (const value of wrong) {
     await sameError((library) => library.readFile(value));
     await sameError((library) => library.open(value));
     await sameError((library) => library.stat(value));
     await sameError((library) => library.lstat(value));
   }
-  const options = ['utf-9', { encoding: 'utf-9' }, 1, true, { signal: 1 }, { signal: 'now' }, { flag: 'q' }];
-  for (const value of options) await sameError((library) => library.readFile(__filename, value));
-  for (const flags of ['q', 'rw', 1.5, {}, true]) await sameError((library) => library.open(__filename, flags));
-  for (const mode of ['9', -1, 1.5, {}, true]) await sameError((library) => library.open(__filename, 'r', mode));
+  const options = [
+    'utf-9',
+    { encoding: 'utf-9' },
+    1,
+    true,
+    { signal: 1 },
+    { signal: 'now' },
+    { flag: 'q' },
+  ];
+  for (const value of options)
+    await sameError((library) => library.readFile(__filename, value));
+  for (const flags of ['q', 'rw', 1.5, {}, true])
+    await sameError((library) => library.open(__filename, flags));
+  for (const mode of ['9', -1, 1.5, {}, true])
+    await sameError((library) => library.open(__filename, 'r', mode));
 });
 
 test('the calls of a handle are refused as Node refuses them', async (t) => {
@@ -105,7 +128,9 @@ test('the calls of a handle are refused as Node refuses them', async (t) => {
   await Promise.all([ours.close(), nodes.close()]);
   for (const method of ['read', 'write', 'stat', 'readFile', 'sync', 'datasync']) {
     const argument = method === 'write' ? 'text' : undefined;
-    const errors = await Promise.all([ours, nodes].map((handle) => outcomeOf(handle[method](argument))));
+    const errors = await Promise.all(
+      [ours, nodes].map((handle) => outcomeOf(handle[method](argument))),
+    );
     assert.ok(errors[0].message, `${method} of a closed handle rejects`);
     assert.deepEqual(...errors, method);
   }

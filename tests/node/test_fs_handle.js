@@ -7,13 +7,22 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
 const bide = require('../..');
-const { folderFor, runProgram, rejectionOf, describeError, openDescriptors } = require('./helpers.js');
+const {
+  folderFor,
+  runProgram,
+  rejectionOf,
+  describeError,
+  openDescriptors,
+} = require('./helpers.js');
 
-test('what is written is read back, by position, by the file\'s own, and in parts', async (t) => {
+test("what is written is read back, by position, by the file's own, and in parts", async (t) => {
   const file = path.join(folderFor(t), 'file');
   const handle = await bide.fs.open(file, 'w+', 0o640);
   assert.equal(fs.statSync(file).mode & 0o777, 0o640 & ~process.umask());
-  assert.deepEqual({ ...await handle.write('hello ') }, { bytesWritten: 6, buffer: 'hello ' });
+  assert.deepEqual(
+    { ...(await handle.write('hello ')) },
+    { bytesWritten: 6, buffer: 'hello ' },
+  );
   await handle.write(Buffer.from('xxworldxx'), 2, 5);
   await handle.write(new Uint16Array([0x2121]), { position: 11 });
   await handle.write('J', 0);
@@ -25,19 +34,25 @@ test('what is written is read back, by position, by the file\'s own, and in part
   assert.equal(bytesRead, 5);
   assert.equal(buffer.toString(), '..world.............');
   assert.equal((await handle.read({ buffer, position: 1n })).bytesRead, 12);
-  assert.equal((await handle.read(buffer, { offset: 1, length: 4, position: 0 })).buffer, buffer);
+  assert.equal(
+    (await handle.read(buffer, { offset: 1, length: 4, position: 0 })).buffer,
+    buffer,
+  );
   assert.equal(buffer.toString('latin1', 0, 5), 'eJell');
   assert.equal((await handle.read(new Float64Array(1), null, null, 0)).bytesRead, 8);
-  assert.equal((await handle.read()).bytesRead, 0, 'the file\'s own position is at its end');
+  assert.equal((await handle.read()).bytesRead, 0, "the file's own position is at its end");
   await handle.sync();
   await handle.datasync();
   await handle.close();
 });
 
-test('results have the shape of Node\'s', async (t) => {
+test("results have the shape of Node's", async (t) => {
   const file = path.join(folderFor(t), 'file');
   fs.writeFileSync(file, 'text');
-  const [ours, nodes] = await Promise.all([bide.fs.open(file, 'r+'), fs.promises.open(file, 'r+')]);
+  const [ours, nodes] = await Promise.all([
+    bide.fs.open(file, 'r+'),
+    fs.promises.open(file, 'r+'),
+  ]);
   const calls = [
     (handle) => handle.read(Buffer.alloc(3), 0, 3, 0),
     (handle) => handle.read({ length: 0 }),
@@ -57,7 +72,7 @@ test('results have the shape of Node\'s', async (t) => {
   assert.equal(ours.fd, nodes.fd);
 });
 
-test('large transfers arrive whole, and the caller may use a buffer at once after write', async (t) => {
+test('large transfers arrive whole, and a written buffer may be used at once', async (t) => {
   const handle = await bide.fs.open(path.join(folderFor(t), 'file'), 'w+');
   const length = 3_000_001;
   const written = Buffer.alloc(length, 'abcdefg');
@@ -95,8 +110,12 @@ test('close waits for the operations in flight, and a second close is harmless',
   const file = path.join(folderFor(t), 'file');
   const handle = await bide.fs.open(file, 'w+');
   let closes = 0;
-  handle.on('close', () => { closes++; });
-  const writes = Array.from({ length: 32 }, (_, i) => handle.write(Buffer.alloc(50_000, i), 0, 50_000, i * 50_000));
+  handle.on('close', () => {
+    closes++;
+  });
+  const writes = Array.from({ length: 32 }, (_, i) =>
+    handle.write(Buffer.alloc(50_000, i), 0, 50_000, i * 50_000),
+  );
   const closed = handle.close();
   const results = await Promise.all(writes);
   assert.ok(results.every(({ bytesWritten }) => bytesWritten === 50_000));
@@ -139,17 +158,21 @@ test('a buffer that is transferred under a read is left alone', async (t) => {
   const detached = Buffer.alloc(10);
   structuredClone(detached.buffer, { transfer: [detached.buffer] });
   const node = await fs.promises.open(file);
-  const errors = await Promise.all([handle, node].map((each) => rejectionOf(each.read(detached, 0, 10))));
+  const errors = await Promise.all(
+    [handle, node].map((each) => rejectionOf(each.read(detached, 0, 10))),
+  );
   assert.deepEqual(...errors.map(describeError));
   await Promise.all([handle.close(), node.close()]);
 });
 
-test('a handle that is forgotten is closed, and Node\'s warning says so', async () => {
-  const { code, stderr, stdout } = await runProgram(`
+test("a handle that is forgotten is closed, and Node's warning says so", async () => {
+  const { code, stderr, stdout } = await runProgram(
+    `
     const fs = require('node:fs');
     const folder = '/proc/self/fd/';
     const target = (fd) => fs.existsSync(folder + fd) ? fs.readlinkSync(folder + fd) : '';
-    const count = () => fs.readdirSync(folder).filter((fd) => target(fd) === process.execPath).length;
+    const isOurs = (fd) => target(fd) === process.execPath;
+    const count = () => fs.readdirSync(folder).filter(isOurs).length;
     async function forget() {
       for (let i = 0; i < 50; i++) await bide.fs.open(process.execPath);
       return count();
@@ -161,7 +184,9 @@ test('a handle that is forgotten is closed, and Node\'s warning says so', async 
       await new Promise(setImmediate);
     }
     console.log(opened > 0, count());
-  `, { nodeArgs: ['--expose-gc'] });
+  `,
+    { nodeArgs: ['--expose-gc'] },
+  );
   assert.equal(code, 0, stderr);
   assert.equal(stdout, 'true 0\n');
   assert.match(stderr, /Warning: Closing file descriptor \d+ on garbage collection/);

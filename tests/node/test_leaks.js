@@ -20,7 +20,9 @@ function runtime(name) {
 }
 
 const runtimes = ['libasan.so', 'libubsan.so'].map(runtime);
-const options = runtimes.includes(undefined) ? { skip: `${compiler} has no shared libasan and libubsan` } : {};
+const options = runtimes.includes(undefined)
+  ? { skip: `${compiler} has no shared libasan and libubsan` }
+  : {};
 let folder;
 
 before(() => {
@@ -30,23 +32,51 @@ before(() => {
   fs.copyFileSync(path.join(root, 'package.json'), path.join(folder, 'package.json'));
   fs.mkdirSync(path.join(folder, 'build'));
   const glue = path.join(root, 'bindings', 'node');
-  const sources = fs.readdirSync(glue).filter((name) => name.endsWith('.c')).map((name) => path.join(glue, name));
-  const built = spawnSync(compiler, [
-    '-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined', '-fPIC', '-shared',
-    '-std=c11', '-fvisibility=hidden', '-pthread', '-DBIDE_EMBEDDED', '-D_GNU_SOURCE', '-DNAPI_VERSION=9',
-    `-I${path.join(root, 'core', 'include')}`, `-I${path.join(prefix, 'include', 'node')}`,
-    path.join(root, 'core', 'src', 'lib.c'), ...sources, '-o', path.join(folder, 'build', 'bide.node'),
-  ], { encoding: 'utf8' });
+  const sources = fs
+    .readdirSync(glue)
+    .filter((name) => name.endsWith('.c'))
+    .map((name) => path.join(glue, name));
+  const built = spawnSync(
+    compiler,
+    [
+      '-g',
+      '-O1',
+      '-fsanitize=address,undefined',
+      '-fno-sanitize-recover=undefined',
+      '-fPIC',
+      '-shared',
+      '-std=c11',
+      '-fvisibility=hidden',
+      '-pthread',
+      '-DBIDE_EMBEDDED',
+      '-D_GNU_SOURCE',
+      '-DNAPI_VERSION=9',
+      `-I${path.join(root, 'core', 'include')}`,
+      `-I${path.join(prefix, 'include', 'node')}`,
+      path.join(root, 'core', 'src', 'lib.c'),
+      ...sources,
+      '-o',
+      path.join(folder, 'build', 'bide.node'),
+    ],
+    { encoding: 'utf8' },
+  );
   assert.equal(built.status, 0, built.stderr);
 });
 
 after(() => fs.rmSync(folder, { recursive: true, force: true }));
 
-test('everything, and workers ended in the midst of it, leaves nothing behind', options, async () => {
-  const { code, signal, stderr } = await run(
-    process.execPath,
-    [path.join(__dirname, 'fixtures', 'everything.js'), folder],
-    { env: { LD_PRELOAD: runtimes.join(' '), ASAN_OPTIONS: 'detect_leaks=1' }, timeoutMs: 180_000 },
-  );
-  assert.deepEqual([code, signal, stderr], [0, null, '']);
-});
+test(
+  'everything, and workers ended in the midst of it, leaves nothing behind',
+  options,
+  async () => {
+    const { code, signal, stderr } = await run(
+      process.execPath,
+      [path.join(__dirname, 'fixtures', 'everything.js'), folder],
+      {
+        env: { LD_PRELOAD: runtimes.join(' '), ASAN_OPTIONS: 'detect_leaks=1' },
+        timeoutMs: 180_000,
+      },
+    );
+    assert.deepEqual([code, signal, stderr], [0, null, '']);
+  },
+);

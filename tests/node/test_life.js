@@ -23,8 +23,8 @@ test('a program ends when nothing of bide is pending, and not before', async () 
     const executor = new bide.WorkerExecutor({ threads: 1 });
     await executor.run(() => 1);
     bide.runInExecutor(null, bide.native.sleep, 300).then(() => console.log('slept'));
-    bide.runInExecutor(null, () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300))
-      .then(console.log);
+    const wait = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+    bide.runInExecutor(null, wait).then(console.log);
   `);
   assert.deepEqual([code, stderr], [0, '']);
   assert.deepEqual(stdout.trim().split('\n').sort(), ['slept', 'timed-out']);
@@ -58,7 +58,7 @@ test('nextTick, microtasks, timers and immediates run on time between completion
       late = Math.max(late, performance.now() - due);
     }
     let immediates = 0;
-    while (immediates < 20) await new Promise((resolve) => setImmediate(() => { immediates++; resolve(); }));
+    for (; immediates < 20; immediates++) await new Promise(setImmediate);
     reading = false;
     await Promise.all(readers);
     console.log(late < 100 ? 'timers on time' : 'a timer was ' + late + ' ms late');
@@ -70,15 +70,19 @@ test('nextTick, microtasks, timers and immediates run on time between completion
 test('AsyncLocalStorage keeps its store across the awaits', async () => {
   const { AsyncLocalStorage } = require('node:async_hooks');
   const storage = new AsyncLocalStorage();
-  await Promise.all(Array.from({ length: 100 }, (_, i) => storage.run(i, async () => {
-    await bide.fs.stat(__filename);
-    await bide.fs.readFile(__filename);
-    await bide.runInExecutor(null, bide.native.sleep, 0);
-    assert.equal(storage.getStore(), i);
-  })));
+  await Promise.all(
+    Array.from({ length: 100 }, (_, i) =>
+      storage.run(i, async () => {
+        await bide.fs.stat(__filename);
+        await bide.fs.readFile(__filename);
+        await bide.runInExecutor(null, bide.native.sleep, 0);
+        assert.equal(storage.getStore(), i);
+      }),
+    ),
+  );
 });
 
-test('a throw in a tick after a completion is an uncaughtException, and the rest goes on', async () => {
+test('a throw in a tick after a completion is an uncaughtException', async () => {
   const { stdout, code, stderr } = await runProgram(`
     process.on('uncaughtException', (error) => console.log('uncaught', error.message));
     const reads = Array.from({ length: 3 }, (_, i) => bide.fs.readFile('package.json').then(() => {
@@ -105,8 +109,11 @@ test('an exception that nobody handles ends the program with its stack', async (
 test('process.exit with everything in flight ends at once with its code', async (t) => {
   const fifo = path.join(folderFor(t), 'fifo');
   execFileSync('mkfifo', [fifo]);
-  for (const when of ['process.exit(7)', 'setImmediate(() => process.exit(7))',
-    'await bide.fs.stat("."); process.exit(7)']) {
+  for (const when of [
+    'process.exit(7)',
+    'setImmediate(() => process.exit(7))',
+    'await bide.fs.stat("."); process.exit(7)',
+  ]) {
     const { code, signal, stderr } = await runProgram(`
       const ends = require('node:fs').openSync(${JSON.stringify(fifo)}, 'r+');
       for (let i = 0; i < 100; i++) bide.fs.readFile('package.json');
@@ -119,9 +126,12 @@ test('process.exit with everything in flight ends at once with its code', async 
   }
 });
 
+const tree = JSON.stringify(path.join(root, 'node_modules'));
+
 // A worker that starts one of everything, says so, and waits for its end.
 function busyWorker(end) {
-  return new Worker(`
+  return new Worker(
+    `
     const bide = require(${module_});
     const { parentPort } = require('node:worker_threads');
     const file = ${JSON.stringify(process.execPath)};
@@ -130,17 +140,20 @@ function busyWorker(end) {
     bide.fs.open(file).catch(() => {});
     bide.fs.stat(file).catch(() => {});
     bide.runInExecutor(null, bide.native.sleep, 60_000).catch(() => {});
-    bide.runInExecutor(null, bide.native.checksumTree, ${JSON.stringify(path.join(root, 'node_modules'))})
-      .catch(() => {});
+    bide.runInExecutor(null, bide.native.checksumTree, ${tree}).catch(() => {});
     parentPort.postMessage('busy');
     ${end}
-  `, { eval: true });
+  `,
+    { eval: true },
+  );
 }
 
 async function endOf(worker, act) {
   const errors = [];
   worker.on('error', (error) => errors.push(error));
-  const exited = new Promise((resolve) => { worker.once('exit', resolve); });
+  const exited = new Promise((resolve) => {
+    worker.once('exit', resolve);
+  });
   if (act !== undefined) worker.once('message', () => act(worker));
   const code = await exited;
   assert.deepEqual(errors, []);
@@ -163,43 +176,64 @@ async function manyWorkers(make, act, expected) {
   assert.ok(rounds >= 10, `only ${rounds} rounds`);
   // A fixed bound, since the allocator keeps what it had: one leaked slot table a worker
   // (a megabyte) would exceed it.
-  assert.ok(rssMb() - before < Math.max(40, rounds * 0.5), `${rssMb() - before} MB more after ${rounds} workers`);
+  assert.ok(
+    rssMb() - before < Math.max(40, rounds * 0.5),
+    `${rssMb() - before} MB more after ${rounds} workers`,
+  );
   assert.equal(openDescriptors(), descriptors);
 }
 
 test('workers terminated with operations in flight neither crash, hang nor leak', () =>
-  manyWorkers(() => busyWorker(''), (worker) => worker.terminate(), 1));
+  manyWorkers(
+    () => busyWorker(''),
+    (worker) => worker.terminate(),
+    1,
+  ));
 
 test('workers that exit with operations in flight neither crash, hang nor leak', () =>
   manyWorkers(() => busyWorker('process.exit(3);'), undefined, 3));
 
 test('a worker that throws with operations in flight reports its error alone', async () => {
   const worker = busyWorker('throw new Error("from the worker");');
-  const error = await new Promise((resolve) => { worker.once('error', resolve); });
+  const error = await new Promise((resolve) => {
+    worker.once('error', resolve);
+  });
   assert.equal(error.message, 'from the worker');
 });
 
 test('workers that live side by side have loops of their own', async () => {
-  const results = await Promise.all(Array.from({ length: 4 }, () => new Promise((resolve, reject) => {
-    const worker = new Worker(`
+  const results = await Promise.all(
+    Array.from(
+      { length: 4 },
+      () =>
+        new Promise((resolve, reject) => {
+          const worker = new Worker(
+            `
       const bide = require(${module_});
       const { parentPort } = require('node:worker_threads');
       (async () => {
         let bytes = 0;
-        for (let i = 0; i < 200; i++) bytes += (await bide.fs.readFile(${JSON.stringify(__filename)})).length;
+        for (let i = 0; i < 200; i++) {
+          bytes += (await bide.fs.readFile(${JSON.stringify(__filename)})).length;
+        }
         parentPort.postMessage([bide.backend, bytes]);
       })();
-    `, { eval: true });
-    worker.on('message', resolve);
-    worker.on('error', reject);
-  })));
+    `,
+            { eval: true },
+          );
+          worker.on('message', resolve);
+          worker.on('error', reject);
+        }),
+    ),
+  );
   const expected = [bide.backend, 200 * fs.statSync(__filename).size];
   for (const result of results) assert.deepEqual(result, expected);
 });
 
 test('collections at any moment take nothing that is in flight', async (t) => {
   const folder = folderFor(t);
-  const { stdout, code, stderr } = await runProgram(`
+  const { stdout, code, stderr } = await runProgram(
+    `
     const fs = require('node:fs');
     const contents = Buffer.alloc(50_000, 'collected?');
     fs.writeFileSync('big', contents);
@@ -220,18 +254,22 @@ test('collections at any moment take nothing that is in flight', async (t) => {
       await handle.close();
     }
     console.log(right);
-  `, { cwd: folder, nodeArgs: ['--expose-gc'] });
+  `,
+    { cwd: folder, nodeArgs: ['--expose-gc'] },
+  );
   assert.deepEqual([code, stderr, stdout], [0, '', `${40 * 32}\n`]);
 });
 
 test('memory and descriptors stay level over many rounds', async () => {
-  const { stdout, code, stderr } = await runProgram(`
+  const { stdout, code, stderr } = await runProgram(
+    `
     const fs = require('node:fs');
+    const many = (length, call) => Promise.allSettled(Array.from({ length }, call));
     const round = async () => {
-      await Promise.all(Array.from({ length: 200 }, () => bide.fs.readFile(process.argv0 && 'package-lock.json')));
-      await Promise.all(Array.from({ length: 200 }, () => bide.fs.stat('package.json')));
-      await Promise.allSettled(Array.from({ length: 50 }, () => bide.fs.readFile('/does/not/exist')));
-      await Promise.all(Array.from({ length: 50 }, () => bide.runInExecutor(null, bide.native.sleep, 0)));
+      await many(200, () => bide.fs.readFile('package-lock.json'));
+      await many(200, () => bide.fs.stat('package.json'));
+      await many(50, () => bide.fs.readFile('/does/not/exist'));
+      await many(50, () => bide.runInExecutor(null, bide.native.sleep, 0));
       gc();
     };
     for (let i = 0; i < 10; i++) await round();
@@ -239,7 +277,10 @@ test('memory and descriptors stay level over many rounds', async () => {
     const before = process.memoryUsage.rss();
     for (let i = 0; i < 60; i++) await round();
     const grown = (process.memoryUsage.rss() - before) / 2 ** 20;
-    console.log(fs.readdirSync('/proc/self/fd').length - descriptors, grown < 30 ? 'level' : grown + ' MB more');
-  `, { nodeArgs: ['--expose-gc'] });
+    const opened = fs.readdirSync('/proc/self/fd').length - descriptors;
+    console.log(opened, grown < 30 ? 'level' : grown + ' MB more');
+  `,
+    { nodeArgs: ['--expose-gc'] },
+  );
   assert.deepEqual([code, stderr, stdout], [0, '', '0 level\n']);
 });

@@ -55,17 +55,24 @@ const kinds = [
 
 for (const [name, make, job] of kinds) {
   for (const threads of [1, 4, 16]) {
-    test(`64 sleeps of 20 ms as ${name} on ${threads} threads take ceil(64/n) x 20 ms`, async () => {
+    test(`64 sleeps of 20 ms, ${name} on ${threads} threads, take ceil(64/n) x 20 ms`, async () => {
       const executor = make(threads);
       await Promise.all(Array.from({ length: threads }, () => executor.run(job, [20])));
       const expected = Math.ceil(64 / threads) * 20;
       const times = [];
       // The best of three: others run on this machine too.
       for (let i = 0; i < 3 && !(times.at(-1) < expected * 1.4 + 10); i++) {
-        times.push(await timed(() => Promise.all(Array.from({ length: 64 }, () => executor.run(job, [20])))));
+        times.push(
+          await timed(() =>
+            Promise.all(Array.from({ length: 64 }, () => executor.run(job, [20]))),
+          ),
+        );
       }
       await executor.close();
-      assert.ok(Math.min(...times) >= expected - 1, `${times} ms is too fast for ${threads} threads`);
+      assert.ok(
+        Math.min(...times) >= expected - 1,
+        `${times} ms is too fast for ${threads} threads`,
+      );
       assert.ok(Math.min(...times) < expected * 1.4 + 10, `${times} ms, expected ${expected}`);
     });
   }
@@ -75,16 +82,20 @@ for (const [name, make, job] of kinds) {
     const controller = new AbortController();
     const { signal } = controller;
     const first = executor.run(job, [100]);
-    const dropped = Array.from({ length: 20 }, () => rejectionOf(executor.run(job, [60_000], { signal })));
+    const dropped = Array.from({ length: 20 }, () =>
+      rejectionOf(executor.run(job, [60_000], { signal })),
+    );
     await new Promise(setImmediate);
-    const late = Array.from({ length: 20 }, () => rejectionOf(executor.run(job, [60_000], { signal })));
+    const late = Array.from({ length: 20 }, () =>
+      rejectionOf(executor.run(job, [60_000], { signal })),
+    );
     controller.abort(new Error('enough'));
     for (const error of await Promise.all([...dropped, ...late])) {
       assert.equal(error.name, 'AbortError');
       assert.equal(error.cause.message, 'enough');
     }
     await first;
-    assert.ok(await timed(() => executor.run(job, [1])) < 5_000);
+    assert.ok((await timed(() => executor.run(job, [1]))) < 5_000);
     await executor.close();
     assert.equal(executor.pending, 0);
     assert.equal((await rejectionOf(executor.run(job, [1]))).code, 'ERR_BIDE_EXECUTOR_CLOSED');
@@ -105,7 +116,10 @@ test('checksumTree reads what is there', async (t) => {
   const sum = await runInExecutor(null, native.checksumTree, folder);
   const files = filesBelow(folder);
   assert.equal(sum.files, files.length);
-  assert.equal(sum.bytes, files.reduce((bytes, file) => bytes + fs.statSync(file).size, 0));
+  assert.equal(
+    sum.bytes,
+    files.reduce((bytes, file) => bytes + fs.statSync(file).size, 0),
+  );
 
   const own = folderFor(t);
   fs.mkdirSync(path.join(own, 'b'));
@@ -113,45 +127,82 @@ test('checksumTree reads what is there', async (t) => {
   fs.writeFileSync(path.join(own, 'b', 'x'), 'second ');
   fs.writeFileSync(path.join(own, 'c'), Buffer.alloc(100_003, 'third'));
   fs.symlinkSync('a', path.join(own, 'd'));
-  const whole = Buffer.concat([Buffer.from('first second '), fs.readFileSync(path.join(own, 'c'))]);
+  const whole = Buffer.concat([
+    Buffer.from('first second '),
+    fs.readFileSync(path.join(own, 'c')),
+  ]);
   const expected = { files: 3, folders: 2, bytes: whole.length, crc32: zlib.crc32(whole) };
   assert.deepEqual(await runInExecutor(null, native.checksumTree, own), expected);
-  assert.deepEqual(await runInExecutor(null, native.checksumTree, pathToFileURL(path.join(own, 'a'))),
-    { files: 1, folders: 0, bytes: 6, crc32: zlib.crc32(Buffer.from('first ')) });
+  assert.deepEqual(
+    await runInExecutor(null, native.checksumTree, pathToFileURL(path.join(own, 'a'))),
+    { files: 1, folders: 0, bytes: 6, crc32: zlib.crc32(Buffer.from('first ')) },
+  );
 });
 
 test('a native job that fails names the call and the file', async (t) => {
   const error = await rejectionOf(runInExecutor(null, native.checksumTree, '/does/not/exist'));
   assert.equal(error.message, "ENOENT: no such file or directory, open '/does/not/exist'");
-  assert.deepEqual({ ...error }, { errno: -2, code: 'ENOENT', syscall: 'open', path: '/does/not/exist' });
+  assert.deepEqual(
+    { ...error },
+    { errno: -2, code: 'ENOENT', syscall: 'open', path: '/does/not/exist' },
+  );
   for (const wrong of [undefined, 1, 'a\0b', null]) {
     const { code, name } = await rejectionOf(runInExecutor(null, native.checksumTree, wrong));
     assert.deepEqual([code, name], ['ERR_INVALID_ARG_VALUE', 'TypeError']);
   }
   for (const wrong of [undefined, -1, NaN, '1', Infinity]) {
-    assert.match((await rejectionOf(runInExecutor(null, native.sleep, wrong))).message, /milliseconds/);
+    assert.match(
+      (await rejectionOf(runInExecutor(null, native.sleep, wrong))).message,
+      /milliseconds/,
+    );
   }
 });
 
 test('files go on while every thread of an executor is busy', async () => {
   const executor = new bide.NativeExecutor({ threads: 1 });
-  const busy = Promise.all([executor.run(native.sleep, [500]), runInExecutor(null, native.sleep, 500)]);
-  const reads = await timed(() => Promise.all(Array.from({ length: 50 }, () => bide.fs.readFile(__filename))));
+  const busy = Promise.all([
+    executor.run(native.sleep, [500]),
+    runInExecutor(null, native.sleep, 500),
+  ]);
+  const reads = await timed(() =>
+    Promise.all(Array.from({ length: 50 }, () => bide.fs.readFile(__filename))),
+  );
   assert.ok(reads < 400, `${reads} ms`);
   await busy;
   await executor.close();
 });
 
 test('functions of all spellings run in a worker with their arguments', async () => {
-  const object = { shorthand(a, b) { return [a, b, this === undefined ? 'free' : 'bound']; } };
+  const object = {
+    shorthand(a, b) {
+      return [a, b, this === undefined ? 'free' : 'bound'];
+    },
+  };
   assert.equal(await runInExecutor(null, (a, b) => a + b, 1, 2), 3);
   assert.equal(await runInExecutor(null, async (x) => x * 2, 4), 8);
-  assert.equal(await runInExecutor(null, function named(x) { return named.name + x; }, 1), 'named1');
+  assert.equal(
+    await runInExecutor(
+      null,
+      function named(x) {
+        return named.name + x;
+      },
+      1,
+    ),
+    'named1',
+  );
   assert.deepEqual((await runInExecutor(null, object.shorthand, 1, 2)).slice(0, 2), [1, 2]);
   assert.equal(await runInExecutor(null, () => require('node:path').sep), '/');
   assert.equal(await runInExecutor(null, async () => (await import('node:path')).sep), '/');
-  assert.notEqual(await runInExecutor(null, () => require('node:worker_threads').threadId), threadId);
-  const clone = { date: new Date(0), map: new Map([[1, new Set([2n])]]), bytes: new Uint8Array([1]), again: null };
+  assert.notEqual(
+    await runInExecutor(null, () => require('node:worker_threads').threadId),
+    threadId,
+  );
+  const clone = {
+    date: new Date(0),
+    map: new Map([[1, new Set([2n])]]),
+    bytes: new Uint8Array([1]),
+    again: null,
+  };
   clone.again = clone;
   assert.deepEqual(await runInExecutor(null, (x) => x, clone), clone);
 });
@@ -168,14 +219,21 @@ test('functions by module and name are imported once a thread', async () => {
 
 test('what cannot be sent is refused, and fails nobody else', async () => {
   const cases = [
-    [42, 'ERR_INVALID_ARG_TYPE'], [null, 'ERR_INVALID_ARG_TYPE'], ['name', 'ERR_INVALID_ARG_TYPE'],
-    [{ module: './work.mjs' }, 'ERR_INVALID_ARG_VALUE'], [{ module: 1 }, 'ERR_INVALID_ARG_VALUE'],
-    [Math.max, 'ERR_INVALID_ARG_VALUE'], [block.bind(null), 'ERR_INVALID_ARG_VALUE'],
+    [42, 'ERR_INVALID_ARG_TYPE'],
+    [null, 'ERR_INVALID_ARG_TYPE'],
+    ['name', 'ERR_INVALID_ARG_TYPE'],
+    [{ module: './work.mjs' }, 'ERR_INVALID_ARG_VALUE'],
+    [{ module: 1 }, 'ERR_INVALID_ARG_VALUE'],
+    [Math.max, 'ERR_INVALID_ARG_VALUE'],
+    [block.bind(null), 'ERR_INVALID_ARG_VALUE'],
   ];
-  for (const [fn, code] of cases) assert.equal((await rejectionOf(runInExecutor(null, fn))).code, code);
+  for (const [fn, code] of cases)
+    assert.equal((await rejectionOf(runInExecutor(null, fn))).code, code);
   assert.equal((await rejectionOf(runInExecutor({}, block))).code, 'ERR_INVALID_ARG_TYPE');
-  assert.equal((await rejectionOf(runInExecutor(new bide.NativeExecutor({ threads: 1 }), block))).code,
-    'ERR_INVALID_ARG_TYPE');
+  assert.equal(
+    (await rejectionOf(runInExecutor(new bide.NativeExecutor({ threads: 1 }), block))).code,
+    'ERR_INVALID_ARG_TYPE',
+  );
 
   const executor = new bide.WorkerExecutor({ threads: 1 });
   const results = await Promise.allSettled([
@@ -186,31 +244,51 @@ test('what cannot be sent is refused, and fails nobody else', async () => {
     executor.run({ module: work, name: 'missing' }),
     executor.run((x) => x, [2]),
   ]);
-  assert.deepEqual(results.map(({ status, value, reason }) => (status === 'fulfilled' ? value : reason.name)),
-    [1, 'DataCloneError', 'DataCloneError', 'Error', 'TypeError', 2]);
+  assert.deepEqual(
+    results.map(({ status, value, reason }) => (status === 'fulfilled' ? value : reason.name)),
+    [1, 'DataCloneError', 'DataCloneError', 'Error', 'TypeError', 2],
+  );
   await executor.close();
 });
 
-test('an error comes back with its class\'s name, its properties and the worker\'s stack', async () => {
+test("an error comes back with its name, its properties and the worker's stack", async () => {
   const error = await rejectionOf(runInExecutor(null, { module: work, name: 'fail' }, 'no'));
   assert.ok(error instanceof RangeError);
   assert.equal(error.message, 'no');
   assert.equal(error.code, 'E_WORK');
   assert.deepEqual(error.detail, { deep: [1, 2] });
   assert.match(error.stack, /fail.*work\.mjs:\d+/);
-  const own = await rejectionOf(runInExecutor(null, function inside() {
-    class Odd extends Error {
-      constructor() {
-        super('odd one');
-        this.name = 'Odd';
-        this.cannotBeCloned = () => {};
+  const own = await rejectionOf(
+    runInExecutor(null, function inside() {
+      class Odd extends Error {
+        constructor() {
+          super('odd one');
+          this.name = 'Odd';
+          this.cannotBeCloned = () => {};
+        }
       }
-    }
-    throw new Odd();
-  }));
+      throw new Odd();
+    }),
+  );
   assert.match(String(own), /odd one/);
-  assert.equal(await rejectionOf(runInExecutor(null, () => { throw 'text'; })), 'text');
-  assert.match(String(await rejectionOf(runInExecutor(null, () => { throw () => {}; }))), /Function/);
+  assert.equal(
+    await rejectionOf(
+      runInExecutor(null, () => {
+        throw 'text';
+      }),
+    ),
+    'text',
+  );
+  assert.match(
+    String(
+      await rejectionOf(
+        runInExecutor(null, () => {
+          throw () => {};
+        }),
+      ),
+    ),
+    /Function/,
+  );
 });
 
 test('move takes memory along, both ways', async () => {
@@ -219,8 +297,17 @@ test('move takes memory along, both ways', async () => {
   assert.equal(length, (1 << 20) + 3);
   assert.equal(bytes.length, 0, 'it is gone here');
   const { port1, port2 } = new MessageChannel();
-  const answered = new Promise((resolve) => { port1.once('message', resolve); });
-  await runInExecutor(null, (port) => { port.postMessage('hello'); port.close(); }, bide.move(port2));
+  const answered = new Promise((resolve) => {
+    port1.once('message', resolve);
+  });
+  await runInExecutor(
+    null,
+    (port) => {
+      port.postMessage('hello');
+      port.close();
+    },
+    bide.move(port2),
+  );
   assert.equal(await answered, 'hello');
   const result = await runInExecutor(null, { module: work, name: 'bytes' }, 1000);
   assert.ok(result.length === 1000 && result.every((byte) => byte === 7));
@@ -235,7 +322,10 @@ test('a task that waits behind a slow one goes to a thread that has nothing to d
   // Some of these are sent ahead to the thread that is stuck at the gate.
   const quick = Array.from({ length: 200 }, (_, i) => executor.run((x) => x, [i]));
   await arrived(1);
-  assert.deepEqual(await Promise.all(quick), Array.from({ length: 200 }, (_, i) => i));
+  assert.deepEqual(
+    await Promise.all(quick),
+    Array.from({ length: 200 }, (_, i) => i),
+  );
   open();
   assert.equal(await slow, 'passed');
   await executor.close();
@@ -263,11 +353,18 @@ test('a worker that dies fails the task it ran, and the others run elsewhere', a
   ]);
   assert.equal(results[0].reason.code, 'ERR_BIDE_WORKER_EXITED');
   assert.match(results[0].reason.message, /code 5/);
-  assert.deepEqual(results.slice(1).map(({ value }) => value), [1, 2]);
-  const crash = await rejectionOf(executor.run(() => {
-    process.nextTick(() => { throw new TypeError('later'); });
-    return new Promise(() => {});
-  }));
+  assert.deepEqual(
+    results.slice(1).map(({ value }) => value),
+    [1, 2],
+  );
+  const crash = await rejectionOf(
+    executor.run(() => {
+      process.nextTick(() => {
+        throw new TypeError('later');
+      });
+      return new Promise(() => {});
+    }),
+  );
   assert.equal(crash.message, 'later');
   assert.equal(await executor.run((x) => x, [3]), 3);
   await executor.close();
@@ -276,7 +373,9 @@ test('a worker that dies fails the task it ran, and the others run elsewhere', a
 test('many tasks at once all come back, each with its own result', async () => {
   const executor = new bide.WorkerExecutor({ threads: 3, name: 'many' });
   assert.equal(executor.size, 3);
-  const results = await Promise.all(Array.from({ length: 10_000 }, (_, i) => executor.run((x) => x * x, [i])));
+  const results = await Promise.all(
+    Array.from({ length: 10_000 }, (_, i) => executor.run((x) => x * x, [i])),
+  );
   results.forEach((result, i) => assert.equal(result, i * i));
   await executor.close();
 });
@@ -299,7 +398,9 @@ test('close lets what was accepted end, and its threads with it', async () => {
 
 test('options that are none are named', () => {
   for (const Kind of [bide.WorkerExecutor, bide.NativeExecutor]) {
-    for (const threads of [0, -1, 1.5, '2', 5000]) assert.throws(() => new Kind({ threads }), /options\.threads/);
-    for (const queueMax of [0, -1, 'x']) assert.throws(() => new Kind({ queueMax }), /options\.queueMax/);
+    for (const threads of [0, -1, 1.5, '2', 5000])
+      assert.throws(() => new Kind({ threads }), /options\.threads/);
+    for (const queueMax of [0, -1, 'x'])
+      assert.throws(() => new Kind({ queueMax }), /options\.queueMax/);
   }
 });

@@ -9,8 +9,17 @@ const { test } = require('node:test');
 const bide = require('../..');
 const { root, folderFor, run } = require('./helpers.js');
 
-const names = ['NativeExecutor', 'WorkerExecutor', 'backend', 'backendReason', 'fs', 'move', 'native',
-  'runInExecutor', 'version'];
+const names = [
+  'NativeExecutor',
+  'WorkerExecutor',
+  'backend',
+  'backendReason',
+  'fs',
+  'move',
+  'native',
+  'runInExecutor',
+  'version',
+];
 
 test('require and import give the same names and the same objects', async () => {
   assert.deepEqual(Object.keys(bide).sort(), names);
@@ -27,7 +36,10 @@ test('programs of both kinds run from another folder', async (t) => {
   fs.symlinkSync(root, path.join(folder, 'node_modules', 'bide'));
   const body = "fs.readFile('package.json').catch(({ code }) => console.log(code, backend));";
   fs.writeFileSync(path.join(folder, 'a.mjs'), `import { fs, backend } from 'bide';\n${body}`);
-  fs.writeFileSync(path.join(folder, 'a.cjs'), `const { fs, backend } = require('bide');\n${body}`);
+  fs.writeFileSync(
+    path.join(folder, 'a.cjs'),
+    `const { fs, backend } = require('bide');\n${body}`,
+  );
   for (const file of ['a.mjs', 'a.cjs']) {
     const { code, stdout, stderr } = await run(process.execPath, [file], { cwd: folder });
     assert.deepEqual([code, stdout, stderr], [0, `ENOENT ${bide.backend}\n`, '']);
@@ -36,11 +48,28 @@ test('programs of both kinds run from another folder', async (t) => {
 
 test('the types hold what the package does, under --strict', async () => {
   const tsc = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  const fixtures = ['program.mts', 'program.cts'].map((name) => path.join(__dirname, 'fixtures', name));
-  const { code, stdout } = await run(process.execPath, [
-    tsc, '--strict', '--noEmit', '--target', 'es2022', '--module', 'nodenext', '--lib', 'es2022,esnext.disposable',
-    '--types', 'node', '--exactOptionalPropertyTypes', ...fixtures,
-  ], { timeoutMs: 120_000 });
+  const fixtures = ['program.mts', 'program.cts'].map((name) =>
+    path.join(__dirname, 'fixtures', name),
+  );
+  const { code, stdout } = await run(
+    process.execPath,
+    [
+      tsc,
+      '--strict',
+      '--noEmit',
+      '--target',
+      'es2022',
+      '--module',
+      'nodenext',
+      '--lib',
+      'es2022,esnext.disposable',
+      '--types',
+      'node',
+      '--exactOptionalPropertyTypes',
+      ...fixtures,
+    ],
+    { timeoutMs: 120_000 },
+  );
   assert.equal(stdout, '');
   assert.equal(code, 0);
 });
@@ -49,7 +78,9 @@ test('an addon that is not built is one clear error', async (t) => {
   const folder = folderFor(t);
   fs.cpSync(path.join(root, 'node'), path.join(folder, 'node'), { recursive: true });
   fs.copyFileSync(path.join(root, 'package.json'), path.join(folder, 'package.json'));
-  const { code, stderr } = await run(process.execPath, ['-e', 'require("./")'], { cwd: folder });
+  const { code, stderr } = await run(process.execPath, ['-e', 'require("./")'], {
+    cwd: folder,
+  });
   assert.equal(code, 1);
   assert.match(stderr, /build\/bide\.node is missing: run "npm run build" in /);
 });
@@ -63,7 +94,8 @@ test('installing runs no script and no compiler', () => {
   assert.equal(manifest.dependencies, undefined);
   assert.equal(manifest.version, bide.version);
   const lock = JSON.parse(fs.readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
-  for (const [name, entry] of Object.entries(lock.packages)) assert.equal(entry.resolved, undefined, name);
+  for (const [name, entry] of Object.entries(lock.packages))
+    assert.equal(entry.resolved, undefined, name);
 });
 
 test('the build says what is missing in one line', async () => {

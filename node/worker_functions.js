@@ -1,0 +1,71 @@
+'use strict';
+// How a function of JS's gets to a worker thread: as its source, or as a module and a name.
+// Each gets a number, by which the threads know it once they were sent its definition.
+
+const path = require('node:path');
+const { pathToFileURL } = require('node:url');
+const { codedError } = require('./errors.js');
+
+const numbers = new Map(); // of functions by module, by "url#name"
+const numbersOfFunctions = new WeakMap(); // of functions by themselves
+let lastNumber = 0;
+
+function sourceOf(fn) {
+  const text = Function.prototype.toString.call(fn);
+  if (/\{\s*\[native code\]\s*\}$/.test(text)) {
+    throw codedError(
+      TypeError,
+      'ERR_INVALID_ARG_VALUE',
+      `bide cannot send the built-in or bound function "${fn.name}" to a worker; ` +
+        'name it instead: { module: new URL(...), name: "..." }',
+    );
+  }
+  // A method's shorthand is no expression by itself.
+  try {
+    new Function(`return (${text}\n);`);
+    return text;
+  } catch {
+    return `({ ${text} })[${JSON.stringify(fn.name)}]`;
+  }
+}
+
+function urlOf(module) {
+  if (module instanceof URL) return module.href;
+  if (typeof module === 'string' && path.isAbsolute(module)) return pathToFileURL(module).href;
+  if (typeof module === 'string' && /^(file|node|data):/.test(module)) return module;
+  throw codedError(
+    TypeError,
+    'ERR_INVALID_ARG_VALUE',
+    'A function by its module needs the module as a URL or an absolute path, such as ' +
+      `new URL('./work.mjs', import.meta.url). Received ${String(module)}`,
+  );
+}
+
+function definitionOf(fn) {
+  if (typeof fn === 'function') {
+    let known = numbersOfFunctions.get(fn);
+    if (known === undefined) {
+      known = { id: ++lastNumber, text: sourceOf(fn), name: fn.name };
+      numbersOfFunctions.set(fn, known);
+    }
+    return known;
+  }
+  if (fn === null || typeof fn !== 'object' || !('module' in fn)) {
+    throw codedError(
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      'The "fn" argument must be a function, { module, name } or a job of bide.native',
+    );
+  }
+  const { module, name = 'default' } = fn;
+  const url = urlOf(module);
+  const key = `${url}#${name}`;
+  let known = numbers.get(key);
+  if (known === undefined) {
+    known = { id: ++lastNumber, url, name };
+    numbers.set(key, known);
+  }
+  return known;
+}
+
+module.exports = { definitionOf };
