@@ -83,11 +83,6 @@ void transport_schedule(transport_object *self) {
   Py_INCREF(self);
 }
 
-void transport_finish(transport_object *self) {
-  if (self->lost && self->fd >= 0 && !self->receive_armed && !self->poll_armed)
-    transport_schedule(self);
-}
-
 /* Closes the fd unless the user has taken it from under the Python socket. */
 void transport_release_socket(transport_object *self) {
   int fd = self->fd;
@@ -111,6 +106,11 @@ void transport_release_socket(transport_object *self) {
     (void)close(fd);
 }
 
+void transport_finish(transport_object *self) {
+  if (self->over && !self->receive_armed && !self->poll_armed)
+    transport_release_socket(self);
+}
+
 void transport_leave_listener(transport_object *self) {
   listener_object *listener = self->listener;
   if (listener == NULL) return;
@@ -121,6 +121,7 @@ void transport_leave_listener(transport_object *self) {
 }
 
 static void transport_lose(transport_object *self) {
+  self->over = true;
   PyObject *error = self->error != NULL ? self->error : Py_None;
   Py_INCREF(error);
   PyObject *result =
@@ -129,7 +130,7 @@ static void transport_lose(transport_object *self) {
     transport_report(self, "Exception in callback protocol.connection_lost()");
   Py_XDECREF(result);
   Py_DECREF(error);
-  transport_release_socket(self);
+  transport_finish(self);
   Py_CLEAR(self->protocol);
   Py_CLEAR(self->error);
   Py_CLEAR(self->held);
@@ -144,7 +145,7 @@ static void transport_force_close(transport_object *self, PyObject *error) {
   write_queue_clear(&self->queue);
   if (self->poll_armed) bide_loop_cancel(self->loop->core, &self->poll);
   transport_update_reading(self);
-  transport_finish(self);
+  transport_schedule(self);
 }
 
 void transport_fail(transport_object *self, const char *message) {
@@ -169,10 +170,11 @@ void transport_close(transport_object *self) {
     if (self->loop->core == NULL) transport_release_socket(self);
     return;
   }
-  transport_flush(self);
-  if (self->queue.count == 0 && self->lost == 0) self->lost = 1;
+  if (self->queue.count > 0)
+    transport_flush(self);
+  else
+    transport_flushed(self);
   transport_update_reading(self);
-  transport_finish(self);
 }
 
 void transport_abort(transport_object *self) {
@@ -227,8 +229,7 @@ static void transport_on_call(bide_call *call) {
     transport_start(self);
   else if (!self->closing)
     transport_deliver_held(self);
-  if (self->lost && !self->receive_armed && !self->poll_armed && self->fd >= 0)
-    transport_lose(self);
+  if (self->lost && !self->over) transport_lose(self);
   loop_leave(loop);
   Py_DECREF(self);
 }
@@ -313,6 +314,8 @@ void transport_forget(transport_object *self) {
     references++;
   }
   self->receive_armed = self->poll_armed = self->queued = false;
+  Py_INCREF(self);
   list_remove(&self->link);
-  while (references-- > 0) Py_DECREF(self);
+  if (self->closing) transport_release_socket(self);
+  while (references-- >= 0) Py_DECREF(self);
 }

@@ -1,10 +1,11 @@
 /* transport.h: a stream socket with a protocol on top.
  *
- *   made --connection_made--> open --close, EOF, error--> closing --> lost --> closed
+ *   made --connection_made--> open --close, EOF, error--> closing --> lost --> over
  *
  * While closing it still sends what was written; once lost it sends nothing more and
- * waits for its operations to complete; then connection_lost is called and the socket
- * closed. What a callback writes is sent when that callback returns (loop_leave). */
+ * its call is queued, which calls connection_lost: then it is over. The socket is closed
+ * then, or when the last of its cancelled operations has completed. What a callback
+ * writes is sent when that callback returns (loop_leave). */
 #ifndef BIDE_PYTHON_TRANSPORT_H
 #define BIDE_PYTHON_TRANSPORT_H
 
@@ -33,7 +34,7 @@ struct transport_object {
   PyObject *extra_slot; /* asyncio.BaseTransport's; stays NULL */
   PyObject *weakrefs;
   loop_object *loop;
-  PyObject *protocol; /* NULL once connection_lost has been called */
+  PyObject *protocol; /* NULL once over */
   PyObject *context;
   PyObject *socket;      /* the socket.socket; NULL until asked for after an accept */
   PyObject *socket_info; /* its TransportSocket, or NULL until asked for */
@@ -55,6 +56,7 @@ struct transport_object {
   bool started;  /* connection_made has been called */
   bool paused;
   bool closing;
+  bool over; /* connection_lost has been called */
   bool eof_received;
   bool eof_written;
   bool writing_paused;
@@ -109,7 +111,7 @@ void transport_schedule(transport_object *self);
 void transport_release_socket(transport_object *self);
 void transport_leave_listener(transport_object *self);
 
-/* Once lost: schedules connection_lost when no operation is in flight any more. */
+/* Once over: closes the socket if no operation is in flight any more. */
 void transport_finish(transport_object *self);
 
 /* transport_read.c: arms or cancels the receive as the state wants it. */
@@ -120,6 +122,10 @@ void transport_resume_reading(transport_object *self);
 
 /* transport_write.c */
 void transport_flush(transport_object *self);
+
+/* Everything is sent: goes on to what was asked for meanwhile, the end of the stream or
+ * of it all. */
+void transport_flushed(transport_object *self);
 PyObject *transport_write(PyObject *self, PyObject *data);
 PyObject *transport_writelines(PyObject *self, PyObject *list);
 PyObject *transport_write_eof(PyObject *self, PyObject *unused);

@@ -1,8 +1,7 @@
 /* transport_read.c: from the core's pooled buffers to the protocol.
  *
- * A multishot receive cannot pause, and cancelling one costs a round through the kernel.
- * So pause_reading leaves it armed; what then arrives is held, and the first piece held
- * cancels it. */
+ * A multishot receive cannot pause: it is cancelled, and armed again by resume_reading.
+ * What it had received by then is held. */
 #include "convert.h"
 #include "transport.h"
 
@@ -14,7 +13,6 @@ static void transport_on_receive(bide_op *op);
 
 void transport_update_reading(transport_object *self) {
   bool wanted = transport_takes_input(self) && !self->eof_received && self->held == NULL;
-  bool unwanted = self->closing || self->held != NULL;
   if (wanted && !self->receive_armed) {
     bide_prep_recv_multi(&self->receive, self->fd);
     self->receive.cb = transport_on_receive;
@@ -25,7 +23,7 @@ void transport_update_reading(transport_object *self) {
     }
     self->receive_armed = true;
     Py_INCREF(self);
-  } else if (unwanted && self->receive_armed && !self->receive_cancelling) {
+  } else if (!wanted && self->receive_armed && !self->receive_cancelling) {
     self->receive_cancelling = true;
     bide_loop_cancel(self->loop->core, &self->receive);
   }
@@ -191,8 +189,13 @@ static void transport_on_receive(bide_op *op) {
 
 /* ---- pausing ---- */
 
+/* Flushed at once: the kernel would go on receiving for the peer until the next wait,
+ * and the peer's writer would not feel that nobody reads. */
 void transport_pause_reading(transport_object *self) {
-  if (!self->closing) self->paused = true;
+  if (self->closing || self->paused) return;
+  self->paused = true;
+  transport_update_reading(self);
+  if (self->receive_cancelling) (void)bide_loop_flush(self->loop->core);
 }
 
 void transport_resume_reading(transport_object *self) {

@@ -84,9 +84,11 @@ static PyObject *transport_is_reading(PyObject *object, PyObject *unused) {
   return PyBool_FromLong(!self->closing && !self->paused);
 }
 
-static PyObject *transport_pause_method(PyObject *self, PyObject *unused) {
+static PyObject *transport_pause_method(PyObject *object, PyObject *unused) {
   (void)unused;
-  transport_pause_reading((transport_object *)self);
+  transport_object *self = (transport_object *)object;
+  if (loop_check_open(self->loop) < 0) return NULL;
+  transport_pause_reading(self);
   Py_RETURN_NONE;
 }
 

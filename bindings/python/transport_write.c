@@ -81,12 +81,10 @@ static void transport_resume_writing(transport_object *self) {
                          "protocol.resume_writing() failed");
 }
 
-/* What was asked for while bytes were waiting: the end of the stream, or of it all. */
-static void transport_flushed(transport_object *self) {
+void transport_flushed(transport_object *self) {
   if (self->closing) {
-    self->lost++;
-    transport_update_reading(self);
-    transport_finish(self);
+    self->lost = 1;
+    transport_schedule(self);
   } else if (self->eof_written) {
     (void)shutdown(self->fd, SHUT_WR);
   }

@@ -95,11 +95,15 @@ async def connected_pair(client=Recorder, server=Recorder):
 
 
 async def close_all(*closables):
-    """Closes transports' protocols and servers, and waits for it."""
+    """Closes protocols' transports and servers with their connections, and waits for
+    it."""
     for each in closables:
         if isinstance(each, Recorder):
             each.transport.close()
             await each.lost
-        else:
-            each.close()
-            await each.wait_closed()
+            continue
+        each.close()
+        each.abort_clients()
+        while any(listener.client_count for listener in each._listeners):
+            await asyncio.sleep(0)
+        await each.wait_closed()

@@ -194,6 +194,6 @@ def test_streams_read_lines_and_tell_of_their_end(run):
             await reader.readexactly(1)
         writer.close()
         await writer.wait_closed()
-        server.close()
+        await close_all(server)
 
     run(main())

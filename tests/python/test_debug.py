@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from protocols import close_all
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +44,7 @@ def test_a_slow_protocol_is_logged(loop, run, caplog):
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         await reader.read()
         writer.close()
-        server.close()
+        await close_all(server)
 
     run(main())
     assert "Executing <Transport" in caplog.text

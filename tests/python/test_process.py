@@ -187,10 +187,7 @@ async def mixed_work():
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(loop.create_future(), 0.001)
     await loop.run_in_executor(None, int)
-    await close_all(second)
-    server.close()
-    if sys.version_info >= (3, 12):
-        await server.wait_closed()
+    await close_all(second, server)
 
 
 def count_after(rounds, function):

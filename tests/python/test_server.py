@@ -1,8 +1,6 @@
 """Servers: users lose connections, or cannot stop what they started."""
 
 import asyncio
-import os
-import resource
 import socket
 import subprocess
 import sys
@@ -72,7 +70,7 @@ def test_start_serving_later(run):
         assert await reader.readexactly(5) == b"hello"
         writer.close()
         await writer.wait_closed()
-        server.close()
+        await close_all(server)
 
     run(main())
 
@@ -133,7 +131,7 @@ def test_several_hosts_share_a_server(run):
             assert await reader.readexactly(1) == b"x"
             writer.close()
             await writer.wait_closed()
-        server.close()
+        await close_all(server)
 
     run(main())
 
@@ -149,7 +147,7 @@ def test_a_server_on_a_socket_and_with_reuse_port(run):
         assert await reader.readexactly(1) == b"x"
         writer.close()
         await writer.wait_closed()
-        server.close()
+        await close_all(server)
 
         first, address = await listen(Echo, reuse_port=True)
         second = await loop.create_server(Echo, *address, reuse_port=True)
@@ -207,7 +205,7 @@ def test_a_factory_that_fails_costs_its_connection_alone(loop, run):
         assert await reader.readexactly(1) == b"x"
         writer.close()
         await writer.wait_closed()
-        server.close()
+        await close_all(server)
 
     run(main())
     assert [str(report["exception"]) for report in reports] == ["factory"]
@@ -231,9 +229,7 @@ def test_a_thousand_connections_come_and_go(run, open_fds):
                 *(visit(address, number) for number in range(start, start + 100))
             )
             assert answers == [b"%d" % number for number in range(start, start + 100)]
-        server.close()
-        if WAITS_FOR_CLIENTS:
-            await server.wait_closed()
+        await close_all(server)
 
     before = open_fds()
     run(main(), 30)

@@ -57,7 +57,7 @@ def test_an_echo_of_many_sizes_keeps_order(run):
         await sending
         writer.close()
         await writer.wait_closed()
-        server.close()
+        await close_all(server)
 
     run(main())
 
@@ -257,8 +257,10 @@ def test_close_calls_connection_lost_later_and_once(loop, run):
         assert fd >= 0
         here.transport.close()
         assert "lost" not in here.events
-        assert await here.lost is None
-        assert here.transport.get_extra_info("socket").fileno() == -1
+        await asyncio.sleep(0)
+        assert here.events[-1] == "lost" and here.lost.result() is None
+        while here.transport.get_extra_info("socket").fileno() != -1:
+            await asyncio.sleep(0)
         here.transport.abort()
         here.transport.close()
         assert here.transport.get_protocol() is None
@@ -552,7 +554,7 @@ def test_ipv6_addresses_have_four_parts(run):
         assert writer.get_extra_info("peername") == ("::1", address[1], 0, 0)
         writer.close()
         await writer.wait_closed()
-        server.close()
+        await close_all(server)
 
     run(main())
 
