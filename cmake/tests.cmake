@@ -7,7 +7,7 @@ set(BIDE_BACKENDS io_uring epoll auto CACHE STRING "The backends that the tests 
 set(BIDE_TEST_VARIANT apart CACHE STRING
   "What this build is called in the tests' environment: apart, one, asan, tsan or valgrind")
 set(BIDE_TEST_WRAPPER "" CACHE STRING "A command that runs the tests, such as valgrind")
-set(BIDE_TEST_TIMEOUT_S 60 CACHE STRING "Seconds after which a test has failed")
+set(BIDE_TEST_TIMEOUT_S 300 CACHE STRING "Seconds after which a test has failed")
 
 add_library(bide_test_core STATIC ${core_sources})
 target_include_directories(bide_test_core PUBLIC core/include core/src)
