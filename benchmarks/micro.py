@@ -74,4 +74,4 @@ def run(round_count, seconds):
 
 
 if __name__ == "__main__":
-    run(*((3, 1) if machine.QUICK else (9, 3)))
+    run(*((3, 0.5) if machine.QUICK else (9, 3)))

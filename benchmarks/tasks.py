@@ -30,7 +30,7 @@ def run(round_count):
     samples = rounds.interleave({"bide": measure}, round_count, "tasks")
     rows = [report.Row(text, unit, samples[key], digits=1) for key, text, unit in ROWS]
     report.write("tasks", {"bide": machine.bide_version()}, rows)
-    report.table(f"Tasks in C, medians of {round_count} rounds", rows)
+    report.table(f"Tasks in C, CPU time, medians of {round_count} rounds", rows)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,25 @@
  *
  *   core_costs FOLDER       a folder for a file of 4 KiB
  *
- * Prints one JSON line: nanoseconds of wall time for one of each. */
+ * Prints one JSON line, nanoseconds for one of each: of CPU time for the timers, which
+ * never wait, of wall time for the rest. */
 #include <bide.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { TIMERS = 1000 * 1000, JOBS = 20 * 1000, READS = 20 * 1000, LANES_MAX = 64 };
 enum { FILE_BYTES = 4096 };
 
 static bide_loop *loop;
+
+static double cpu_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
 
 static double ns_each(uint64_t started_us, int count) {
   return (double)(bide_clock_us() - started_us) * 1000 / count;
@@ -39,16 +47,16 @@ static uint32_t scatter(uint32_t i) { return i * 2654435761u; }
 static void time_timers(void) {
   bide_timer *timers = calloc(TIMERS, sizeof *timers);
   if (!timers) check(BIDE_ENOMEM, "timers");
-  uint64_t started_us = bide_clock_us();
+  double started_ns = cpu_ns();
   for (uint32_t i = 0; i < TIMERS; i++) {
     timers[i].cb = on_timer;
     bide_timer_start(loop, &timers[i], 1000000 + scatter(i) % 600000000);
   }
-  printf("\"timer_start\": %.1f, ", ns_each(started_us, TIMERS));
+  printf("\"timer_start\": %.1f, ", (cpu_ns() - started_ns) / TIMERS);
 
-  started_us = bide_clock_us();
+  started_ns = cpu_ns();
   for (uint32_t i = 0; i < TIMERS; i++) bide_timer_stop(loop, &timers[i]);
-  printf("\"timer_stop\": %.1f, ", ns_each(started_us, TIMERS));
+  printf("\"timer_stop\": %.1f, ", (cpu_ns() - started_ns) / TIMERS);
 
   /* All due by the time the loop looks: only the expiring is timed. */
   uint64_t now_us = bide_loop_now_us(loop);
@@ -56,9 +64,9 @@ static void time_timers(void) {
     bide_timer_start_at(loop, &timers[i], now_us + 1 + scatter(i) % 1000);
   while (bide_loop_now_us(loop) <= now_us + 1000) {
   }
-  started_us = bide_clock_us();
+  started_ns = cpu_ns();
   check(bide_loop_run(loop, BIDE_RUN_UNTIL_STOPPED), "run");
-  printf("\"timer_expire\": %.1f, ", ns_each(started_us, TIMERS));
+  printf("\"timer_expire\": %.1f, ", (cpu_ns() - started_ns) / TIMERS);
   free(timers);
 }
 
