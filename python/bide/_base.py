@@ -2,15 +2,16 @@
 exception handler."""
 
 import asyncio
+import contextvars
 import inspect
 import os
 import sys
 import traceback
 import warnings
 import weakref
-from asyncio import coroutines, events, format_helpers, futures, tasks
+from asyncio import constants, coroutines, events, format_helpers, tasks
 from asyncio.log import logger
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, TypeVar
 
 from . import _bide
@@ -33,7 +34,7 @@ def _stop_when_done(future: "asyncio.Future[Any]") -> None:
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
             # It has ended the run already.
             return
-    futures._get_loop(future).stop()
+    future.get_loop().stop()
 
 
 class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
@@ -238,9 +239,9 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
         for key in ("task", "future", "handle"):
             source = source or context.get(key)
         get_context = getattr(source, "get_context", None)
-        run_in = get_context() if get_context is not None else None
-        if hasattr(run_in, "run"):
-            run_in.run(handler, self, context)
+        inside = get_context() if get_context is not None else None
+        if isinstance(inside, contextvars.Context):
+            inside.run(handler, self, context)
         else:
             handler(self, context)
 
@@ -254,10 +255,10 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
 
     # ---- what the loop in C calls ----
 
-    def _callback_failed(self, handle: asyncio.Handle, error: BaseException) -> None:
+    def _callback_failed(self, handle: Any, error: BaseException) -> None:
         options = {"debug": self.get_debug()} if _SHOWS_DEBUG else {}
         callback = format_helpers._format_callback_source(
-            handle._callback, handle._args, **options  # type: ignore[arg-type]
+            handle._callback, handle._args, **options
         )
         context = {
             "message": f"Exception in callback {callback}",
@@ -296,7 +297,7 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
             return
         if enabled:
             self._origin_tracking_saved = sys.get_coroutine_origin_tracking_depth()
-            sys.set_coroutine_origin_tracking_depth(asyncio.constants.DEBUG_STACK_DEPTH)
+            sys.set_coroutine_origin_tracking_depth(constants.DEBUG_STACK_DEPTH)
         else:
             assert self._origin_tracking_saved is not None
             sys.set_coroutine_origin_tracking_depth(self._origin_tracking_saved)

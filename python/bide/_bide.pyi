@@ -2,10 +2,15 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, ClassVar, final
+from typing import Any, final
+
+from typing_extensions import TypeVarTuple, Unpack, disjoint_base
+
+_Ts = TypeVarTuple("_Ts")
 
 __version__: str
 
+@disjoint_base
 class Loop:
     slow_callback_duration: float
     @property
@@ -13,23 +18,29 @@ class Loop:
     @property
     def backend_reason(self) -> str: ...
     def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: Unpack[_Ts],
+        context: Context | None = None,
     ) -> asyncio.Handle: ...
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: Unpack[_Ts],
+        context: Context | None = None,
     ) -> asyncio.Handle: ...
     def call_later(
         self,
         delay: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: Unpack[_Ts],
         context: Context | None = None,
     ) -> asyncio.TimerHandle: ...
     def call_at(
         self,
         when: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: Unpack[_Ts],
         context: Context | None = None,
     ) -> asyncio.TimerHandle: ...
     def time(self) -> float: ...
@@ -39,15 +50,19 @@ class Loop:
     def get_debug(self) -> bool: ...
     def set_debug(self, enabled: bool, /) -> None: ...
     def create_future(self) -> asyncio.Future[Any]: ...
-    def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None: ...
-    def add_writer(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None: ...
+    def add_reader(
+        self, fd: Any, callback: Callable[[Unpack[_Ts]], Any], *args: Unpack[_Ts]
+    ) -> None: ...
+    def add_writer(
+        self, fd: Any, callback: Callable[[Unpack[_Ts]], Any], *args: Unpack[_Ts]
+    ) -> None: ...
     def remove_reader(self, fd: Any, /) -> bool: ...
     def remove_writer(self, fd: Any, /) -> bool: ...
     def _add_reader(
-        self, fd: Any, callback: Callable[..., Any], *args: Any
+        self, fd: Any, callback: Callable[[Unpack[_Ts]], Any], *args: Unpack[_Ts]
     ) -> asyncio.Handle: ...
     def _add_writer(
-        self, fd: Any, callback: Callable[..., Any], *args: Any
+        self, fd: Any, callback: Callable[[Unpack[_Ts]], Any], *args: Unpack[_Ts]
     ) -> asyncio.Handle: ...
     def _ensure_fd_no_transport(self, fd: Any, /) -> None: ...
     def _check_closed(self) -> None: ...

@@ -6,9 +6,14 @@ import socket
 import threading
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._base import BaseLoop
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVarTuple, Unpack
+
+    _Ts = TypeVarTuple("_Ts")
 
 _T = TypeVar("_T")
 
@@ -31,7 +36,7 @@ class ExecutorLoop(BaseLoop):
         self._executor_shutdown_called = False
 
     def run_in_executor(
-        self, executor: Any, func: Callable[..., _T], *args: Any
+        self, executor: Any, func: "Callable[[Unpack[_Ts]], _T]", *args: "Unpack[_Ts]"
     ) -> "asyncio.Future[_T]":
         """Run func(*args) in an executor, None for the loop's own threads."""
         self._check_closed()

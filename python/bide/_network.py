@@ -6,6 +6,7 @@ import functools
 import itertools
 import socket
 import ssl as ssl_module
+import sys
 from asyncio import staggered
 from asyncio.log import logger
 from collections.abc import Callable, Iterable
@@ -65,7 +66,7 @@ def _bind_first(
 
 def _raise_connect_errors(errors: list[OSError], all_errors: bool) -> NoReturn:
     try:
-        if all_errors:
+        if all_errors and sys.version_info >= (3, 11):
             raise ExceptionGroup("create_connection failed", errors)
         if len({str(error) for error in errors}) == 1:
             raise errors[0]

@@ -2,28 +2,21 @@
 bide.run() or loop_factory=bide.new_event_loop come first."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._loop import EventLoop
 
-if TYPE_CHECKING:
-    _Base = asyncio.events.BaseDefaultEventLoopPolicy
-else:
-    _Base = getattr(asyncio.events, "_BaseDefaultEventLoopPolicy", None) or (
-        asyncio.events.BaseDefaultEventLoopPolicy
-    )
+# 3.14 has the name with an underscore alone, and warns of the other.
+_Base: Any = getattr(asyncio.events, "_BaseDefaultEventLoopPolicy", None)
+if _Base is None:
+    _Base = getattr(asyncio.events, "BaseDefaultEventLoopPolicy")
 
 
-class EventLoopPolicy(_Base):
+class EventLoopPolicy(_Base):  # type: ignore[misc]
     """Makes asyncio.new_event_loop() and asyncio.run() use bide."""
 
     def _loop_factory(self) -> EventLoop:
         return EventLoop()
-
-    if TYPE_CHECKING:
-        # asyncio raises NotImplementedError for these where no watcher is needed.
-        def get_child_watcher(self) -> Any: ...
-        def set_child_watcher(self, watcher: Any) -> None: ...
 
 
 def install() -> None:

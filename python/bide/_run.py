@@ -42,7 +42,7 @@ else:
             return loop.run_until_complete(main)
         finally:
             try:
-                asyncio.runners._cancel_all_tasks(loop)
+                asyncio.runners._cancel_all_tasks(loop)  # type: ignore[attr-defined]
                 loop.run_until_complete(loop.shutdown_asyncgens())
                 loop.run_until_complete(loop.shutdown_default_executor())
             finally:

@@ -7,9 +7,14 @@ import signal
 import socket
 from asyncio import coroutines
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._base import BaseLoop
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVarTuple, Unpack
+
+    _Ts = TypeVarTuple("_Ts")
 
 _Callback = tuple[Callable[..., Any], tuple[Any, ...], contextvars.Context]
 
@@ -28,7 +33,7 @@ class SignalLoop(BaseLoop):
         self._signal_outer_fd = -1
 
     def add_signal_handler(
-        self, sig: int, callback: Callable[..., object], *args: Any
+        self, sig: int, callback: "Callable[[Unpack[_Ts]], object]", *args: "Unpack[_Ts]"
     ) -> None:
         """Call callback(*args) in the loop when the signal comes. Main thread only."""
         if coroutines.iscoroutine(callback) or inspect.iscoroutinefunction(callback):
