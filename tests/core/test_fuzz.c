@@ -4,8 +4,8 @@
  * are closed and their numbers reused.
  *
  * What must hold: every operation completes once, no byte is lost, stuck, doubled or
- * delivered elsewhere, nothing is in flight in the end and no fd is left. FUZZ_SEED=n runs that seed
- * alone, FUZZ_SEEDS=n the first n. */
+ * delivered elsewhere, nothing is in flight in the end and no fd is left. FUZZ_SEED=n runs
+ * that seed alone, FUZZ_SEEDS=n the first n. */
 #include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
