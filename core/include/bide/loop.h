@@ -17,8 +17,9 @@
  * bide_post and bide_wake may be called from elsewhere; anything else is an
  * assert in a debug build.
  *
- * Fork: a child must not use its parent's loop. Every call that can fail returns
- * BIDE_EFORKED there, and bide_loop_close only releases the child's copies.
+ * Fork: a child must not use its parent's loop. Submit, cancel, run, wait, flush, reap,
+ * dispatch and drain return BIDE_EFORKED there; bide_loop_close only releases the child's
+ * copies.
  */
 #ifndef BIDE_LOOP_H
 #define BIDE_LOOP_H

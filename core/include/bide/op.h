@@ -151,8 +151,8 @@ struct bide_op {
 };
 
 /* The prepare functions set the kind and the arguments and make the op idle;
- * they keep cb and data. None can fail and none touches a loop. An op that is in
- * flight must not be prepared: an assert in a debug build.
+ * they keep cb and data. None can fail and none touches a loop. Zero an op before its
+ * first use. One that is in flight must not be prepared: an assert in a debug build.
  *
  * Sockets may be blocking or not: an operation waits, the loop's thread never
  * does. */
@@ -161,7 +161,8 @@ struct bide_op {
 BIDE_EXTERN void bide_prep_nop(bide_op *op);
 
 /* Accepts one connection: result is its fd, close-on-exec and non-blocking.
- * addr and addrlen may be NULL. */
+ * addr and addrlen may be NULL. A listening socket that several processes share should be
+ * non-blocking: on epoll another's accept may come between the look and the call. */
 BIDE_EXTERN void bide_prep_accept(bide_op *op, int fd, struct sockaddr *addr,
                                   socklen_t *addrlen);
 
@@ -169,6 +170,8 @@ BIDE_EXTERN void bide_prep_accept(bide_op *op, int fd, struct sockaddr *addr,
  * the like end it: back off, then submit it again (bide_listener does). */
 BIDE_EXTERN void bide_prep_accept_multi(bide_op *op, int fd);
 
+/* An AF_UNIX connect to a listener whose backlog is full waits on io_uring and completes
+ * with BIDE_EAGAIN on epoll. */
 BIDE_EXTERN void bide_prep_connect(bide_op *op, int fd,
                                    const struct sockaddr *addr, socklen_t addrlen);
 
@@ -194,7 +197,8 @@ BIDE_EXTERN void bide_prep_sendmsg(bide_op *op, int fd, const struct msghdr *msg
 BIDE_EXTERN void bide_prep_recvmsg(bide_op *op, int fd, struct msghdr *msg,
                                    int flags);
 
-/* how: SHUT_RD, SHUT_WR or SHUT_RDWR. */
+/* how: SHUT_RD, SHUT_WR or SHUT_RDWR. Takes effect at the submit and overtakes sends that
+ * are in flight: wait for those first. */
 BIDE_EXTERN void bide_prep_shutdown(bide_op *op, int fd, int how);
 
 /* Closes fd. On epoll, operations still waiting on it complete with
@@ -208,7 +212,8 @@ BIDE_EXTERN void bide_prep_read(bide_op *op, int fd, void *base, size_t len,
 BIDE_EXTERN void bide_prep_write(bide_op *op, int fd, const void *base, size_t len,
                                  int64_t offset);
 
-/* result: the fd. O_CLOEXEC is always set. dirfd may be AT_FDCWD. */
+/* result: the fd. O_CLOEXEC is always set. dirfd may be AT_FDCWD. An open that blocks (a
+ * FIFO without a writer) cannot be cancelled on epoll: give O_NONBLOCK. */
 BIDE_EXTERN void bide_prep_openat(bide_op *op, int dirfd, const char *path,
                                   int flags, unsigned mode);
 
