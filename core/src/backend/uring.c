@@ -491,7 +491,11 @@ static int uring_flush(bide__backend *backend) {
   uring *u = uring_of(backend);
   uring_refill(u);
   if (bide__ring_unsubmitted(&u->ring) == 0) return 0;
-  return uring_enter(u, false, false, 0);
+  int error;
+  do {
+    error = uring_enter(u, false, false, 0);
+  } while (error == -EINTR);
+  return error;
 }
 
 static int uring_wait(bide__backend *backend, int64_t timeout_us) {
