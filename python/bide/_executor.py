@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ._base import BaseLoop
 
 if TYPE_CHECKING:
-    from typing_extensions import TypeVarTuple, Unpack
+    from typing import TypeVarTuple, Unpack
 
     _Ts = TypeVarTuple("_Ts")
 

@@ -1,396 +1,116 @@
-"""Connections: users lose bytes, order, flow control or the reason of an end."""
+"""Protocols for the tests: what they saw, and futures for what they will see."""
 
 import asyncio
-import gc
-import hashlib
 import random
-import socket
-import struct
-
-import pytest
-from protocols import (
-    Echo,
-    HalfOpen,
-    Recorder,
-    close_all,
-    connected_pair,
-    listen,
-    noise,
-)
-
-SIZES = [1, 2, 1000, 65535, 65536, 65537, 1_000_000, 10_000_000]
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_bytes_arrive_both_ways(run, size, kind):
-    payload = noise(size)
-
-    async def main():
-        here, there, server = await connected_pair()
-        here.transport.write(kind(payload))
-        there.transport.write(kind(payload))
-        await here.until(lambda: len(here.data) >= size)
-        await there.until(lambda: len(there.data) >= size)
-        assert here.data == payload and there.data == payload
-        assert here.transport.get_write_buffer_size() == 0
-        await close_all(here, there, server)
-
-    run(main())
+def noise(size, seed=1):
+    """The same bytes for the same size and seed, which no mix-up would leave as they
+    are."""
+    return random.Random(seed).randbytes(size)
 
 
-def test_an_echo_of_many_sizes_keeps_order(run):
-    random_sizes = random.Random(7)
-    pieces = [noise(random_sizes.randrange(1, 200_000), n) for n in range(60)]
-    expected = hashlib.sha256(b"".join(pieces)).digest()
-    total = sum(map(len, pieces))
+class Recorder(asyncio.Protocol):
+    """Keeps every call in `events` and all data in `data`; `made` and `lost` are
+    futures."""
 
-    async def main():
-        server, address = await listen(Echo)
-        reader, writer = await asyncio.open_connection(*address)
+    keep_open = False
 
-        async def send():
-            for piece in pieces:
-                writer.write(piece)
-                await writer.drain()
+    def __init__(self):
+        loop = asyncio.get_running_loop()
+        self.events = []
+        self.data = bytearray()
+        self.made = loop.create_future()
+        self.lost = loop.create_future()
+        self.eof = loop.create_future()
+        self.changed = asyncio.Event()
+        self.paused = False
 
-        sending = asyncio.create_task(send())
-        assert hashlib.sha256(await reader.readexactly(total)).digest() == expected
-        await sending
-        writer.close()
-        await writer.wait_closed()
-        await close_all(server)
+    def connection_made(self, transport):
+        self.transport = transport
+        self.events.append("made")
+        self.made.set_result(transport)
 
-    run(main())
+    def data_received(self, data):
+        assert type(data) is bytes and data
+        self.data += data
+        self.events.append("data")
+        self.changed.set()
 
+    def eof_received(self):
+        self.events.append("eof")
+        self.eof.set_result(None)
+        return self.keep_open
 
-def test_what_one_callback_writes_leaves_as_one(loop, run):
-    """Head and body in two writes must not cost two packets, nor two system calls."""
+    def pause_writing(self):
+        assert not self.paused
+        self.paused = True
+        self.events.append("pause")
+        self.changed.set()
 
-    async def main():
-        left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        transport, protocol = await loop.create_connection(Recorder, sock=left)
-        right.setblocking(False)
-        transport.write(b"head")
-        transport.write(b"")
-        transport.writelines([b" and ", bytearray(b"body")])
-        with pytest.raises(BlockingIOError):
-            right.recv(100)
-        assert transport.get_write_buffer_size() == 13
-        await asyncio.sleep(0)
-        assert right.recv(100) == b"head and body"
-        assert transport.get_write_buffer_size() == 0
-        right.close()
-        await protocol.lost
+    def resume_writing(self):
+        assert self.paused
+        self.paused = False
+        self.events.append("resume")
+        self.changed.set()
 
-    run(main())
+    def connection_lost(self, error):
+        self.events.append("lost")
+        self.lost.set_result(error)
 
-
-def test_a_write_while_the_loop_stands_still_is_sent_when_it_runs(loop, run):
-    left, right = socket.socketpair()
-    transport, protocol = run(loop.create_connection(Recorder, sock=left))
-    transport.write(b"later")
-    run(asyncio.sleep(0))
-    assert right.recv(10) == b"later"
-    right.close()
-
-    async def end():
-        await protocol.lost
-
-    run(end())
+    async def until(self, condition):
+        """Waits until condition() holds, looking after each event."""
+        while not condition():
+            self.changed.clear()
+            await self.changed.wait()
 
 
-def test_a_slow_reader_pauses_the_writer_and_bounds_its_memory(run):
-    size = 8_000_000
-    payload = noise(size)
+class HalfOpen(Recorder):
+    """Stays open for writing when the peer has ended its stream."""
 
-    async def main():
-        here, there, server = await connected_pair()
-        sock = here.transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-        there.transport.pause_reading()
-        assert not there.transport.is_reading()
-        here.transport.write(payload)
-        assert here.paused and here.events == ["made", "pause"]
-        assert here.transport.get_write_buffer_size() > 65536
-        there.transport.resume_reading()
-        await there.until(lambda: len(there.data) == size)
-        await here.until(lambda: not here.paused)
-        assert here.events == ["made", "pause", "resume"]
-        assert there.data == payload
-        await close_all(here, there, server)
-
-    run(main())
+    keep_open = True
 
 
-def test_a_paused_reader_gets_nothing_and_then_everything(run):
-    async def main():
-        here, there, server = await connected_pair()
-        there.transport.pause_reading()
-        there.transport.pause_reading()
-        for number in range(5):
-            here.transport.write(b"%d" % number * 1000)
-            await asyncio.sleep(0.005)
-        here.transport.write_eof()
-        await asyncio.sleep(0.005)
-        assert there.events == ["made"]
-        there.transport.resume_reading()
-        there.transport.resume_reading()
-        await there.lost
-        assert there.data == b"".join(b"%d" % n * 1000 for n in range(5))
-        assert there.events[-2:] == ["eof", "lost"]
-        await close_all(here, server)
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
 
-    run(main())
+    def data_received(self, data):
+        self.transport.write(data)
 
 
-def test_pausing_inside_data_received_holds_the_rest(run):
-    class Once(Recorder):
-        def data_received(self, data):
-            super().data_received(data)
-            self.transport.pause_reading()
+async def listen(factory, host="127.0.0.1", **options):
+    """A server, and the address of its first socket."""
+    server = await asyncio.get_running_loop().create_server(factory, host, 0, **options)
+    return server, server.sockets[0].getsockname()[:2]
 
-    size = 1_000_000
 
-    async def main():
-        here, there, server = await connected_pair(server=Once)
-        here.transport.write(noise(size))
-        pieces = 0
-        while len(there.data) < size:
-            await there.until(lambda: not there.transport.is_reading())
-            seen = len(there.data)
+async def connected_pair(client=Recorder, server=Recorder):
+    """Two connected protocols of the loop, and the server between them."""
+    accepted = asyncio.get_running_loop().create_future()
+
+    def factory():
+        protocol = server()
+        accepted.set_result(protocol)
+        return protocol
+
+    listening, address = await listen(factory)
+    _, here = await asyncio.get_running_loop().create_connection(client, *address)
+    there = await accepted
+    await there.made
+    return here, there, listening
+
+
+async def close_all(*closables):
+    """Closes protocols' transports and servers with their connections, and waits for
+    it."""
+    for each in closables:
+        if isinstance(each, Recorder):
+            each.transport.close()
+            await each.lost
+            continue
+        each.close()
+        each.abort_clients()
+        while any(listener.client_count for listener in each._listeners):
             await asyncio.sleep(0)
-            assert len(there.data) == seen
-            pieces += 1
-            there.changed.clear()
-            there.transport.resume_reading()
-            if seen < size:
-                await there.changed.wait()
-        assert there.data == noise(size) and pieces > 1
-        await close_all(here, there, server)
-
-    run(main())
-
-
-def test_write_limits(run):
-    async def main():
-        here, there, server = await connected_pair()
-        transport = here.transport
-        assert transport.get_write_buffer_limits() == (16384, 65536)
-        transport.set_write_buffer_limits(high=1000)
-        assert transport.get_write_buffer_limits() == (250, 1000)
-        transport.set_write_buffer_limits(low=1000)
-        assert transport.get_write_buffer_limits() == (1000, 4000)
-        transport.set_write_buffer_limits(high=0)
-        assert transport.get_write_buffer_limits() == (0, 0)
-        transport.set_write_buffer_limits(high=10, low=5)
-        assert transport.get_write_buffer_limits() == (5, 10)
-        with pytest.raises(ValueError, match="must be >= low"):
-            transport.set_write_buffer_limits(high=1, low=2)
-        with pytest.raises(ValueError, match="-1"):
-            transport.set_write_buffer_limits(high=-1)
-        with pytest.raises(TypeError):
-            transport.set_write_buffer_limits(high="much")
-        await close_all(here, there, server)
-
-    run(main())
-
-
-def test_half_close_lets_the_answer_through(run):
-    async def main():
-        here, there, server = await connected_pair(client=HalfOpen, server=HalfOpen)
-        assert here.transport.can_write_eof()
-        here.transport.write(b"question")
-        here.transport.write_eof()
-        here.transport.write_eof()
-        with pytest.raises(RuntimeError, match=r"Cannot call write\(\) after write_eof\(\)"):
-            here.transport.write(b"more")
-        await there.eof
-        there.transport.write(b"answer")
-        there.transport.close()
-        await there.lost
-        await here.eof
-        assert here.data == b"answer" and there.data == b"question"
-        await close_all(here, server)
-
-    run(main())
-
-
-def test_write_eof_waits_for_what_was_written(run):
-    size = 3_000_000
-
-    async def main():
-        here, there, server = await connected_pair()
-        there.transport.pause_reading()
-        here.transport.write(noise(size))
-        here.transport.write_eof()
-        there.transport.resume_reading()
-        await there.lost
-        assert there.data == noise(size)
-        await close_all(here, server)
-
-    run(main())
-
-
-def test_close_sends_what_was_written_first(run):
-    size = 5_000_000
-
-    async def main():
-        here, there, server = await connected_pair()
-        there.transport.pause_reading()
-        here.transport.write(noise(size))
-        here.transport.close()
-        here.transport.close()
-        assert here.transport.is_closing() and not here.transport.is_reading()
-        assert here.events[-1] != "lost"
-        there.transport.resume_reading()
-        assert await here.lost is None
-        await there.lost
-        assert there.data == noise(size)
-        await close_all(server)
-
-    run(main())
-
-
-def test_close_calls_connection_lost_later_and_once(loop, run):
-    async def main():
-        here, there, server = await connected_pair()
-        fd = here.transport.get_extra_info("socket").fileno()
-        assert fd >= 0
-        here.transport.close()
-        assert "lost" not in here.events
-        await asyncio.sleep(0)
-        assert here.events[-1] == "lost" and here.lost.result() is None
-        while here.transport.get_extra_info("socket").fileno() != -1:
-            await asyncio.sleep(0)
-        here.transport.abort()
-        here.transport.close()
-        assert here.transport.get_protocol() is None
-        assert here.events.count("lost") == 1
-        assert repr(here.transport) == "<Transport closed>"
-        await there.lost
-        await close_all(server)
-
-    run(main())
-
-
-def test_abort_drops_what_was_written(run):
-    async def main():
-        here, there, server = await connected_pair()
-        there.transport.pause_reading()
-        here.transport.write(noise(8_000_000))
-        assert here.transport.get_write_buffer_size() > 0
-        here.transport.abort()
-        assert here.transport.get_write_buffer_size() == 0
-        assert await here.lost is None
-        there.transport.resume_reading()
-        await there.lost
-        assert len(there.data) < 8_000_000
-        await close_all(server)
-
-    run(main())
-
-
-def test_late_writes_are_dropped_and_logged(run, caplog):
-    async def main():
-        here, there, server = await connected_pair()
-        here.transport.close()
-        await here.lost
-        for _ in range(10):
-            here.transport.write(b"nobody")
-        await there.lost
-        await close_all(server)
-
-    run(main())
-    assert "socket.send() raised exception." in caplog.text
-
-
-def reset(transport):
-    """Closes the connection with a RST instead of a FIN."""
-    sock = transport.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
-
-
-def test_a_reset_is_told_to_its_connection_alone(run):
-    async def main():
-        here, there, server = await connected_pair()
-        other, far, second = await connected_pair()
-        reset(here.transport)
-        assert isinstance(await there.lost, ConnectionResetError)
-        assert "eof" not in there.events
-        other.transport.write(b"fine")
-        await far.until(lambda: far.data == b"fine")
-        await close_all(other, far, server, second)
-
-    run(main())
-
-
-def test_a_reset_in_the_middle_of_a_write(run):
-    async def main():
-        here, there, server = await connected_pair()
-        here.transport.pause_reading()
-        there.transport.write(noise(8_000_000))
-        assert there.paused
-        reset(here.transport)
-        error = await there.lost
-        assert isinstance(error, (ConnectionResetError, BrokenPipeError))
-        assert there.transport.get_write_buffer_size() == 0
-        await close_all(server)
-
-    run(main())
-
-
-def test_wrong_data_is_named(run):
-    async def main():
-        here, there, server = await connected_pair()
-        with pytest.raises(
-            TypeError, match="data argument must be a bytes-like object, not 'str'"
-        ):
-            here.transport.write("text")
-        with pytest.raises(TypeError, match="not 'int'"):
-            here.transport.writelines([b"fine", 1])
-        with pytest.raises(TypeError):
-            here.transport.writelines(1)
-        await asyncio.sleep(0.005)
-        assert there.data == b""
-        await close_all(here, there, server)
-
-    run(main())
-
-
-def test_a_dropped_transport_warns_and_closes(loop, run):
-    async def main():
-        left, right = socket.socketpair()
-        transport, protocol = await loop.create_connection(asyncio.Protocol, sock=left)
-        # A transport that reads is kept by its loop.
-        transport.pause_reading()
-        return transport, right
-
-    transport, right = run(main())
-    with pytest.warns(ResourceWarning, match="unclosed transport <Transport fd="):
-        del transport
-        gc.collect()
-    assert right.recv(1) == b""
-    right.close()
-
-
-def test_the_users_close_of_the_socket_does_not_hit_another_connection(loop, run):
-    """The number must not be reused while the transport reads from it."""
-
-    async def main():
-        left, right = socket.socketpair()
-        fd = left.fileno()
-        transport, protocol = await loop.create_connection(Recorder, sock=left)
-        left.close()
-        fresh = socket.socketpair()
-        assert fd not in (fresh[0].fileno(), fresh[1].fileno())
-        right.send(b"still here")
-        await protocol.until(lambda: protocol.data)
-        assert protocol.data == b"still here"
-        right.close()
-        await protocol.lost
-        for sock in fresh:
-            sock.close()
-
-    run(main())
+        await each.wait_closed()

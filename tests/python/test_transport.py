@@ -8,13 +8,17 @@ import socket
 import struct
 
 import pytest
-from protocols import Echo, HalfOpen, Recorder, close_all, connected_pair, listen
+from protocols import (
+    Echo,
+    HalfOpen,
+    Recorder,
+    close_all,
+    connected_pair,
+    listen,
+    noise,
+)
 
 SIZES = [1, 2, 1000, 65535, 65536, 65537, 1_000_000, 10_000_000]
-
-
-def noise(size, seed=1):
-    return random.Random(seed).randbytes(size)
 
 
 @pytest.mark.parametrize("size", SIZES)
