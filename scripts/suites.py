@@ -123,12 +123,19 @@ class Suite:
         return Result(self.name, counts, seconds=time.monotonic() - began)
 
 
+def heed_interrupts():
+    """A shell starts what it runs in the background with SIGINT ignored, and children
+    inherit that; the tests of Ctrl-C need it as a terminal gives it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def run_logged(command, environment, log):
     """Runs a command with its output in the log. Returns "" or what went wrong."""
     print("$ " + " ".join(command), file=log, flush=True)
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
         stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        preexec_fn=heed_interrupts,
     )
     try:
         code = process.wait(timeout=SUITE_LIMIT_S)

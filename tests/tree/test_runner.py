@@ -6,6 +6,7 @@ If these fail, a broken bide may be released behind a green run.
 import contextlib
 import io
 import os
+import signal
 import sys
 
 import pytest
@@ -93,6 +94,15 @@ def test_suite_sees_its_backend_and_no_other(run, monkeypatch):
     monkeypatch.setenv("BIDE_BACKEND", "epoll")
     assert run(f'test "$BIDE_BACKEND" = auto && {writes(PASSED)}').counts.passed == 1
     assert run(f'test -z "$BIDE_BACKEND" && {writes(PASSED)}', backend=None).counts.passed == 1
+
+
+def test_suite_heeds_interrupts_though_its_runner_ignores_them(run):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        line = "trap 'exit 0' INT; kill -INT $$; exit 1"
+        assert run(f"{writes(PASSED)}; {line}").counts.failures == []
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_summary_ends_with_the_plain_line():
