@@ -212,15 +212,9 @@ static void handle_call_callback(handle_object *handle) {
 }
 
 static void handle_call_timed(handle_object *handle) {
-  loop_object *loop = handle->loop;
   uint64_t begin_us = bide_clock_us();
   handle_call_callback(handle);
-  double took_s = (double)(bide_clock_us() - begin_us) / 1e6;
-  if (took_s < loop->slow_s) return;
-  PyObject *result = PyObject_CallMethod((PyObject *)loop, "_callback_slow", "Od",
-                                         (PyObject *)handle, took_s);
-  if (result == NULL) loop_swallow(loop);
-  Py_XDECREF(result);
+  loop_check_slow(handle->loop, (PyObject *)handle, begin_us);
 }
 
 /* A cancel from inside the callback only marks the handle, since its arguments are in

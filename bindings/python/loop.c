@@ -73,6 +73,17 @@ void loop_swallow(loop_object *loop) {
   if (!loop_take_fatal(loop)) PyErr_WriteUnraisable((PyObject *)loop);
 }
 
+void loop_check_slow(loop_object *loop, PyObject *subject, uint64_t begin_us) {
+  double took_s = (double)(bide_clock_us() - begin_us) / 1e6;
+  if (took_s < loop->slow_s) return;
+  PyObject *error = PyErr_GetRaisedException();
+  PyObject *result =
+      PyObject_CallMethod((PyObject *)loop, "_callback_slow", "Od", subject, took_s);
+  if (result == NULL) loop_swallow(loop);
+  Py_XDECREF(result);
+  if (error != NULL) PyErr_SetRaisedException(error);
+}
+
 fd_slot *loop_fd_find(loop_object *loop, int fd) {
   return (size_t)fd < loop->fd_count ? &loop->fds[fd] : NULL;
 }

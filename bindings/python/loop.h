@@ -73,6 +73,10 @@ bool loop_take_fatal(loop_object *loop);
 /* Consumes the pending exception of code that has nobody to raise it to. */
 void loop_swallow(loop_object *loop);
 
+/* Debug mode's report of a handle or transport whose call, begun at begin_us, took long.
+ * An exception may be pending and stays so. */
+void loop_check_slow(loop_object *loop, PyObject *subject, uint64_t begin_us);
+
 /* Puts a transport on `dirty`, which takes over a reference: its bytes leave at the end
  * of the callback under way or, when none is, before the next wait. */
 void loop_mark_dirty(loop_object *loop, bide_node *node);

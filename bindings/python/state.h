@@ -11,8 +11,6 @@
 /* X(name): interned strings. */
 #define STATE_NAMES(X) \
   X(_callback_failed) \
-  X(_callback_slow) \
-  X(_check_callback) \
   X(_late_write) \
   X(_server_idle) \
   X(buffer_updated) \
@@ -24,17 +22,11 @@
   X(detach) \
   X(done) \
   X(eof_received) \
-  X(exception) \
-  X(fileno) \
   X(get_buffer) \
   X(loop) \
-  X(message) \
   X(pause_writing) \
-  X(protocol) \
   X(resume_writing) \
-  X(set_result) \
-  X(socket) \
-  X(transport)
+  X(set_result)
 
 /* X(member, module, attribute): borrowed from the standard library at import. */
 #define STATE_IMPORTS(X) \

@@ -13,19 +13,6 @@ enum { TRANSPORT_HIGH_BYTES = 65536 };
 
 /* ---- calling the protocol ---- */
 
-/* Debug mode reports a call that took long, as it does for handles. */
-static void transport_check_slow(transport_object *self, uint64_t begin_us) {
-  loop_object *loop = self->loop;
-  double took_s = (double)(bide_clock_us() - begin_us) / 1e6;
-  if (took_s < loop->slow_s) return;
-  PyObject *error = PyErr_GetRaisedException();
-  PyObject *result = PyObject_CallMethod((PyObject *)loop, "_callback_slow", "Od",
-                                         (PyObject *)self, took_s);
-  if (result == NULL) loop_swallow(loop);
-  Py_XDECREF(result);
-  if (error != NULL) PyErr_SetRaisedException(error);
-}
-
 PyObject *transport_call(transport_object *self, PyObject *name, PyObject *argument) {
   if (self->protocol == NULL) Py_RETURN_NONE;
   PyObject *protocol = Py_NewRef(self->protocol);
@@ -43,7 +30,7 @@ PyObject *transport_call(transport_object *self, PyObject *name, PyObject *argum
       if (PyContext_Exit(self->context) < 0) loop_swallow(self->loop);
       if (error != NULL) PyErr_SetRaisedException(error);
     }
-    if (begin_us != 0) transport_check_slow(self, begin_us);
+    if (begin_us != 0) loop_check_slow(self->loop, (PyObject *)self, begin_us);
   }
   Py_DECREF(protocol);
   return result;
