@@ -185,9 +185,8 @@ static void handle_failed(handle_object *handle) {
   if (loop_take_fatal(loop)) return;
   PyObject *error = PyErr_GetRaisedException();
   PyObject *args[] = {(PyObject *)loop, (PyObject *)handle, error};
-  PyObject *result = PyObject_VectorcallMethod(
-      loop->state->names._callback_failed, args, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET,
-      NULL);
+  PyObject *result = PyObject_VectorcallMethod(loop->state->names._callback_failed, args,
+                                               3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
   Py_DECREF(error);
   if (result == NULL) loop_swallow(loop);
   Py_XDECREF(result);
@@ -329,8 +328,7 @@ static PyType_Slot handle_slots[] = {
 PyType_Spec handle_spec = {
     .name = "bide._bide.Handle",
     .basicsize = sizeof(handle_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = handle_slots,
 };
 

@@ -15,10 +15,10 @@ static void listener_report(listener_object *self, const char *message) {
   if (loop_take_fatal(loop)) return;
   PyObject *error = PyErr_GetRaisedException();
   PyObject *socket = PyObject_CallOneArg(loop->state->TransportSocket, self->socket);
-  PyObject *details =
-      socket == NULL ? NULL
-                     : Py_BuildValue("{sssOsO}", "message", message, "exception", error,
-                                     "socket", socket);
+  PyObject *details = socket == NULL
+                          ? NULL
+                          : Py_BuildValue("{sssOsO}", "message", message, "exception",
+                                          error, "socket", socket);
   PyObject *result =
       details == NULL
           ? NULL
@@ -102,8 +102,8 @@ static void listener_on_stopped(bide_listener *core) {
 
 void listener_client_gone(listener_object *self) {
   if (--self->client_count > 0 || self->loop->closed) return;
-  PyObject *result = PyObject_CallMethodNoArgs(self->server,
-                                               self->loop->state->names._server_idle);
+  PyObject *result =
+      PyObject_CallMethodNoArgs(self->server, self->loop->state->names._server_idle);
   if (result == NULL) loop_swallow(self->loop);
   Py_XDECREF(result);
 }

@@ -314,8 +314,7 @@ static int loop_set_slow(PyObject *self, PyObject *value, void *unused) {
 
 /* ---- the type ---- */
 
-#define LOOP_FASTCALL(function) \
-  ((PyCFunction)(void (*)(void))(function)), METH_FASTCALL
+#define LOOP_FASTCALL(function) ((PyCFunction)(void (*)(void))(function)), METH_FASTCALL
 #define LOOP_KEYWORDS(function) \
   ((PyCFunction)(void (*)(void))(function)), METH_FASTCALL | METH_KEYWORDS
 

@@ -103,7 +103,6 @@ PyObject *loop_watch_write(PyObject *self, PyObject *const *args, Py_ssize_t nar
 PyObject *loop_remove_reader(PyObject *self, PyObject *fileobj);
 PyObject *loop_remove_writer(PyObject *self, PyObject *fileobj);
 PyObject *loop_run(PyObject *self, PyObject *unused);
-PyObject *loop_connect_transport(PyObject *self, PyObject *const *args,
-                                 Py_ssize_t nargs);
+PyObject *loop_connect_transport(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 
 #endif

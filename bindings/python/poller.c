@@ -84,7 +84,8 @@ bool poller_refused(loop_object *loop, int fd) {
 static int poller_check_fd(int fd) {
   struct stat status;
   int code = fstat(fd, &status) < 0 ? -errno : 0;
-  if (code == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode))) code = BIDE_EPERM;
+  if (code == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)))
+    code = BIDE_EPERM;
   if (code == 0) return 0;
   convert_raise(code);
   return -1;

@@ -33,8 +33,8 @@ static int schedule_check_count(const char *method, Py_ssize_t nargs, Py_ssize_t
 }
 
 /* What asyncio checks in debug mode alone: the thread, and that the callback is one. */
-static int schedule_check_debug(loop_object *loop, const char *method,
-                                PyObject *callback, bool any_thread) {
+static int schedule_check_debug(loop_object *loop, const char *method, PyObject *callback,
+                                bool any_thread) {
   if (!loop->debug) return 0;
   if (!any_thread && loop_check_thread(loop) < 0) return -1;
   PyObject *result =
@@ -51,8 +51,8 @@ PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t nargs
       schedule_context(loop, "call_soon", args + nargs, keywords, &context) < 0 ||
       schedule_check_debug(loop, "call_soon", args[0], false) < 0)
     return NULL;
-  handle_object *handle = handle_new(loop, loop->state->handle_type, args[0], args + 1,
-                                     nargs - 1, context);
+  handle_object *handle =
+      handle_new(loop, loop->state->handle_type, args[0], args + 1, nargs - 1, context);
   if (handle != NULL && handle_schedule(handle) < 0) Py_CLEAR(handle);
   return (PyObject *)handle;
 }
@@ -69,8 +69,8 @@ PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args,
           0 ||
       schedule_check_debug(loop, "call_soon_threadsafe", args[0], true) < 0)
     return NULL;
-  handle_object *handle = handle_new(loop, loop->state->handle_type, args[0], args + 1,
-                                     nargs - 1, context);
+  handle_object *handle =
+      handle_new(loop, loop->state->handle_type, args[0], args + 1, nargs - 1, context);
   if (handle == NULL) return NULL;
   if (loop->thread_id == 0 || loop->thread_id == PyThread_get_thread_ident()) {
     if (handle_schedule(handle) < 0) Py_CLEAR(handle);

@@ -73,7 +73,6 @@ static PyType_Slot timer_handle_slots[] = {
 PyType_Spec timer_handle_spec = {
     .name = "bide._bide.TimerHandle",
     .basicsize = sizeof(timer_handle_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = timer_handle_slots,
 };

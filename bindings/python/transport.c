@@ -40,9 +40,8 @@ static void transport_report_error(transport_object *self, PyObject *error,
                                    const char *message) {
   loop_object *loop = self->loop;
   PyObject *protocol = self->protocol != NULL ? self->protocol : Py_None;
-  PyObject *details =
-      Py_BuildValue("{sssOsOsO}", "message", message, "exception", error, "transport",
-                    (PyObject *)self, "protocol", protocol);
+  PyObject *details = Py_BuildValue("{sssOsOsO}", "message", message, "exception", error,
+                                    "transport", (PyObject *)self, "protocol", protocol);
   PyObject *result =
       details == NULL
           ? NULL
@@ -193,8 +192,8 @@ static void transport_wake_waiter(transport_object *self) {
 
 void transport_start(transport_object *self) {
   self->started = true;
-  PyObject *result = transport_call(self, self->loop->state->names.connection_made,
-                                    (PyObject *)self);
+  PyObject *result =
+      transport_call(self, self->loop->state->names.connection_made, (PyObject *)self);
   if (result == NULL)
     transport_report(self, "Exception in callback protocol.connection_made()");
   Py_XDECREF(result);

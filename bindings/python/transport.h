@@ -49,8 +49,8 @@ struct transport_object {
   bide_call call;
   bide_node link, dirty, client;
   transport_address peer, name;
-  int fd; /* -1 once closed */
-  int held_end; /* what ended the input while paused: 0 or an error; 1: nothing did */
+  int fd;        /* -1 once closed */
+  int held_end;  /* what ended the input while paused: 0 or an error; 1: nothing did */
   unsigned lost; /* as asyncio's _conn_lost: not 0 once lost, then counts late writes */
   bool buffered; /* the protocol is a BufferedProtocol */
   bool started;  /* connection_made has been called */

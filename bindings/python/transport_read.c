@@ -45,8 +45,7 @@ static void transport_hold(transport_object *self, const char *base, size_t len)
 static void transport_give(transport_object *self, const char *base, size_t len);
 
 static void transport_give_data(transport_object *self, PyObject *data) {
-  PyObject *result =
-      transport_call(self, self->loop->state->names.data_received, data);
+  PyObject *result = transport_call(self, self->loop->state->names.data_received, data);
   if (result == NULL)
     transport_fail(self, "Fatal error: protocol.data_received() call failed.");
   Py_XDECREF(result);
@@ -59,9 +58,8 @@ static size_t transport_fill_buffer(transport_object *self, const char *base,
   static const char message[] = "Fatal error: protocol.get_buffer() call failed.";
   PyObject *hint = PyLong_FromLong(-1);
   PyObject *target =
-      hint == NULL
-          ? NULL
-          : transport_call(self, self->loop->state->names.get_buffer, hint);
+      hint == NULL ? NULL
+                   : transport_call(self, self->loop->state->names.get_buffer, hint);
   Py_XDECREF(hint);
   Py_buffer view;
   if (target == NULL || PyObject_GetBuffer(target, &view, PyBUF_WRITABLE) < 0) {
@@ -125,8 +123,7 @@ static void transport_give_end(transport_object *self, int result) {
     return;
   }
   self->eof_received = true;
-  PyObject *keep_open =
-      transport_call(self, self->loop->state->names.eof_received, NULL);
+  PyObject *keep_open = transport_call(self, self->loop->state->names.eof_received, NULL);
   int keep = keep_open == NULL ? -1 : PyObject_IsTrue(keep_open);
   Py_XDECREF(keep_open);
   if (keep < 0)

@@ -24,8 +24,7 @@ static PyObject *transport_info_socket(transport_object *self) {
   if (self->socket_info == NULL) {
     PyObject *socket = transport_socket(self);
     if (socket == NULL || socket == Py_None) return Py_XNewRef(socket);
-    self->socket_info =
-        PyObject_CallOneArg(self->loop->state->TransportSocket, socket);
+    self->socket_info = PyObject_CallOneArg(self->loop->state->TransportSocket, socket);
   }
   return Py_XNewRef(self->socket_info);
 }
@@ -144,10 +143,10 @@ static PyObject *transport_repr(PyObject *object) {
   transport_object *self = (transport_object *)object;
   if (self->fd < 0) return PyUnicode_FromString("<Transport closed>");
   bool reading = self->receive_armed && !self->paused && !self->closing;
-  return PyUnicode_FromFormat(
-      "<Transport %sfd=%d read=%s write=<%s, bufsize=%zu>>",
-      self->closing ? "closing " : "", self->fd, reading ? "polling" : "idle",
-      self->poll_armed ? "polling" : "idle", self->queue.bytes);
+  return PyUnicode_FromFormat("<Transport %sfd=%d read=%s write=<%s, bufsize=%zu>>",
+                              self->closing ? "closing " : "", self->fd,
+                              reading ? "polling" : "idle",
+                              self->poll_armed ? "polling" : "idle", self->queue.bytes);
 }
 
 /* ---- memory ---- */
@@ -235,8 +234,7 @@ static PyMethodDef transport_methods[] = {
      "Return the number of bytes written and not sent yet."},
     {"get_write_buffer_limits", transport_get_limits, METH_NOARGS,
      "Return the low and high marks of flow control."},
-    {"set_write_buffer_limits",
-     (PyCFunction)(void (*)(void))transport_set_limits_method,
+    {"set_write_buffer_limits", (PyCFunction)(void (*)(void))transport_set_limits_method,
      METH_VARARGS | METH_KEYWORDS,
      "set_write_buffer_limits(high=None, low=None)\nSet the marks of flow control."},
     {"get_extra_info", (PyCFunction)(void (*)(void))transport_get_extra_info,
@@ -266,7 +264,6 @@ static PyType_Slot transport_slots[] = {
 PyType_Spec transport_spec = {
     .name = "bide._bide.Transport",
     .basicsize = sizeof(transport_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = transport_slots,
 };

@@ -128,8 +128,7 @@ static int transport_queue_buffer(transport_object *self, PyObject *data) {
   }
   int result = 0;
   if (rest.iov_len > 0) {
-    PyObject *bytes =
-        PyBytes_FromStringAndSize(rest.iov_base, (Py_ssize_t)rest.iov_len);
+    PyObject *bytes = PyBytes_FromStringAndSize(rest.iov_base, (Py_ssize_t)rest.iov_len);
     result = bytes == NULL ? -1 : write_queue_push(&self->queue, bytes);
     Py_XDECREF(bytes);
   }
