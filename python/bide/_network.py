@@ -205,7 +205,7 @@ class NetworkLoop(SocketLoop):
             sock.setblocking(False)
             if local_infos is not None:
                 _bind_first(sock, local_infos, mine)
-            await self.sock_connect(sock, address)
+            await self._connect_resolved(sock, address)
             return sock
         except BaseException as error:
             if sock is not None:

@@ -130,6 +130,9 @@ class SocketLoop(ExecutorLoop):
                 self, address, family=sock.family, type=sock.type, proto=sock.proto
             )
             address = infos[0][4]
+        await self._connect_resolved(sock, address)
+
+    async def _connect_resolved(self, sock: socket.socket, address: Any) -> None:
         try:
             sock.connect(address)
             return
