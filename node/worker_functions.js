@@ -8,6 +8,9 @@ const { codedError } = require('./errors.js');
 
 const numbers = new Map(); // of functions by module, by "url#name"
 const numbersOfFunctions = new WeakMap(); // of functions by themselves
+// By name and source: a closure that is made anew for each call is the same to a thread,
+// which keeps what it compiled for as long as it lives.
+const numbersOfSources = new Map();
 let lastNumber = 0;
 
 function sourceOf(fn) {
@@ -41,15 +44,21 @@ function urlOf(module) {
   );
 }
 
-function definitionOf(fn) {
-  if (typeof fn === 'function') {
-    let known = numbersOfFunctions.get(fn);
-    if (known === undefined) {
-      known = { id: ++lastNumber, text: sourceOf(fn), name: fn.name };
-      numbersOfFunctions.set(fn, known);
-    }
-    return known;
+function definitionOfFunction(fn) {
+  let known = numbersOfFunctions.get(fn);
+  if (known !== undefined) return known;
+  const key = `${fn.name}\n${Function.prototype.toString.call(fn)}`;
+  known = numbersOfSources.get(key);
+  if (known === undefined) {
+    known = { id: ++lastNumber, text: sourceOf(fn), name: fn.name };
+    numbersOfSources.set(key, known);
   }
+  numbersOfFunctions.set(fn, known);
+  return known;
+}
+
+function definitionOf(fn) {
+  if (typeof fn === 'function') return definitionOfFunction(fn);
   if (fn === null || typeof fn !== 'object' || !('module' in fn)) {
     throw codedError(
       TypeError,

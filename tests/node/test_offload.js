@@ -207,6 +207,22 @@ test('functions of all spellings run in a worker with their arguments', async ()
   assert.deepEqual(await runInExecutor(null, (x) => x, clone), clone);
 });
 
+test('a function written where it is used is compiled once, not once a call', async () => {
+  const executor = new bide.WorkerExecutor({ threads: 1 });
+  const calls = [];
+  // One compiled function keeps what it holds on to; a copy would begin anew.
+  for (let i = 0; i < 3; i++) {
+    calls.push(
+      await executor.run(function count() {
+        count.calls = (count.calls ?? 0) + 1;
+        return count.calls;
+      }),
+    );
+  }
+  assert.deepEqual(calls, [1, 2, 3]);
+  await executor.close();
+});
+
 test('functions by module and name are imported once a thread', async () => {
   const executor = new bide.WorkerExecutor({ threads: 1 });
   const first = await executor.run({ module: work, name: 'count' });
