@@ -137,6 +137,9 @@ async function run() {
   running = false;
 }
 
+// A task that ends the thread takes no result along that came before it.
+process.on('exit', flush);
+
 parentPort.on('message', (message) => {
   message.definitions.forEach(define);
   tasks.push(...message.tasks);

@@ -386,6 +386,20 @@ test('a worker that dies fails the task it ran, and the others run elsewhere', a
   await executor.close();
 });
 
+test('a worker that exits hands over the results that it had', async () => {
+  const executor = new bide.WorkerExecutor({ threads: 1 });
+  const task = (exits) => (exits ? process.exit(3) : 1);
+  // Known to be quick, its results are kept for a moment to go together.
+  for (let i = 0; i < 200; i++) await executor.run(task, [false]);
+  const flags = Array.from({ length: 50 }, (_, i) => i === 40);
+  const results = await Promise.allSettled(flags.map((exits) => executor.run(task, [exits])));
+  assert.deepEqual(
+    results.map(({ status }) => status === 'rejected'),
+    flags,
+  );
+  await executor.close();
+});
+
 test('many tasks at once all come back, each with its own result', async () => {
   const executor = new bide.WorkerExecutor({ threads: 3, name: 'many' });
   assert.equal(executor.size, 3);
