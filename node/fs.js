@@ -13,7 +13,9 @@ async function readFile(path, options) {
   if (path instanceof FileHandle) return path.readFile(options);
   const name = pathOf(path);
   const parsed = readOptions(options);
-  if (name === undefined || parsed === undefined) return nodeFs.readFile(path, options);
+  if (name === undefined || parsed === undefined || (parsed.flag ?? 'r') !== 'r') {
+    return nodeFs.readFile(path, options);
+  }
   try {
     return await whole.readFile(name, parsed.encoding, parsed.signal);
   } catch (error) {
@@ -35,21 +37,21 @@ async function open(path, flags, mode) {
   }
 }
 
-async function stat(path, options) {
+async function stat(path, options = {}) {
   const name = pathOf(path);
   if (name === undefined) return nodeFs.stat(path, options);
   try {
-    return await operation.stat(name, Boolean(options?.bigint), true);
+    return await operation.stat(name, Boolean(options.bigint), true);
   } catch (error) {
     throw restack(error, stat);
   }
 }
 
-async function lstat(path, options) {
+async function lstat(path, options = {}) {
   const name = pathOf(path);
   if (name === undefined) return nodeFs.lstat(path, options);
   try {
-    return await operation.stat(name, Boolean(options?.bigint), false);
+    return await operation.stat(name, Boolean(options.bigint), false);
   } catch (error) {
     throw restack(error, lstat);
   }

@@ -7,10 +7,11 @@ const { constants } = require('node:fs');
 const { fileURLToPath } = require('node:url');
 const { isSignal } = require('./abort.js');
 
-// A string or bytes without a NUL.
+// A string or bytes without a NUL. The bytes are a copy: the caller may use its own for the
+// next path before this one has been opened.
 function pathOf(path) {
   if (typeof path === 'string') return path.includes('\0') ? undefined : path;
-  if (path instanceof Uint8Array) return path.includes(0) ? undefined : path;
+  if (path instanceof Uint8Array) return path.includes(0) ? undefined : Buffer.from(path);
   if (!(path instanceof URL)) return undefined;
   try {
     return pathOf(fileURLToPath(path));
@@ -19,20 +20,20 @@ function pathOf(path) {
   }
 }
 
-const toBuffer = { encoding: undefined, signal: undefined };
+const toBuffer = { encoding: undefined, flag: undefined, signal: undefined };
 
-// { encoding, signal } of a readFile; encoding is undefined for a Buffer.
+// { encoding, flag, signal } of a readFile; encoding is undefined for a Buffer. A handle
+// does not look at the flag.
 function readOptions(options) {
   if (options === undefined || options === null || typeof options === 'function')
     return toBuffer;
   if (typeof options === 'string') options = { encoding: options };
   if (typeof options !== 'object') return undefined;
   let { encoding, flag, signal } = options;
-  if (flag !== undefined && flag !== null && flag !== 'r') return undefined;
   if (signal !== undefined && !isSignal(signal)) return undefined;
   if (!encoding) encoding = undefined;
   else if (!Buffer.isEncoding(encoding)) return undefined;
-  return { encoding, signal };
+  return { encoding, flag, signal };
 }
 
 const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_SYNC, O_TRUNC, O_WRONLY } = constants;
@@ -75,7 +76,7 @@ function flagsOf(flags) {
 function modeOf(mode) {
   if (mode === undefined || mode === null) return 0o666;
   if (typeof mode === 'string' && /^[0-7]+$/.test(mode)) mode = Number.parseInt(mode, 8);
-  return mode >>> 0 === mode ? mode : undefined;
+  return typeof mode === 'number' && mode >>> 0 === mode ? mode : undefined;
 }
 
 module.exports = { pathOf, readOptions, flagsOf, modeOf };

@@ -143,6 +143,20 @@ test('a path may be a string, a Buffer, a Uint8Array or a URL, and long', async 
   }
 });
 
+test('a path in a buffer is the one of the call, also when the buffer changes', async (t) => {
+  const folder = folderFor(t);
+  const [first, second] = ['aa', 'bb'].map((name) => path.join(folder, name));
+  fs.writeFileSync(first, 'first');
+  fs.writeFileSync(second, 'second');
+  // More than are started at once, so that the last ones wait.
+  const before = Array.from({ length: 200 }, () => bide.fs.readFile(first));
+  const name = Buffer.from(first);
+  const read = bide.fs.readFile(name, 'utf8');
+  name.write(second);
+  assert.equal(await read, 'first');
+  await Promise.all(before);
+});
+
 test('files without a size, of /proc and pipes, come to their end', async (t) => {
   const status = await bide.fs.readFile('/proc/self/status', 'utf8');
   assert.match(status, new RegExp(`^Pid:\\s+${process.pid}$`, 'm'));
