@@ -41,4 +41,15 @@ function restack(error, below) {
   return error;
 }
 
-module.exports = { systemError, codedError, restack, AbortError };
+// As much as one of Node's reads takes.
+const fileBytesMax = 2 ** 31 - 1;
+
+function fileTooLarge(size) {
+  return codedError(
+    RangeError,
+    'ERR_FS_FILE_TOO_LARGE',
+    `File size (${size}) is greater than 2 GiB`,
+  );
+}
+
+module.exports = { systemError, codedError, fileBytesMax, fileTooLarge, restack, AbortError };

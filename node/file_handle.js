@@ -3,9 +3,10 @@
 
 const EventEmitter = require('node:events');
 const nodeFs = require('node:fs/promises');
+const { inspect } = require('node:util');
 const { native, slotBytes } = require('./native.js');
 const operation = require('./operation.js');
-const { codedError, restack, AbortError } = require('./errors.js');
+const { codedError, fileBytesMax, fileTooLarge, restack, AbortError } = require('./errors.js');
 const { readOptions } = require('./options.js');
 
 // A handle that nobody closed and nobody can reach any more; Node warns with these words.
@@ -41,10 +42,30 @@ async function refuse(method, ...args) {
   );
 }
 
+// As much as the kernel transfers at once, whatever it is asked for.
+const transferMax = 0x7ffff000;
+
 const isCount = (value, max) => Number.isInteger(value) && value >= 0 && value <= max;
 
 function fits({ byteLength }, offset, length) {
   return isCount(offset, byteLength) && isCount(length, byteLength - offset) && byteLength > 0;
+}
+
+// Some versions of Node abort the process for such a length, so it is not asked about it.
+function checkLength(length) {
+  const isNumber = typeof length === 'number';
+  if (isNumber ? Number.isInteger(length) || Math.abs(length) === Infinity : length == null) return;
+  throw isNumber
+    ? codedError(
+        RangeError,
+        'ERR_OUT_OF_RANGE',
+        `The value of "length" is out of range. It must be an integer. Received ${length}`,
+      )
+    : codedError(
+        TypeError,
+        'ERR_INVALID_ARG_TYPE',
+        `The "length" argument must be of type number. Received ${inspect(length)}`,
+      );
 }
 
 // A number for the addon; undefined for what is no position.
@@ -71,7 +92,8 @@ function bytesOf(view, offset, length) {
 
 // The kernel never writes to memory of the caller's: a transfer to another thread meanwhile
 // would leave it writing to what may be freed, and Node-API has no way to hold it.
-async function readInto(fd, view, offset, length, position) {
+async function readInto(fd, view, offset, wanted, position) {
+  const length = Math.min(wanted, transferMax);
   if (length <= slotBytes) {
     return operation.readSlot(fd, length, position, (bytes, from, count) => {
       bytesOf(view, offset, count).set(bytes.subarray(from, from + count));
@@ -85,7 +107,8 @@ async function readInto(fd, view, offset, length, position) {
 }
 
 // Nor does it read from it, for the same reason.
-function writeFrom(fd, view, offset, length, position) {
+function writeFrom(fd, view, offset, wanted, position) {
+  const length = Math.min(wanted, transferMax);
   const source = bytesOf(view, offset, length);
   if (length <= slotBytes) {
     return operation.writeSlot(fd, length, position, (bytes, to) => bytes.set(source, to));
@@ -99,6 +122,7 @@ async function readAll(fd, signal) {
   };
   check();
   const { size } = await operation.fstat(fd, false);
+  if (size > fileBytesMax) throw fileTooLarge(size);
   let contents = Buffer.allocUnsafeSlow(size > 0 ? size : slotBytes);
   let length = 0;
   for (;;) {
@@ -187,6 +211,8 @@ class FileHandle extends EventEmitter {
       }
       if (!ArrayBuffer.isView(buffer)) return refuse('read', ...given);
       offset ??= 0;
+      checkLength(length);
+      if (typeof offset !== 'number') return refuse('read', ...given);
       length ??= buffer.byteLength - offset;
       if (length === 0) return { __proto__: null, bytesRead: 0, buffer };
       if (!fits(buffer, offset, length)) return refuse('read', ...given);
@@ -209,10 +235,11 @@ class FileHandle extends EventEmitter {
       if (typeof buffer === 'string') return this.#writeText(fd, buffer, offset, length);
       if (!ArrayBuffer.isView(buffer)) return refuse('write', ...given);
       if (buffer.byteLength === 0) return { __proto__: null, bytesWritten: 0, buffer };
-      if (offset !== null && typeof offset === 'object')
-        ({ offset, length, position } = offset);
+      if (typeof offset === 'object') ({ offset, length, position } = offset ?? {});
       offset ??= 0;
+      if (typeof offset !== 'number') return refuse('write', ...given);
       if (typeof length !== 'number') length = buffer.byteLength - offset;
+      else checkLength(length);
       if (typeof position !== 'number') position = null;
       const at = positionOf(position, length);
       if (!fits(buffer, offset, length) || at === undefined) return refuse('write', ...given);
@@ -235,8 +262,8 @@ class FileHandle extends EventEmitter {
     return { __proto__: null, bytesWritten, buffer: text };
   }
 
-  stat(options) {
-    return this.#use('fstat', (fd) => operation.fstat(fd, Boolean(options?.bigint)));
+  stat(options = {}) {
+    return this.#use('fstat', async (fd) => operation.fstat(fd, Boolean(options.bigint)));
   }
 
   readFile(options) {

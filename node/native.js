@@ -81,6 +81,6 @@ function complete(count, buffers) {
   }
 }
 
-native.attach(complete);
+native.attach(complete, Buffer.allocUnsafeSlow);
 
 module.exports = { native, acquire, release, memoryOf, offsetOf, slotBytes, syscalls };

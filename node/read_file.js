@@ -2,7 +2,7 @@
 // Whole files: one request of the addon each.
 
 const { native, acquire, release, memoryOf, offsetOf, syscalls } = require('./native.js');
-const { systemError, AbortError } = require('./errors.js');
+const { systemError, fileTooLarge, AbortError } = require('./errors.js');
 const { asText } = require('./operation.js');
 const { watch, unwatch } = require('./abort.js');
 
@@ -51,11 +51,12 @@ class FileRequest {
   finish(slot, result, detail, buffer) {
     this.end();
     if (this.aborted) return;
-    if (result < 0) {
+    if (detail === native.tooLarge) {
+      this.reject(fileTooLarge(memoryOf(slot).doubles[offsetOf(slot) / 8]));
+    } else if (result < 0) {
       const syscall = syscalls[detail];
-      this.reject(
-        systemError(result, syscall, syscall === 'open' ? asText(this.path) : undefined),
-      );
+      const path = syscall === 'open' ? asText(this.path) : undefined;
+      this.reject(systemError(result, syscall, path));
     } else {
       this.resolve(buffer === undefined ? this.small(slot, detail) : this.large(slot, buffer));
     }

@@ -69,13 +69,14 @@ static napi_value own_errors(addon_env *env) {
   return list;
 }
 
-/* attach(complete): who takes the batches. */
+/* attach(complete, allocate): who takes the batches, and who makes Buffers. */
 static napi_value attach(napi_env napi, napi_callback_info info) {
   addon_env *env;
-  napi_value function;
-  if (!addon_arguments(napi, info, 1, &function, &env)) return NULL;
-  if (napi_create_reference(napi, function, 1, &env->complete) != napi_ok) {
-    return addon_throw(env, "bide: attach takes a function");
+  napi_value functions[2];
+  if (!addon_arguments(napi, info, 2, functions, &env)) return NULL;
+  if (napi_create_reference(napi, functions[0], 1, &env->complete) != napi_ok ||
+      napi_create_reference(napi, functions[1], 1, &env->allocate) != napi_ok) {
+    return addon_throw(env, "bide: attach takes two functions");
   }
   return NULL;
 }
@@ -97,6 +98,7 @@ static void export_all(addon_env *env, napi_value exports) {
   set_number(env, exports, "chunkSlots", ADDON_CHUNK_SLOTS);
   set_number(env, exports, "slotBytes", ADDON_SLOT_BYTES);
   set_number(env, exports, "inBuffer", ADDON_IN_BUFFER);
+  set_number(env, exports, "tooLarge", ADDON_TOO_LARGE);
   set(env, exports, "version", addon_string(napi, bide_version()));
   set(env, exports, "backend", addon_string(napi, bide_loop_backend(env->loop)));
   set(env, exports, "backendReason",
@@ -125,6 +127,7 @@ static void on_cleanup(napi_async_cleanup_hook_handle handle, void *data) {
   addon_requests_release(env);
   napi_delete_reference(env->napi, env->completions_ref);
   if (env->complete != NULL) napi_delete_reference(env->napi, env->complete);
+  if (env->allocate != NULL) napi_delete_reference(env->napi, env->allocate);
   napi_async_destroy(env->napi, env->context);
 }
 

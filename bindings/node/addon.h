@@ -24,6 +24,7 @@ enum {
   ADDON_SLOT_BYTES = 16 * 1024 + 64,
   ADDON_COMPLETIONS_MAX = 256,
   ADDON_IN_BUFFER = -1,
+  ADDON_TOO_LARGE = -2,
 };
 
 typedef enum addon_kind {
@@ -102,6 +103,7 @@ struct addon_env {
   int32_t (*completions)[3]; /* JS's own memory, held by completions_ref */
   napi_ref completions_ref;
   napi_ref complete;
+  napi_ref allocate; /* gives a Buffer of so many bytes, or throws */
   napi_async_context context;
 
   uint64_t *files; /* a bit for each descriptor that was opened here and not closed */
@@ -151,7 +153,8 @@ void addon_request_done(addon_request *request, int32_t result, int32_t detail);
  * result is negative for an error; detail is then the number of its syscall in the
  * exported list. For a whole file detail is its length in the slot's memory, or
  * ADDON_IN_BUFFER when it lies in the next of `buffers` and its length, a double, in the
- * slot's memory. The slots are free when `complete` begins. */
+ * slot's memory. With ADDON_TOO_LARGE, an error, that is the size which is more than Node
+ * reads. The slots are free when `complete` begins. */
 void addon_deliver(addon_env *env);
 
 /* Asks for the request's end; its completion still comes. */

@@ -12,6 +12,26 @@
 
 /* ---- whole files ---- */
 
+enum { FILE_BYTES_MAX = INT32_MAX };
+
+/* By JS, which throws where there is no memory: Node-API ends the process. An exception
+ * that is left pending would make the delivery of the whole turn fail. */
+static napi_value buffer_new(addon_env *env, size_t bytes, void **base) {
+  napi_env napi = env->napi;
+  napi_value allocate, global, size, buffer, exception;
+  if (napi_get_reference_value(napi, env->allocate, &allocate) != napi_ok ||
+      napi_get_global(napi, &global) != napi_ok ||
+      napi_create_double(napi, (double)bytes, &size) != napi_ok) {
+    return NULL;
+  }
+  if (napi_call_function(napi, global, allocate, 1, &size, &buffer) != napi_ok) {
+    napi_get_and_clear_last_exception(napi, &exception);
+    return NULL;
+  }
+  if (napi_get_buffer_info(napi, buffer, base, &bytes) != napi_ok) return NULL;
+  return buffer;
+}
+
 /* A file that does not fit its slot is read straight into a buffer of its own. This runs
  * between two callbacks of the core's, where no scope is open. A request that grows twice
  * lets go of its first buffer: nothing collects it before the core has copied from it,
@@ -23,10 +43,14 @@ static void *file_grow(bide_read_file *file, size_t bytes) {
   napi_value buffer;
   napi_ref held = NULL;
   void *base = NULL;
-  if (napi_open_handle_scope(napi, &scope) != napi_ok) return NULL;
-  if (napi_create_buffer(napi, bytes, &base, &buffer) == napi_ok) {
-    napi_create_reference(napi, buffer, 1, &held);
+  if (request->buffer == NULL && bytes > FILE_BYTES_MAX) {
+    *(double *)(void *)request->shared = (double)bytes;
+    request->detail = ADDON_TOO_LARGE;
+    return NULL;
   }
+  if (napi_open_handle_scope(napi, &scope) != napi_ok) return NULL;
+  buffer = buffer_new(request->env, bytes, &base);
+  if (buffer != NULL) napi_create_reference(napi, buffer, 1, &held);
   napi_close_handle_scope(napi, scope);
   if (held == NULL) return NULL;
   if (request->buffer != NULL) napi_delete_reference(napi, request->buffer);
@@ -37,7 +61,9 @@ static void *file_grow(bide_read_file *file, size_t bytes) {
 static void on_file(bide_read_file *file) {
   addon_request *request = file->data;
   int32_t detail = (int32_t)file->len;
-  if (file->result < 0) {
+  if (request->detail == ADDON_TOO_LARGE) {
+    detail = ADDON_TOO_LARGE;
+  } else if (file->result < 0) {
     detail = addon_syscall_number(file->syscall);
   } else if (request->buffer != NULL) {
     *(double *)(void *)request->shared = (double)file->len;
@@ -54,6 +80,7 @@ static napi_value fs_read_file(napi_env napi, napi_callback_info info) {
   addon_request *request = addon_request_at(env, values[0]);
   if (request == NULL || !addon_get_path(request, values[1])) return NULL;
   request->kind = ADDON_READ_FILE;
+  request->detail = 0;
   request->as.file = (bide_read_file){.cb = on_file, .data = request, .grow = file_grow};
   int code = bide_read_file_start(env->loop, &request->as.file, request->path,
                                   request->shared, ADDON_SLOT_BYTES);

@@ -8,7 +8,13 @@ const path = require('node:path');
 const { test } = require('node:test');
 const { pathToFileURL } = require('node:url');
 const bide = require('../..');
-const { folderFor, describeError, rejectionOf, openDescriptors } = require('./helpers.js');
+const {
+  folderFor,
+  describeError,
+  rejectionOf,
+  runProgram,
+  openDescriptors,
+} = require('./helpers.js');
 
 // Both libraries reject, and their errors look alike.
 async function sameError(call) {
@@ -87,7 +93,9 @@ test("wrong arguments are refused in Node's words, as a rejection", async () => 
     await sameError((library) => library.readFile(__filename, value));
   for (const flags of ['q', 'rw', 1.5, {}, true])
     await sameError((library) => library.open(__filename, flags));
-  for (const mode of ['9', -1, 1.5, {}, true])
+  await sameError((library) => library.stat(__filename, null));
+  await sameError((library) => library.lstat(__filename, null));
+  for (const mode of ['9', -1, 1.5, {}, true, 5n, Symbol('s')])
     await sameError((library) => library.open(__filename, 'r', mode));
 });
 
@@ -117,6 +125,8 @@ test('the calls of a handle are refused as Node refuses them', async (t) => {
     (handle) => handle.write('text', 0, 'utf-9'),
     (handle) => handle.write('abc', 0, 'hex'),
     (handle) => handle.readFile('utf-9'),
+    (handle) => handle.readFile({ flag: 1 }).then(String),
+    (handle) => handle.stat(null),
     (handle) => handle.write('into a file opened for reading'),
     (handle) => handle.write(buffer),
   ];
@@ -133,6 +143,57 @@ test('the calls of a handle are refused as Node refuses them', async (t) => {
     );
     assert.ok(errors[0].message, `${method} of a closed handle rejects`);
     assert.deepEqual(...errors, method);
+  }
+});
+
+test('a file that is too large is refused as Node refuses it, and harms no other', async (t) => {
+  const file = path.join(folderFor(t), 'sparse');
+  for (const size of [2 ** 31, 5 * 2 ** 30]) {
+    fs.writeFileSync(file, '');
+    fs.truncateSync(file, size);
+    const other = bide.fs.readFile(__filename);
+    const nodes = await rejectionOf(fs.promises.readFile(file));
+    const handle = await bide.fs.open(file);
+    for (const call of [() => bide.fs.readFile(file), () => handle.readFile()]) {
+      const { name, code, message } = await rejectionOf(call());
+      assert.deepEqual([name, code, message], [nodes.name, nodes.code, nodes.message]);
+    }
+    await handle.close();
+    assert.deepEqual(await other, fs.readFileSync(__filename));
+  }
+});
+
+test('a file for which there is no memory is an error, not the end of the process', async (t) => {
+  const file = path.join(folderFor(t), 'sparse');
+  fs.writeFileSync(file, '');
+  fs.truncateSync(file, 1.5 * 2 ** 30);
+  const { stdout, stderr, code } = await runProgram(`
+    const status = require('fs').readFileSync('/proc/self/status', 'utf8');
+    const limit = 1024 * Number(/VmSize:\\s+(\\d+)/.exec(status)[1]) + 700 * 2 ** 20;
+    require('child_process').execFileSync('prlimit', ['--as=' + limit, '-p', process.pid]);
+    await bide.fs.readFile(${JSON.stringify(file)}).catch((error) => console.log(error.code));
+    console.log((await bide.fs.readFile('package.json')).length > 0);
+  `);
+  assert.equal(stdout, 'ENOMEM\ntrue\n', stderr);
+  assert.equal(code, 0);
+});
+
+// Node 20 ends the process for such a length.
+test('a length that is none is refused', async (t) => {
+  const file = path.join(folderFor(t), 'file');
+  const handle = await bide.fs.open(file, 'w+');
+  t.after(() => handle.close());
+  for (const length of [1.5, NaN]) {
+    for (const call of [
+      handle.read(Buffer.alloc(8), 0, length),
+      handle.write(Buffer.alloc(8), 0, length),
+    ]) {
+      assert.equal((await rejectionOf(call)).code, 'ERR_OUT_OF_RANGE');
+    }
+  }
+  for (const length of ['2', true, {}]) {
+    const error = await rejectionOf(handle.read(Buffer.alloc(8), 0, length));
+    assert.equal(error.code, 'ERR_INVALID_ARG_TYPE');
   }
 });
 

@@ -59,6 +59,7 @@ test("results have the shape of Node's", async (t) => {
     (handle) => handle.write('text', 0),
     (handle) => handle.write(Buffer.alloc(0)),
     (handle) => handle.write(Buffer.from('text'), 0, 4, 0),
+    (handle) => handle.write(Buffer.from('text'), null, 2, 0),
     (handle) => handle.stat(),
     (handle) => handle.stat({ bigint: true }),
   ];
