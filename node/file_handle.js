@@ -53,19 +53,20 @@ function fits({ byteLength }, offset, length) {
 
 // Some versions of Node abort the process for such a length, so it is not asked about it.
 function checkLength(length) {
-  const isNumber = typeof length === 'number';
-  if (isNumber ? Number.isInteger(length) || Math.abs(length) === Infinity : length == null) return;
-  throw isNumber
-    ? codedError(
-        RangeError,
-        'ERR_OUT_OF_RANGE',
-        `The value of "length" is out of range. It must be an integer. Received ${length}`,
-      )
-    : codedError(
-        TypeError,
-        'ERR_INVALID_ARG_TYPE',
-        `The "length" argument must be of type number. Received ${inspect(length)}`,
-      );
+  if (length === undefined || length === null || Number.isInteger(length)) return;
+  if (typeof length !== 'number') {
+    throw codedError(
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      `The "length" argument must be of type number. Received ${inspect(length)}`,
+    );
+  }
+  if (Math.abs(length) === Infinity) return;
+  throw codedError(
+    RangeError,
+    'ERR_OUT_OF_RANGE',
+    `The value of "length" is out of range. It must be an integer. Received ${length}`,
+  );
 }
 
 // A number for the addon; undefined for what is no position.
@@ -80,14 +81,18 @@ function positionOf(position, length) {
 }
 
 function bytesOf(view, offset, length) {
-  if (view.byteLength < offset + length) {
-    throw codedError(
-      Error,
-      'ERR_INVALID_STATE',
-      'The buffer was transferred or shrunk while a read into it was in flight',
-    );
+  try {
+    if (offset + length <= view.byteLength) {
+      return new Uint8Array(view.buffer, view.byteOffset + offset, length);
+    }
+  } catch {
+    // A view whose memory is gone may throw at either.
   }
-  return new Uint8Array(view.buffer, view.byteOffset + offset, length);
+  throw codedError(
+    Error,
+    'ERR_INVALID_STATE',
+    'The buffer was transferred or shrunk while a read into it was in flight',
+  );
 }
 
 // The kernel never writes to memory of the caller's: a transfer to another thread meanwhile
@@ -106,14 +111,42 @@ async function readInto(fd, view, offset, wanted, position) {
   return count;
 }
 
+// What a short write left. Node's blocking one goes on by itself where a pipe is full; an
+// error at this point is left for the next call to meet, as there.
+async function writeRest(fd, rest, position) {
+  let written = 0;
+  try {
+    while (written < rest.length) {
+      const at = position < 0 ? -1 : position + written;
+      const count = await operation.writeOwn(fd, rest.subarray(written), at);
+      if (count === 0) break;
+      written += count;
+    }
+  } catch {
+    // What was written before it counts.
+  }
+  return written;
+}
+
+async function writeAll(fd, bytes, position) {
+  const written = await operation.writeOwn(fd, bytes, position);
+  if (written === bytes.length) return written;
+  const at = position < 0 ? -1 : position + written;
+  return written + (await writeRest(fd, bytes.subarray(written), at));
+}
+
 // Nor does it read from it, for the same reason.
-function writeFrom(fd, view, offset, wanted, position) {
+async function writeFrom(fd, view, offset, wanted, position) {
   const length = Math.min(wanted, transferMax);
   const source = bytesOf(view, offset, length);
-  if (length <= slotBytes) {
-    return operation.writeSlot(fd, length, position, (bytes, to) => bytes.set(source, to));
-  }
-  return operation.writeOwn(fd, Buffer.from(source), position);
+  if (length > slotBytes) return writeAll(fd, Buffer.from(source), position);
+  const fill = (bytes, to) => bytes.set(source, to);
+  const restOf = (bytes, from, count) => Buffer.from(bytes.subarray(from + count, from + length));
+  const rest = await operation.writeSlot(fd, length, position, fill, restOf);
+  if (rest === undefined) return length;
+  const written = length - rest.length;
+  const at = position < 0 ? -1 : position + written;
+  return written + (await writeRest(fd, rest, at));
 }
 
 async function readAll(fd, signal) {
@@ -258,7 +291,7 @@ class FileHandle extends EventEmitter {
       known = 'utf8';
     }
     const bytes = Buffer.from(text, known);
-    const bytesWritten = bytes.length === 0 ? 0 : await operation.writeOwn(fd, bytes, at);
+    const bytesWritten = bytes.length === 0 ? 0 : await writeAll(fd, bytes, at);
     return { __proto__: null, bytesWritten, buffer: text };
   }
 

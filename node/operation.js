@@ -87,13 +87,16 @@ function readOwn(fd, buffer, position) {
   return operate('read', undefined, start, takeResult, buffer);
 }
 
-// fill(bytes, offset) puts `length` bytes into the slot's memory.
-function writeSlot(fd, length, position, fill) {
+// fill(bytes, offset) puts `length` bytes into the slot's memory. Where not all of them were
+// written, the value is takeRest(bytes, offset, result), else undefined.
+function writeSlot(fd, length, position, fill, takeRest) {
   const start = (slot) => {
     fill(memoryOf(slot).bytes, offsetOf(slot));
     return native.write(slot, fd, undefined, length, position);
   };
-  return operate('write', undefined, start, takeResult);
+  return operate('write', undefined, start, (result, slot) =>
+    result === length ? undefined : takeRest(memoryOf(slot).bytes, offsetOf(slot), result),
+  );
 }
 
 // As readOwn.

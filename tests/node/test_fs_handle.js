@@ -3,6 +3,7 @@
 // up bytes, closes under its own operations, or leaks descriptors.
 
 const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
@@ -164,6 +165,51 @@ test('a buffer that is transferred under a read is left alone', async (t) => {
   );
   assert.deepEqual(...errors.map(describeError));
   await Promise.all([handle.close(), node.close()]);
+});
+
+test('a view that shrinks or goes under a read is a clear error', async (t) => {
+  const file = path.join(folderFor(t), 'file');
+  fs.writeFileSync(file, Buffer.alloc(100_000, 'x'));
+  const handle = await bide.fs.open(file);
+  t.after(() => handle.close());
+  for (const size of [100, 50_000]) {
+    const memory = new ArrayBuffer(60_000, { maxByteLength: 60_000 });
+    const shrunk = handle.read(new DataView(memory, 100), 0, size, 0);
+    memory.resize(50);
+    const gone = new Uint8Array(60_000);
+    const atTheEnd = handle.read(gone, 0, size, 1e6);
+    structuredClone(gone.buffer, { transfer: [gone.buffer] });
+    for (const { reason } of await Promise.allSettled([shrunk, atTheEnd])) {
+      assert.equal(reason.code, 'ERR_INVALID_STATE');
+    }
+  }
+});
+
+test('a write to a full pipe goes on until all is written', async (t) => {
+  const fifo = path.join(folderFor(t), 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  const reading = fs.promises.readFile(fifo);
+  const handle = await bide.fs.open(fifo, 'w');
+  const small = Buffer.alloc(10_000, 'a');
+  const writes = [
+    handle.write(small),
+    handle.write(Buffer.alloc(200_000, 'b')),
+    handle.write('c'.repeat(100_000)),
+  ];
+  small.fill('x');
+  const counts = [];
+  for (const write of writes) counts.push((await write).bytesWritten);
+  await handle.close();
+  assert.deepEqual(counts, [10_000, 200_000, 100_000]);
+  const bytes = (await reading).toString('latin1');
+  assert.equal(bytes.length, 310_000);
+  for (const [letter, count] of [
+    ['a', 10_000],
+    ['b', 200_000],
+    ['c', 100_000],
+  ]) {
+    assert.equal(bytes.split(letter).length - 1, count);
+  }
 });
 
 test("a handle that is forgotten is closed, and Node's warning says so", async () => {
