@@ -227,71 +227,6 @@ static void loop_past_timer_fires_once_a_turn(void) {
   harness_loop_close(loop);
 }
 
-enum { LOOP_POSTERS = 4, LOOP_POSTS = 20000 };
-
-typedef struct loop_poster {
-  pthread_t thread;
-  bide_loop *loop;
-  bide_call *calls;
-  size_t count;
-} loop_poster;
-
-static size_t loop_posted_runs;
-
-static void loop_posted(bide_call *call) {
-  (void)call;
-  loop_posted_runs++;
-}
-
-static void *loop_post_all(void *argument) {
-  loop_poster *poster = argument;
-  for (size_t i = 0; i < poster->count; i++) {
-    poster->calls[i].cb = loop_posted;
-    bide_post(poster->loop, &poster->calls[i]);
-  }
-  return NULL;
-}
-
-static void loop_posts_from_threads_all_arrive(void) {
-  bide_loop *loop = harness_loop_new();
-  loop_poster posters[LOOP_POSTERS] = {0};
-  size_t count = harness_scale(LOOP_POSTS);
-  loop_posted_runs = 0;
-  for (int i = 0; i < LOOP_POSTERS; i++) {
-    posters[i] = (loop_poster){.loop = loop, .count = count};
-    posters[i].calls = calloc(count, sizeof(bide_call));
-    pthread_create(&posters[i].thread, NULL, loop_post_all, &posters[i]);
-  }
-  while (loop_posted_runs < count * LOOP_POSTERS)
-    REQUIRE(bide_loop_run(loop, BIDE_RUN_ONCE) == 0);
-  for (int i = 0; i < LOOP_POSTERS; i++) {
-    pthread_join(posters[i].thread, NULL);
-    free(posters[i].calls);
-  }
-  CHECK_INT(bide_loop_run(loop, BIDE_RUN_NOWAIT), 0);
-  CHECK_INT(loop_posted_runs, count * LOOP_POSTERS);
-  harness_loop_close(loop);
-}
-
-static void *loop_wake_soon(void *loop) {
-  bide_wake(loop);
-  return NULL;
-}
-
-static void loop_wake_ends_a_wait(void) {
-  bide_loop *loop = harness_loop_new();
-  for (int i = 0; i < 200; i++) {
-    pthread_t thread;
-    pthread_create(&thread, NULL, loop_wake_soon, loop);
-    CHECK_INT(bide_loop_wait(loop, -1), 0);
-    pthread_join(thread, NULL);
-    bide_loop_dispatch(loop);
-  }
-  bide_wake(loop);
-  CHECK_INT(bide_loop_wait(loop, -1), 0);
-  harness_loop_close(loop);
-}
-
 static bool loop_readable(bide_loop *loop, int timeout_ms) {
   struct pollfd poller = {bide_loop_fd(loop), POLLIN, 0};
   return poll(&poller, 1, timeout_ms) == 1;
@@ -426,61 +361,6 @@ static void loop_signals_end_a_wait_not_a_run(void) {
   harness_loop_close(loop);
 }
 
-typedef struct loop_traveller {
-  bide_loop *loop;
-  bide_op recv_op, timeout_op, poll_op;
-  int fds[2];
-  char byte;
-  int write_first;
-} loop_traveller;
-
-static void *loop_first_leg(void *argument) {
-  loop_traveller *t = argument;
-  bide_prep_recv(&t->recv_op, t->fds[0], &t->byte, 1, 0);
-  bide_prep_timeout(&t->timeout_op, 30000);
-  bide_prep_poll(&t->poll_op, t->fds[0], POLLIN);
-  REQUIRE(bide_loop_submit(t->loop, &t->recv_op) == 0);
-  REQUIRE(bide_loop_submit(t->loop, &t->timeout_op) == 0);
-  REQUIRE(bide_loop_submit(t->loop, &t->poll_op) == 0);
-  net_settle(t->loop);
-  CHECK_INT(bide_loop_in_flight(t->loop), 3);
-  return NULL;
-}
-
-static void *loop_second_leg(void *argument) {
-  loop_traveller *t = argument;
-  CHECK_INT(net_finish(t->loop, &t->timeout_op), BIDE_ETIME);
-  CHECK_INT(t->recv_op.state, BIDE_OP_SUBMITTED);
-  return NULL;
-}
-
-static void *loop_third_leg(void *argument) {
-  loop_traveller *t = argument;
-  CHECK_INT(write(t->fds[1], "x", 1), 1);
-  CHECK_INT(net_finish(t->loop, &t->recv_op), 1);
-  CHECK_INT(t->byte, 'x');
-  CHECK_INT(write(t->fds[1], "y", 1), 1);
-  CHECK_INT(net_finish(t->loop, &t->poll_op), POLLIN);
-  return NULL;
-}
-
-/* Made in one thread, run in a second and a third with operations in flight across the
- * change, closed in the first. The second thread has ended when the third begins: the
- * kernel cancels what it had submitted, and nobody may notice. */
-static void loop_travels_between_threads(void) {
-  loop_traveller t = {.loop = harness_loop_new()};
-  net_tcp_pair(t.fds, O_NONBLOCK);
-  void *(*const legs[])(void *) = {loop_first_leg, loop_second_leg, loop_third_leg};
-  for (int i = 0; i < 3; i++) {
-    pthread_t thread;
-    pthread_create(&thread, NULL, legs[i], &t);
-    pthread_join(thread, NULL);
-  }
-  CHECK_INT(bide_loop_in_flight(t.loop), 0);
-  net_close_pair(t.loop, t.fds);
-  harness_loop_close(t.loop);
-}
-
 /* A child that uses its parent's loop is told so; the parent's goes on undisturbed. */
 static void loop_in_a_child_says_forked(void) {
   bide_loop *loop = harness_loop_new();
@@ -557,13 +437,10 @@ static const harness_test tests[] = {
     HARNESS_TEST(loop_dispatch_nests),
     HARNESS_TEST(loop_timers_fire_by_deadline),
     HARNESS_TEST(loop_past_timer_fires_once_a_turn),
-    HARNESS_TEST(loop_posts_from_threads_all_arrive),
-    HARNESS_TEST(loop_wake_ends_a_wait),
     HARNESS_TEST(loop_lives_inside_another),
     HARNESS_TEST(loop_owner_gets_no_fd),
     HARNESS_TEST(loop_options_are_checked),
     HARNESS_TEST(loop_signals_end_a_wait_not_a_run),
-    HARNESS_TEST(loop_travels_between_threads),
     HARNESS_TEST(loop_in_a_child_says_forked),
     HARNESS_TEST(loop_trace_tells_the_story),
 };

@@ -1,0 +1,179 @@
+/* A loop and several threads: posts, wakes, runs in one thread after another, and misuse. */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/wait.h>
+
+#include "net_pair.h"
+
+enum { THREADS_POSTERS = 4, THREADS_POSTS = 20000 };
+
+typedef struct threads_poster {
+  pthread_t thread;
+  bide_loop *loop;
+  bide_call *calls;
+  size_t count;
+} threads_poster;
+
+static size_t threads_posted_runs;
+
+static void threads_posted(bide_call *call) {
+  (void)call;
+  threads_posted_runs++;
+}
+
+static void *threads_post_all(void *argument) {
+  threads_poster *poster = argument;
+  for (size_t i = 0; i < poster->count; i++) {
+    poster->calls[i].cb = threads_posted;
+    bide_post(poster->loop, &poster->calls[i]);
+  }
+  return NULL;
+}
+
+static void threads_posts_from_threads_all_arrive(void) {
+  bide_loop *loop = harness_loop_new();
+  threads_poster posters[THREADS_POSTERS] = {0};
+  size_t count = harness_scale(THREADS_POSTS);
+  threads_posted_runs = 0;
+  for (int i = 0; i < THREADS_POSTERS; i++) {
+    posters[i] = (threads_poster){.loop = loop, .count = count};
+    posters[i].calls = calloc(count, sizeof(bide_call));
+    pthread_create(&posters[i].thread, NULL, threads_post_all, &posters[i]);
+  }
+  while (threads_posted_runs < count * THREADS_POSTERS)
+    REQUIRE(bide_loop_run(loop, BIDE_RUN_ONCE) == 0);
+  for (int i = 0; i < THREADS_POSTERS; i++) {
+    pthread_join(posters[i].thread, NULL);
+    free(posters[i].calls);
+  }
+  CHECK_INT(bide_loop_run(loop, BIDE_RUN_NOWAIT), 0);
+  CHECK_INT(threads_posted_runs, count * THREADS_POSTERS);
+  harness_loop_close(loop);
+}
+
+static void *threads_wake_soon(void *loop) {
+  bide_wake(loop);
+  return NULL;
+}
+
+static void threads_wake_ends_a_wait(void) {
+  bide_loop *loop = harness_loop_new();
+  for (int i = 0; i < 200; i++) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, threads_wake_soon, loop);
+    CHECK_INT(bide_loop_wait(loop, -1), 0);
+    pthread_join(thread, NULL);
+    bide_loop_dispatch(loop);
+  }
+  bide_wake(loop);
+  CHECK_INT(bide_loop_wait(loop, -1), 0);
+  harness_loop_close(loop);
+}
+
+typedef struct threads_traveller {
+  bide_loop *loop;
+  bide_op recv_op, timeout_op, poll_op;
+  int fds[2];
+  char byte;
+  int write_first;
+} threads_traveller;
+
+static void *threads_first_leg(void *argument) {
+  threads_traveller *t = argument;
+  bide_prep_recv(&t->recv_op, t->fds[0], &t->byte, 1, 0);
+  bide_prep_timeout(&t->timeout_op, 30000);
+  bide_prep_poll(&t->poll_op, t->fds[0], POLLIN);
+  REQUIRE(bide_loop_submit(t->loop, &t->recv_op) == 0);
+  REQUIRE(bide_loop_submit(t->loop, &t->timeout_op) == 0);
+  REQUIRE(bide_loop_submit(t->loop, &t->poll_op) == 0);
+  net_settle(t->loop);
+  CHECK_INT(bide_loop_in_flight(t->loop), 3);
+  return NULL;
+}
+
+static void *threads_second_leg(void *argument) {
+  threads_traveller *t = argument;
+  CHECK_INT(net_finish(t->loop, &t->timeout_op), BIDE_ETIME);
+  CHECK_INT(t->recv_op.state, BIDE_OP_SUBMITTED);
+  return NULL;
+}
+
+static void *threads_third_leg(void *argument) {
+  threads_traveller *t = argument;
+  CHECK_INT(write(t->fds[1], "x", 1), 1);
+  CHECK_INT(net_finish(t->loop, &t->recv_op), 1);
+  CHECK_INT(t->byte, 'x');
+  CHECK_INT(write(t->fds[1], "y", 1), 1);
+  CHECK_INT(net_finish(t->loop, &t->poll_op), POLLIN);
+  return NULL;
+}
+
+/* Made in one thread, run in a second and a third with operations in flight across the
+ * change, closed in the first. The second thread has ended when the third begins: the
+ * kernel cancels what it had submitted, and nobody may notice. */
+static void threads_travels_between_threads(void) {
+  threads_traveller t = {.loop = harness_loop_new()};
+  net_tcp_pair(t.fds, O_NONBLOCK);
+  void *(*const legs[])(void *) = {threads_first_leg, threads_second_leg, threads_third_leg};
+  for (int i = 0; i < 3; i++) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, legs[i], &t);
+    pthread_join(thread, NULL);
+  }
+  CHECK_INT(bide_loop_in_flight(t.loop), 0);
+  net_close_pair(t.loop, t.fds);
+  harness_loop_close(t.loop);
+}
+
+#if !defined(NDEBUG) && !defined(__SANITIZE_THREAD__)
+
+typedef struct threads_note {
+  bide_call call;
+  bide_loop *loop;
+} threads_note;
+
+static void *threads_misuse(void *argument) {
+  threads_note *note = argument;
+  bide_loop_call_soon(note->loop, &note->call);
+  return NULL;
+}
+
+static void threads_misuse_from_a_thread(bide_call *call) {
+  static threads_note other;
+  pthread_t thread;
+  other.loop = BIDE_CONTAINER_OF(call, threads_note, call)->loop;
+  pthread_create(&thread, NULL, threads_misuse, &other);
+  pthread_join(thread, NULL);
+}
+
+/* What belongs to the loop's thread, called from another while it runs, is caught where it
+ * happens and not when the queue is broken. */
+static void threads_wrong_thread_is_an_assert(void) {
+  pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    fclose(stderr); /* the assert's message is expected */
+    bide_loop *loop = harness_loop_new();
+    threads_note note = {.loop = loop, .call.cb = threads_misuse_from_a_thread};
+    bide_loop_call_soon(loop, &note.call);
+    bide_loop_run(loop, BIDE_RUN_ONCE);
+    _exit(0);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+#endif
+
+static const harness_test tests[] = {
+    HARNESS_TEST(threads_posts_from_threads_all_arrive),
+    HARNESS_TEST(threads_wake_ends_a_wait),
+    HARNESS_TEST(threads_travels_between_threads),
+#if !defined(NDEBUG) && !defined(__SANITIZE_THREAD__)
+    HARNESS_TEST(threads_wrong_thread_is_an_assert),
+#endif
+};
+
+int main(int argc, char **argv) { return HARNESS_MAIN(tests, argc, argv); }
