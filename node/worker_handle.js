@@ -73,7 +73,9 @@ class Thread {
     this.worker.on('online', () => {
       this.online = true;
     });
-    this.worker.on('message', (rows) => this.receive(rows));
+    this.worker.on('message', (message) => {
+      if (message?.bide !== undefined) this.receive(message.bide);
+    });
     this.worker.on('error', (error) => {
       this.error = error;
     });

@@ -60,22 +60,29 @@ let flushedAt = 0;
 // its properties: these go beside it.
 function describe(error) {
   if (util.types.isNativeError(error)) {
-    return { error, name: error.name, properties: { ...error } };
+    try {
+      return { error, name: error.name, properties: { ...error } };
+    } catch (thrown) {
+      return { error: thrown }; // by one of its getters
+    }
   }
   if (error instanceof DOMException) return { domException: [error.message, error.name] };
   return { error };
 }
 
+// Under a name, since a task may post to the parent too.
+function post(rows, list) {
+  parentPort.postMessage({ bide: rows }, list);
+}
+
 // What cannot be cloned fails its own task, not those that share its message.
 function postAlone(row) {
   try {
-    parentPort.postMessage([row]);
+    post([row]);
   } catch (error) {
     const thrown = row.outcome === outcomes.failed;
     const reason = thrown ? new Error(util.inspect(row.value.error)) : error;
-    parentPort.postMessage([
-      { cell: row.cell, outcome: outcomes.failed, value: describe(reason) },
-    ]);
+    post([{ cell: row.cell, outcome: outcomes.failed, value: describe(reason) }]);
   }
 }
 
@@ -85,7 +92,7 @@ function flush() {
   const rows = results;
   results = [];
   try {
-    parentPort.postMessage(rows);
+    post(rows);
   } catch {
     rows.forEach(postAlone);
   }
@@ -94,7 +101,7 @@ function flush() {
 function reportMoved(cell, { value, list }) {
   flush();
   try {
-    parentPort.postMessage([{ cell, outcome: outcomes.done, value }], list);
+    post([{ cell, outcome: outcomes.done, value }], list);
   } catch (error) {
     postAlone({ cell, outcome: outcomes.failed, value: describe(error) });
   }

@@ -386,6 +386,29 @@ test('a worker that dies fails the task it ran, and the others run elsewhere', a
   await executor.close();
 });
 
+test('a task that posts to the parent, or throws what cannot be read, harms nobody', async () => {
+  const executor = new bide.WorkerExecutor({ threads: 1 });
+  const thread = () => executor.run(() => require('node:worker_threads').threadId);
+  const first = await thread();
+  for (const message of ['text', null, [1], { cell: 0 }]) {
+    const post = (value) => require('node:worker_threads').parentPort.postMessage(value);
+    await executor.run(post, [message]);
+  }
+  const error = await rejectionOf(
+    executor.run(() => {
+      throw Object.defineProperty(new Error('outer'), 'property', {
+        enumerable: true,
+        get() {
+          throw new Error('inner');
+        },
+      });
+    }),
+  );
+  assert.equal(error.message, 'inner');
+  assert.equal(await thread(), first);
+  await executor.close();
+});
+
 test('a worker that exits hands over the results that it had', async () => {
   const executor = new bide.WorkerExecutor({ threads: 1 });
   const task = (exits) => (exits ? process.exit(3) : 1);
