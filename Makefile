@@ -66,7 +66,7 @@ test: deps build
 check: deps build
 	@python3 scripts/suites.py --quick $(SUITES)
 
-lint: python
+lint: libbide python
 	@.venv/bin/python -P -m pytest -q tests/tree
 
 .PHONY: demo bench
