@@ -51,7 +51,8 @@ PyObject *loop_run(PyObject *self, PyObject *unused) {
   int code;
   do {
     code = run_turn(loop);
-  } while (code == 0 && loop->fatal == NULL && !loop->stopping);
+  } while (code == 0 && loop->fatal == NULL &&
+           !(loop->stopping && bide_loop_turn_ended(loop->core)));
   loop->thread_id = 0;
   loop->stopping = false;
   PyObject *fatal = loop->fatal;

@@ -5,7 +5,6 @@
  * not come to, because a callback interrupted it, stays in the loop for the next. */
 #include <assert.h>
 #include <bide/loop.h>
-#include <bide/trace.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -47,12 +46,13 @@ struct bide_loop {
   int batch_next, batch_count;
   bide_completion batch[LOOP_BATCH];
 
+  uint32_t turn_end;     /* where the turn under way ends on the ready ring's tail */
   uint64_t now_us;       /* the clock when it was last read */
   uint64_t looked_us;    /* when the kernel was last asked */
   uint32_t calls, check; /* ready calls run since then; when to read the clock next */
   uint32_t stride;
+  bool look_due;
 
-  bide_hooks hooks;
   atomic_bool running;
   bool stopping, interrupted;
   pthread_t thread; /* while running */
@@ -93,8 +93,7 @@ static int loop_options(bide_loop_options *full, const bide_loop_options *option
 }
 
 static uint64_t loop_clock(bide_loop *loop) {
-  loop->now_us = loop->hooks.clock_us != NULL ? loop->hooks.clock_us(loop->hooks.user)
-                                              : bide_clock_us();
+  loop->now_us = bide_loop_now_us(loop);
   return loop->now_us;
 }
 
@@ -106,12 +105,13 @@ static int loop_init(bide_loop *loop, const bide_loop_options *options) {
       .owns_thread = (options->flags & BIDE_LOOP_OWNS_THREAD) != 0,
       .file_pool = options->file_pool,
   };
-  if (options->hooks != NULL) loop->hooks = *options->hooks;
+  if (options->hooks != NULL) loop->head.hooks = *options->hooks;
   loop->generation = bide__fork_generation();
   loop->stride = 1;
   bide__list_init(&loop->firing);
   bide__list_init(&loop->in_flight);
-  bide__wheel_init(&loop->wheel, loop_clock(loop));
+  loop->looked_us = loop_clock(loop);
+  bide__wheel_init(&loop->wheel, loop->now_us);
   int error = bide__ready_init(&loop->ready);
   if (error < 0) return error;
   error = bide__choose_backend(options->backend, &config, &loop->backend, loop->reason);
@@ -170,7 +170,8 @@ static void loop_submit_timeout(bide_loop *loop, bide_op *op) {
 
 static int loop_start(bide_loop *loop, bide_op *op) {
   int32_t result;
-  if (loop->hooks.submit != NULL && loop->hooks.submit(loop->hooks.user, op, &result)) {
+  const bide_hooks *hooks = &loop->head.hooks;
+  if (hooks->submit != NULL && hooks->submit(hooks->user, op, &result)) {
     bide__scratch_of(op)->done = (bide_node){NULL, NULL};
     bide__backend_done(loop->backend, op, result, 0);
     return 0;
@@ -219,8 +220,9 @@ int bide_loop_cancel(bide_loop *loop, bide_op *op) {
 /* Writes a completion into its op, which is done then if it was the last. */
 static void loop_complete(bide_loop *loop, bide_completion *completion) {
   bide_op *op = completion->op;
-  if (loop->hooks.complete != NULL)
-    completion->result = loop->hooks.complete(loop->hooks.user, op, completion->result);
+  if (loop->head.hooks.complete != NULL)
+    completion->result =
+        loop->head.hooks.complete(loop->head.hooks.user, op, completion->result);
   op->result = completion->result;
   op->flags = completion->flags;
   op->buffer_id = completion->buffer_id;
@@ -271,11 +273,12 @@ int bide_loop_reap(bide_loop *loop, bide_completion *completions, int max) {
 
 /* ---- the wait ---- */
 
-/* While ready work waits, the kernel is asked only every LOOP_LOOK_US. The clock is read
- * every `stride` calls, a number that follows the calls' own length. */
-static bool loop_may_skip_look(bide_loop *loop) {
-  if (bide__ready_count(&loop->ready) == 0) return false;
-  if (loop->calls < loop->check) return true;
+/* While ready work waits, the kernel is asked every LOOP_LOOK_US and no sooner. The clock is
+ * read every `stride` calls, a number that follows the calls' own length. Once due, the look
+ * stays so until it is taken. */
+static bool loop_look_is_due(bide_loop *loop) {
+  if (loop->look_due) return true;
+  if (loop->calls < loop->check) return false;
   uint64_t before_us = loop->now_us;
   uint64_t stride_us = loop_clock(loop) - before_us;
   if (stride_us < LOOP_LOOK_US / 8) {
@@ -284,7 +287,8 @@ static bool loop_may_skip_look(bide_loop *loop) {
     loop->stride /= 2;
   }
   loop->check = loop->calls + loop->stride;
-  return loop->now_us - loop->looked_us < LOOP_LOOK_US;
+  loop->look_due = loop->now_us - loop->looked_us >= LOOP_LOOK_US;
+  return loop->look_due;
 }
 
 static int loop_ask_kernel(bide_loop *loop, int64_t timeout_us) {
@@ -295,6 +299,7 @@ static int loop_ask_kernel(bide_loop *loop, int64_t timeout_us) {
   int error = loop->backend->class->wait(loop->backend, posted ? 0 : timeout_us);
   bide__waker_disarm(&loop->backend->waker);
   loop->looked_us = loop_clock(loop);
+  loop->look_due = false;
   loop->calls = 0;
   loop->check = loop->stride;
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_POLL_END, NULL, 0);
@@ -307,7 +312,8 @@ int bide_loop_wait(bide_loop *loop, int64_t timeout_us) {
   if (timeout_us != 0 && bide_loop_timeout(loop) == 0) timeout_us = 0;
   if (timeout_us == 0) {
     bool known = loop->backend->class->peek(loop->backend);
-    if (!known && loop_may_skip_look(loop)) return 0;
+    bool ready = bide__ready_count(&loop->ready) > 0;
+    if (!known && ready && !loop_look_is_due(loop)) return 0;
   }
   return loop_ask_kernel(loop, timeout_us);
 }
@@ -356,8 +362,7 @@ static int loop_dispatch_timers(bide_loop *loop) {
   int made = 0;
   if (loop->wheel.count == 0) return 0;
   /* With work ready the clock of the last look will do. */
-  uint64_t now_us =
-      bide__ready_count(&loop->ready) > 0 ? loop->now_us : loop_clock(loop);
+  uint64_t now_us = bide__ready_count(&loop->ready) > 0 ? loop->now_us : loop_clock(loop);
   loop_take_due(loop, now_us);
   while (!bide__list_empty(&loop->firing) && !loop->interrupted) {
     bide_timer *timer = BIDE_CONTAINER_OF(loop->firing.next, bide_timer, slot_);
@@ -388,24 +393,30 @@ static void loop_take_posts(bide_loop *loop) {
 
 static uint32_t loop_pick(bide_loop *loop) {
   uint32_t count = bide__ready_count(&loop->ready);
-  if (loop->hooks.pick == NULL || count < 2) return 0;
-  size_t picked = loop->hooks.pick(loop->hooks.user, count);
+  if (loop->head.hooks.pick == NULL || count < 2) return 0;
+  size_t picked = loop->head.hooks.pick(loop->head.hooks.user, count);
   assert(picked < count);
   return (uint32_t)picked;
 }
 
+bool bide_loop_turn_ended(const bide_loop *loop) {
+  return (int32_t)(loop->turn_end - loop->ready.head) <= 0;
+}
+
+/* A turn's calls are those that were ready when it began. When they take so long that the
+ * kernel must be asked in between, the next dispatch goes on with them. */
 static int loop_dispatch_ready(bide_loop *loop) {
   loop_take_posts(loop);
-  uint32_t count = bide__ready_count(&loop->ready);
+  if (bide_loop_turn_ended(loop)) loop->turn_end = loop->ready.tail;
   int made = 0;
-  /* A callback that dispatches anew may have run the rest. */
-  for (; count > 0 && !loop->interrupted && bide__ready_count(&loop->ready) > 0; count--) {
+  while (!bide_loop_turn_ended(loop) && !loop->interrupted) {
     bide_call *call = bide__ready_take(&loop->ready, loop_pick(loop));
     if (call == NULL) continue;
     call->cb(call);
     made++;
+    loop->calls++;
+    if (loop_look_is_due(loop)) break;
   }
-  loop->calls += (uint32_t)made;
   return made;
 }
 
@@ -421,7 +432,8 @@ int bide_loop_dispatch(bide_loop *loop) {
 /* ---- running ---- */
 
 static int loop_turn(bide_loop *loop, bide_run_mode mode) {
-  int64_t timeout_us = mode == BIDE_RUN_NOWAIT || loop->stopping ? 0 : bide_loop_timeout(loop);
+  int64_t timeout_us =
+      mode == BIDE_RUN_NOWAIT || loop->stopping ? 0 : bide_loop_timeout(loop);
   int error = bide_loop_wait(loop, timeout_us);
   if (error < 0 && error != BIDE_EINTR) return error;
   error = bide_loop_dispatch(loop);
@@ -442,12 +454,13 @@ int bide_loop_run(bide_loop *loop, bide_run_mode mode) {
   if (atomic_load(&loop->running)) return BIDE_ERUNNING;
   loop->thread = pthread_self();
   atomic_store(&loop->running, true);
+  bool until_stopped = mode == BIDE_RUN_UNTIL_STOPPED, over;
   int error;
   do {
     error = loop_turn(loop, mode);
-    if (mode == BIDE_RUN_UNTIL_STOPPED) loop_run_ready(loop);
-  } while (error == 0 && mode == BIDE_RUN_UNTIL_STOPPED && !loop->stopping &&
-           !loop->interrupted);
+    if (until_stopped) loop_run_ready(loop);
+    over = (loop->stopping || !until_stopped) && bide_loop_turn_ended(loop);
+  } while (error == 0 && !over && !loop->interrupted);
   loop->stopping = loop->interrupted = false;
   atomic_store(&loop->running, false);
   return error;
@@ -493,17 +506,21 @@ void bide__loop_release(bide_loop *loop) {
   loop->head.in_flight--;
 }
 
-const char *bide_loop_backend(const bide_loop *loop) { return loop->backend->class->name; }
+const char *bide_loop_backend(const bide_loop *loop) {
+  return loop->backend->class->name;
+}
 
 const char *bide_loop_backend_reason(const bide_loop *loop) { return loop->reason; }
 
-int bide_loop_fd(const bide_loop *loop) { return loop->backend->class->fd(loop->backend); }
+int bide_loop_fd(const bide_loop *loop) {
+  return loop->backend->class->fd(loop->backend);
+}
 
 size_t bide_loop_in_flight(const bide_loop *loop) { return loop->head.in_flight; }
 
 uint64_t bide_loop_now_us(const bide_loop *loop) {
-  return loop->hooks.clock_us != NULL ? loop->hooks.clock_us(loop->hooks.user)
-                                      : bide_clock_us();
+  const bide_hooks *hooks = &loop->head.hooks;
+  return hooks->clock_us != NULL ? hooks->clock_us(hooks->user) : bide_clock_us();
 }
 
 bool bide_loop_is_running(const bide_loop *loop) { return atomic_load(&loop->running); }
@@ -571,30 +588,3 @@ void bide_timer_stop(bide_loop *loop, bide_timer *timer) {
 }
 
 bool bide_timer_is_active(const bide_timer *timer) { return timer->slot_.next != NULL; }
-
-/* ---- trace ---- */
-
-int bide_trace_start(bide_loop *loop, size_t events_max) {
-#if defined(BIDE_NO_TRACE)
-  (void)loop;
-  (void)events_max;
-  return BIDE_EOPNOTSUPP;
-#else
-  if (loop->head.trace != NULL) return BIDE_EALREADY;
-  loop->head.trace = bide__trace_new(events_max, &loop->hooks);
-  return loop->head.trace != NULL ? 0 : BIDE_ENOMEM;
-#endif
-}
-
-void bide_trace_stop(bide_loop *loop) {
-  bide__trace_free(loop->head.trace);
-  loop->head.trace = NULL;
-}
-
-size_t bide_trace_read(bide_loop *loop, bide_trace_event *events, size_t max,
-                       uint64_t *lost) {
-  if (loop->head.trace != NULL)
-    return bide__trace_take(loop->head.trace, events, max, lost);
-  if (lost != NULL) *lost = 0;
-  return 0;
-}

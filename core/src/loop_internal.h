@@ -11,10 +11,15 @@
 typedef struct bide__loop_head {
   bide__trace *trace; /* NULL when off */
   size_t in_flight;   /* operations, and what else holds the loop (bide__loop_hold) */
+  bide_hooks hooks;
 } bide__loop_head;
 
-static inline bide__trace *bide__loop_trace(const bide_loop *loop) {
-  return ((const bide__loop_head *)(const void *)loop)->trace;
+static inline bide__loop_head *bide__loop_head_of(bide_loop *loop) {
+  return (bide__loop_head *)(void *)loop;
+}
+
+static inline bide__trace *bide__loop_trace(bide_loop *loop) {
+  return bide__loop_head_of(loop)->trace;
 }
 
 /* Something that is no operation (an offload) is in flight: the loop must not be closed.

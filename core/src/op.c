@@ -84,8 +84,7 @@ void bide_prep_read(bide_op *op, int fd, void *base, size_t len, int64_t offset)
   op_prepare_io(op, BIDE_OP_READ, fd, base, len, offset, 0);
 }
 
-void bide_prep_write(bide_op *op, int fd, const void *base, size_t len,
-                     int64_t offset) {
+void bide_prep_write(bide_op *op, int fd, const void *base, size_t len, int64_t offset) {
   op_prepare_io(op, BIDE_OP_WRITE, fd, base, len, offset, 0);
 }
 

@@ -17,8 +17,8 @@ static inline size_t guarded_pages(size_t bytes) {
 
 static inline void *guarded_new(size_t bytes) {
   size_t used = guarded_pages(bytes), page = (size_t)sysconf(_SC_PAGESIZE);
-  char *base = mmap(NULL, used + page, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char *base =
+      mmap(NULL, used + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   REQUIRE(base != MAP_FAILED);
   REQUIRE(mprotect(base + used, page, PROT_NONE) == 0);
   return base + used - bytes;

@@ -5,7 +5,8 @@
 
 #include "net_pair.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(BIDE_VALGRIND)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+    defined(BIDE_VALGRIND)
 /* Those tools stand between the program and its allocator themselves. */
 int main(void) {
   printf("not counted under a sanitizer or valgrind\n");

@@ -6,10 +6,10 @@
 #include "net_pair.h"
 
 typedef struct hooks_state {
-  int32_t force;      /* what the next operation of `kind` completes with, 0: nothing */
+  int32_t force; /* what the next operation of `kind` completes with, 0: nothing */
   bide_op_kind kind;
-  size_t short_len;   /* cut to, 0: not */
-  int32_t replace;    /* what each completion becomes, 0: itself */
+  size_t short_len; /* cut to, 0: not */
+  int32_t replace;  /* what each completion becomes, 0: itself */
   uint64_t now_us;
   uint64_t seed;
   int submits, completes;

@@ -28,6 +28,15 @@ static void loop_fired(bide_timer *timer) {
   loop_write(BIDE_CONTAINER_OF(timer, loop_note, timer)->name);
 }
 
+/* Dispatches to the end of the turn, however slow the machine; returns the callbacks made. */
+static int loop_dispatch_turn(bide_loop *loop) {
+  int made = 0;
+  do {
+    made += bide_loop_dispatch(loop);
+  } while (!bide_loop_turn_ended(loop));
+  return made;
+}
+
 static void loop_ready_calls_run_in_order(void) {
   bide_loop *loop = harness_loop_new();
   memset(loop_log, 0, sizeof loop_log);
@@ -41,7 +50,7 @@ static void loop_ready_calls_run_in_order(void) {
   bide_call_cancel(loop, &notes[2].call);
   bide_call_cancel(loop, &notes[2].call);
   CHECK_INT(bide_loop_timeout(loop), 0);
-  CHECK_INT(bide_loop_dispatch(loop), 3);
+  CHECK_INT(loop_dispatch_turn(loop), 3);
   CHECK_STR(loop_log, "abd");
   CHECK_INT(bide_loop_timeout(loop), -1);
   harness_loop_close(loop);
@@ -87,6 +96,42 @@ static void loop_ready_work_starves_nobody(void) {
   }
   CHECK(spinner.runs > 100);
   net_close_pair(loop, fds);
+  harness_loop_close(loop);
+}
+
+enum { LOOP_SLOW_CALLS = 1000, LOOP_SLOW_US = 20 };
+
+static int loop_slow_runs, loop_slow_runs_at_timer;
+
+static void loop_be_slow(bide_call *call) {
+  (void)call;
+  loop_slow_runs++;
+  for (uint64_t end_us = harness_now_us() + LOOP_SLOW_US; harness_now_us() < end_us;) {
+  }
+}
+
+static void loop_note_runs(bide_timer *timer) {
+  (void)timer;
+  loop_slow_runs_at_timer = loop_slow_runs;
+}
+
+/* A turn of 20 ms: the timer of 1 ms comes in its middle. And a stop that its first call
+ * asks for still lets it end. */
+static void loop_long_turn_lets_timers_in(void) {
+  bide_loop *loop = harness_loop_new();
+  static bide_call calls[LOOP_SLOW_CALLS];
+  bide_timer timer = {.cb = loop_note_runs};
+  loop_slow_runs = 0;
+  loop_slow_runs_at_timer = LOOP_SLOW_CALLS;
+  bide_timer_start(loop, &timer, 1000);
+  for (int i = 0; i < LOOP_SLOW_CALLS; i++) {
+    calls[i].cb = loop_be_slow;
+    REQUIRE(bide_loop_call_soon(loop, &calls[i]) == 0);
+  }
+  bide_loop_stop(loop);
+  CHECK_INT(bide_loop_run(loop, BIDE_RUN_UNTIL_STOPPED), 0);
+  CHECK_INT(loop_slow_runs, LOOP_SLOW_CALLS);
+  CHECK_RANGE(loop_slow_runs_at_timer, 1, LOOP_SLOW_CALLS / 2);
   harness_loop_close(loop);
 }
 
@@ -169,7 +214,7 @@ static void loop_refuses_to_run_inside_itself(void) {
 
 static void loop_dispatch_inside(bide_call *call) {
   loop_called(call);
-  CHECK_INT(bide_loop_dispatch(BIDE_CONTAINER_OF(call, loop_note, call)->loop), 2);
+  CHECK_INT(loop_dispatch_turn(BIDE_CONTAINER_OF(call, loop_note, call)->loop), 2);
 }
 
 /* An embedder whose callback turns the loop once more runs each call once. */
@@ -183,7 +228,7 @@ static void loop_dispatch_nests(void) {
     notes[i].call.cb = i == 0 ? loop_dispatch_inside : loop_called;
     CHECK_INT(bide_loop_call_soon(loop, &notes[i].call), 0);
   }
-  CHECK_INT(bide_loop_dispatch(loop), 1);
+  CHECK_INT(loop_dispatch_turn(loop), 1);
   CHECK_STR(loop_log, "abc");
   harness_loop_close(loop);
 }
@@ -431,6 +476,7 @@ static void loop_trace_tells_the_story(void) {
 static const harness_test tests[] = {
     HARNESS_TEST(loop_ready_calls_run_in_order),
     HARNESS_TEST(loop_ready_work_starves_nobody),
+    HARNESS_TEST(loop_long_turn_lets_timers_in),
     HARNESS_TEST(loop_stop_finishes_and_interrupt_keeps),
     HARNESS_TEST(loop_interrupt_keeps_completions),
     HARNESS_TEST(loop_refuses_to_run_inside_itself),

@@ -35,7 +35,8 @@ static void ops_connect_and_accept_meet(void) {
   REQUIRE(bide_loop_submit(loop, &accept_op) == 0);
   net_settle(loop);
   CHECK_INT(accept_op.state, BIDE_OP_SUBMITTED);
-  bide_prep_connect(&connect_op, client, (struct sockaddr *)&address.storage, address.len);
+  bide_prep_connect(&connect_op, client, (struct sockaddr *)&address.storage,
+                    address.len);
   CHECK_INT(net_do(loop, &connect_op), 0);
   int server = net_finish(loop, &accept_op);
   CHECK(server >= 0);
@@ -614,7 +615,8 @@ static void ops_cancel_ends_what_waits(void) {
     if (kind == 4) bide_prep_accept_multi(&op, listener);
     if (kind == 5) bide_prep_poll(&op, fds[0], POLLIN);
     REQUIRE(bide_loop_submit(loop, &op) == 0);
-    if (kind % 2 == 0) net_settle(loop); /* cancelled before and after the kernel saw it */
+    if (kind % 2 == 0)
+      net_settle(loop); /* cancelled before and after the kernel saw it */
     CHECK_INT(bide_loop_cancel(loop, &op), 0);
     CHECK_INT(net_finish(loop, &op), BIDE_ECANCELED);
     guarded_free(buffer, 64);

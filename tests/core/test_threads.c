@@ -115,7 +115,8 @@ static void *threads_third_leg(void *argument) {
 static void threads_travels_between_threads(void) {
   threads_traveller t = {.loop = harness_loop_new()};
   net_tcp_pair(t.fds, O_NONBLOCK);
-  void *(*const legs[])(void *) = {threads_first_leg, threads_second_leg, threads_third_leg};
+  void *(*const legs[])(void *) = {threads_first_leg, threads_second_leg,
+                                   threads_third_leg};
   for (int i = 0; i < 3; i++) {
     pthread_t thread;
     pthread_create(&thread, NULL, legs[i], &t);

@@ -126,8 +126,14 @@ BIDE_EXTERN int bide_loop_reap(bide_loop *loop, bide_completion *completions,
 /* ---- living inside another loop ---- */
 
 /* Reaps and calls callbacks, then due timers, then the calls that were ready when
- * it began. Returns how many callbacks it made, or an error. */
+ * the turn began. A turn whose calls take more than 100 us goes on in the next
+ * dispatch, so that I/O and timers come between them. Returns how many callbacks it
+ * made, or an error. */
 BIDE_EXTERN int bide_loop_dispatch(bide_loop *loop);
+
+/* True when no call of the turn under way is left for the next dispatch: where a
+ * binding that was told to stop ends its run. The loop's thread. */
+BIDE_EXTERN bool bide_loop_turn_ended(const bide_loop *loop);
 
 /* How long a wait may block: 0 when work is ready, -1 when only I/O can bring any,
  * else the microseconds to the next timer. */

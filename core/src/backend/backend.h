@@ -40,7 +40,7 @@ typedef struct bide__outcome {
 typedef struct bide__scratch {
   union {
     bide__outcome outcome; /* DONE */
-    bide_node wait; /* BACKLOG, WAITING, AGAIN, STARVED */
+    bide_node wait;        /* BACKLOG, WAITING, AGAIN, STARVED */
     bide_timer timer;
     bide_work work;
   } as;

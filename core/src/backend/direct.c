@@ -31,7 +31,8 @@ static int32_t direct_read(const bide_op *op, const bide__fd *entry) {
 static int32_t direct_write(const bide_op *op, const bide__fd *entry) {
   size_t len = op->args.io.len;
   if (entry->type == BIDE__FD_SOCKET || entry->type == BIDE__FD_TCP)
-    return direct_result(send(op->fd, op->args.io.base, len, MSG_DONTWAIT | MSG_NOSIGNAL));
+    return direct_result(
+        send(op->fd, op->args.io.base, len, MSG_DONTWAIT | MSG_NOSIGNAL));
   if (entry->blocking) {
     if (direct_would_block(op, POLLOUT)) return -EAGAIN;
     if (len > PIPE_BUF) len = PIPE_BUF;
@@ -63,11 +64,11 @@ static int32_t direct_connect_end(const bide_op *op) {
 static int32_t direct_accept(const bide_op *op, const bide__fd *entry) {
   if (entry->blocking && direct_would_block(op, POLLIN)) return -EAGAIN;
   return direct_result(accept4(op->fd, op->args.accept.addr, op->args.accept.addrlen,
-                              SOCK_CLOEXEC | SOCK_NONBLOCK));
+                               SOCK_CLOEXEC | SOCK_NONBLOCK));
 }
 
 static int32_t direct_recv_pooled(const bide_op *op, bide__buffers *buffers,
-                                 uint16_t *buffer_id) {
+                                  uint16_t *buffer_id) {
   int id = bide__buffers_lend(buffers);
   if (id < 0) return -ENOBUFS;
   void *data = bide__buffers_data(buffers, (uint16_t)id);
@@ -79,8 +80,8 @@ static int32_t direct_recv_pooled(const bide_op *op, bide__buffers *buffers,
   return result;
 }
 
-int32_t bide__direct_call(const bide_op *op, const bide__fd *entry, bide__buffers *buffers,
-                          uint16_t *buffer_id) {
+int32_t bide__direct_call(const bide_op *op, const bide__fd *entry,
+                          bide__buffers *buffers, uint16_t *buffer_id) {
   int flags = MSG_DONTWAIT;
   switch (op->kind) {
     case BIDE_OP_ACCEPT:
@@ -116,19 +117,19 @@ int32_t bide__direct_file(const bide_op *op) {
   switch (op->kind) {
     case BIDE_OP_READ:
       return direct_result(op->args.io.offset < 0
-                              ? read(op->fd, base, len)
-                              : pread(op->fd, base, len, op->args.io.offset));
+                               ? read(op->fd, base, len)
+                               : pread(op->fd, base, len, op->args.io.offset));
     case BIDE_OP_WRITE:
       return direct_result(op->args.io.offset < 0
-                              ? write(op->fd, base, len)
-                              : pwrite(op->fd, base, len, op->args.io.offset));
+                               ? write(op->fd, base, len)
+                               : pwrite(op->fd, base, len, op->args.io.offset));
     case BIDE_OP_OPENAT:
       return direct_result(
           openat(op->fd, op->args.open.path, op->args.open.flags, op->args.open.mode));
     case BIDE_OP_STATX:
       return direct_result(syscall(SYS_statx, op->fd, op->args.statx.path,
-                                  op->args.statx.flags, op->args.statx.mask,
-                                  op->args.statx.out));
+                                   op->args.statx.flags, op->args.statx.mask,
+                                   op->args.statx.out));
     default:
       assert(op->kind == BIDE_OP_FSYNC);
       return direct_result(op->args.fsync.data_only ? fdatasync(op->fd) : fsync(op->fd));

@@ -10,8 +10,8 @@
 /* The kinds that wait for readiness, without waiting: a result, or -EAGAIN, or -EINTR. A
  * multishot receive takes a buffer, named in *buffer_id when the result is above 0;
  * -ENOBUFS when all are lent. A connect is asked whether it has ended. */
-int32_t bide__direct_call(const bide_op *op, const bide__fd *entry, bide__buffers *buffers,
-                          uint16_t *buffer_id);
+int32_t bide__direct_call(const bide_op *op, const bide__fd *entry,
+                          bide__buffers *buffers, uint16_t *buffer_id);
 
 /* Begins a connect: its result, or -EINPROGRESS. */
 int32_t bide__direct_connect(const bide_op *op);

@@ -100,8 +100,9 @@ static bool epoll_try(epoll *e, bide_op *op, bide__fd *entry) {
     return true;
   }
   if (result > 0 && epoll_is_drained(e, op, entry, result)) entry->ready &= ~edge;
-  bool more = op->kind == BIDE_OP_ACCEPT_MULTI ? result >= 0
-                                               : op->kind == BIDE_OP_RECV_MULTI && result > 0;
+  bool more = op->kind == BIDE_OP_ACCEPT_MULTI
+                  ? result >= 0
+                  : op->kind == BIDE_OP_RECV_MULTI && result > 0;
   unsigned flags = more ? BIDE_OP_MORE : 0;
   if (op->kind == BIDE_OP_RECV_MULTI && result > 0) flags |= BIDE_OP_BUFFER;
   bide__backend_done(&e->base, op, result, flags);
@@ -151,9 +152,8 @@ static void epoll_work_done(bide_work *work) {
   bide_node *top = atomic_load_explicit(&e->finished, memory_order_relaxed);
   do {
     node->next = top;
-  } while (!atomic_compare_exchange_weak_explicit(&e->finished, &top, node,
-                                                  memory_order_release,
-                                                  memory_order_relaxed));
+  } while (!atomic_compare_exchange_weak_explicit(
+      &e->finished, &top, node, memory_order_release, memory_order_relaxed));
   bide__waker_notify(&e->base.waker);
 }
 
@@ -436,7 +436,8 @@ static int epoll_wait_us(epoll *e, struct epoll_event *events, int64_t timeout_u
     return epoll_wait(e->fd, events, EPOLL_EVENTS, timeout_us < 0 ? -1 : 0);
   if (!e->no_pwait2) {
     struct timespec limit = {timeout_us / 1000000, timeout_us % 1000000 * 1000};
-    int count = (int)syscall(SYS_epoll_pwait2, e->fd, events, EPOLL_EVENTS, &limit, NULL, 0);
+    int count =
+        (int)syscall(SYS_epoll_pwait2, e->fd, events, EPOLL_EVENTS, &limit, NULL, 0);
     if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
     e->no_pwait2 = true;
   }
