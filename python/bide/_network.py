@@ -9,7 +9,7 @@ import ssl as ssl_module
 import sys
 from asyncio import staggered
 from asyncio.log import logger
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NoReturn
 
 from ._addresses import AddressInfo, ensure_resolved, interleave_families
@@ -160,7 +160,13 @@ class NetworkLoop(SocketLoop):
             sock = await self._connect_first(
                 infos, local_infos, happy_eyeballs_delay, all_errors
             )
-        result = await self._make_connection(sock, protocol_factory)
+        try:
+            result = await self._make_connection(sock, protocol_factory)
+        except BaseException:
+            # A transport that was made has taken the socket over; else nobody has.
+            if host is not None or port is not None:
+                sock.close()
+            raise
         if self.get_debug():
             logger.debug("%r connected to %s:%r: %r", sock, host, port, result)
         return result
@@ -185,11 +191,33 @@ class NetworkLoop(SocketLoop):
                 except OSError:
                     continue
         else:
-            sock, _, _ = await staggered.staggered_race(attempts, delay, loop=self)
+            sock = await self._race(attempts, delay)
         if sock is None:
             _raise_connect_errors(errors, all_errors)
         errors.clear()
         return sock
+
+    async def _race(
+        self, attempts: list[Callable[[], Awaitable[socket.socket]]], delay: float
+    ) -> socket.socket | None:
+        """The first attempt that connects. The race forgets what else has connected, by
+        then or when it is cancelled: that is closed here."""
+        connected: list[socket.socket] = []
+
+        async def run(attempt: Callable[[], Awaitable[socket.socket]]) -> socket.socket:
+            connected.append(await attempt())
+            return connected[-1]
+
+        winner: socket.socket | None = None
+        try:
+            winner, _, _ = await staggered.staggered_race(
+                [functools.partial(run, attempt) for attempt in attempts], delay, loop=self
+            )
+        finally:
+            for sock in connected:
+                if sock is not winner:
+                    sock.close()
+        return winner
 
     async def _connect_one(
         self,

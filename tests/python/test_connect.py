@@ -199,3 +199,34 @@ def test_streams_read_lines_and_tell_of_their_end(run):
         await close_all(server)
 
     run(main())
+
+
+def test_a_factory_that_raises_leaves_no_socket_open(loop, run, open_fds):
+    def broken():
+        raise LookupError("no protocol today")
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        before = open_fds()
+        with pytest.raises(LookupError):
+            run(loop.create_connection(broken, *door.getsockname()))
+        assert open_fds() == before
+
+
+def test_a_race_closes_whatever_it_does_not_return(loop, run, monkeypatch):
+    """A cancel that comes when an attempt has just connected must not leak it."""
+    made = []
+
+    async def connect_and_forget(attempts, delay, *, loop):
+        made.append(await attempts[0]())
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(asyncio.staggered, "staggered_race", connect_and_forget)
+
+    async def main():
+        server, address = await listen(Echo)
+        with pytest.raises(asyncio.CancelledError):
+            await loop.create_connection(Recorder, *address, happy_eyeballs_delay=1)
+        assert [sock.fileno() for sock in made] == [-1]
+        await close_all(server)
+
+    run(main())
