@@ -45,20 +45,6 @@ void loop_leave(loop_object *loop) {
   loop->depth--;
 }
 
-static void loop_on_flush(bide_call *call) {
-  loop_object *loop = BIDE_CONTAINER_OF(call, loop_object, flush_call);
-  loop_enter(loop);
-  loop_leave(loop);
-}
-
-void loop_mark_dirty(loop_object *loop, bide_node *node) {
-  list_push(&loop->dirty, node);
-  if (loop->depth > 0) return;
-  loop->flush_call.cb = loop_on_flush;
-  /* Without memory for the queue the next callback's end sends it. */
-  (void)bide_loop_call_soon(loop->core, &loop->flush_call);
-}
-
 bool loop_take_fatal(loop_object *loop) {
   if (!PyErr_ExceptionMatches(PyExc_SystemExit) &&
       !PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
@@ -207,6 +193,20 @@ static PyObject *loop_close(PyObject *self, PyObject *unused) {
   Py_RETURN_NONE;
 }
 
+/* What the core's operations hold, so that a loop dropped without close() can be
+ * collected: its finalizer closes it, which ends them. */
+static int loop_traverse_core(loop_object *loop, visitproc visit, void *arg) {
+  for (bide_node *node = loop->transports.next; node != &loop->transports;
+       node = node->next) {
+    transport_object *transport = BIDE_CONTAINER_OF(node, transport_object, link);
+    for (int i = transport_held_by_loop(transport); i > 0; i--) Py_VISIT(transport);
+  }
+  for (bide_node *node = loop->listeners.next; node != &loop->listeners;
+       node = node->next)
+    Py_VISIT(BIDE_CONTAINER_OF(node, listener_object, link));
+  return 0;
+}
+
 static int loop_traverse(PyObject *self, visitproc visit, void *arg) {
   loop_object *loop = (loop_object *)self;
   Py_VISIT(Py_TYPE(self));
@@ -217,7 +217,7 @@ static int loop_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(BIDE_CONTAINER_OF(node, handle_object, link));
   for (bide_node *node = loop->pollers.next; node != &loop->pollers; node = node->next)
     Py_VISIT(BIDE_CONTAINER_OF(node, poller, link)->handle);
-  return 0;
+  return loop_traverse_core(loop, visit, arg);
 }
 
 static int loop_clear(PyObject *self) {

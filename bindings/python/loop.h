@@ -28,7 +28,8 @@ typedef struct fd_slot {
  *   dirty       transports with bytes to send when the callback returns; owns one each
  *
  * `core` is NULL from close on. `fatal` is the SystemExit or KeyboardInterrupt that ends
- * the run. `depth` counts the callbacks under way, nested runs being forbidden: 0 or 1.
+ * the run. `depth` counts the callbacks under way, nested runs being forbidden: 0 or 1;
+ * `dirty` is empty when it is 0.
  * While `draining`, completions settle their owners' books and call no Python code. */
 typedef struct loop_object {
   PyObject_HEAD
@@ -42,7 +43,6 @@ typedef struct loop_object {
   fd_slot *fds;
   size_t fd_count;
   PyObject *fatal;
-  bide_call flush_call;
   unsigned long thread_id; /* of the run under way; 0 when none is */
   double slow_s;
   int depth;
@@ -76,10 +76,6 @@ void loop_swallow(loop_object *loop);
 /* Debug mode's report of a handle or transport whose call, begun at begin_us, took long.
  * An exception may be pending and stays so. */
 void loop_check_slow(loop_object *loop, PyObject *subject, uint64_t begin_us);
-
-/* Puts a transport on `dirty`, which takes over a reference: its bytes leave at the end
- * of the callback under way or, when none is, before the next wait. */
-void loop_mark_dirty(loop_object *loop, bide_node *node);
 
 /* The slot of fd, made if need be; NULL with MemoryError. */
 fd_slot *loop_fd_slot(loop_object *loop, int fd);

@@ -293,12 +293,14 @@ PyObject *loop_connect_transport(PyObject *object, PyObject *const *args,
   return (PyObject *)self;
 }
 
+int transport_held_by_loop(const transport_object *self) {
+  return self->receive_armed + self->poll_armed + self->queued +
+         list_linked(&self->dirty);
+}
+
 void transport_forget(transport_object *self) {
-  int references = self->receive_armed + self->poll_armed + self->queued;
-  if (list_linked(&self->dirty)) {
-    list_remove(&self->dirty);
-    references++;
-  }
+  int references = transport_held_by_loop(self);
+  if (list_linked(&self->dirty)) list_remove(&self->dirty);
   self->receive_armed = self->poll_armed = self->queued = false;
   Py_INCREF(self);
   list_remove(&self->link);

@@ -5,7 +5,8 @@
  * While closing it still sends what was written; once lost it sends nothing more and
  * its call is queued, which calls connection_lost: then it is over. The socket is closed
  * then, or when the last of its cancelled operations has completed. What a callback
- * writes is sent when that callback returns (loop_leave). */
+ * writes is sent when that callback returns (loop_leave); what is written while none runs,
+ * between two runs or from another thread, at once. */
 #ifndef BIDE_PYTHON_TRANSPORT_H
 #define BIDE_PYTHON_TRANSPORT_H
 
@@ -79,6 +80,9 @@ int transport_set_protocol(transport_object *self, PyObject *protocol);
 void transport_start(transport_object *self);
 
 bool transport_is_closing(const transport_object *self);
+
+/* How many of its references to itself are the loop's to drop. */
+int transport_held_by_loop(const transport_object *self);
 
 /* The loop's core is gone: drops the references that its operations held. */
 void transport_forget(transport_object *self);

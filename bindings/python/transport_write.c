@@ -159,14 +159,16 @@ static int transport_queue_data(transport_object *self, PyObject *data) {
   return write_queue_push(&self->queue, data);
 }
 
-/* What was queued leaves when the callback under way returns, or now if it is much. */
+/* What was queued leaves when the callback under way returns, or now if it is much or
+ * none is. */
 static void transport_after_write(transport_object *self) {
+  loop_object *loop = self->loop;
   size_t at_once = self->high_bytes < TRANSPORT_COALESCE_MAX ? self->high_bytes
                                                              : TRANSPORT_COALESCE_MAX;
-  if (self->queue.bytes > at_once) transport_flush(self);
+  if (self->queue.bytes > at_once || loop->depth == 0) transport_flush(self);
   if (self->queue.count == 0 || self->lost) return;
   if (!self->poll_armed && !list_linked(&self->dirty)) {
-    loop_mark_dirty(self->loop, &self->dirty);
+    list_push(&loop->dirty, &self->dirty);
     Py_INCREF(self);
   }
   transport_pause_writing(self);

@@ -246,3 +246,21 @@ def test_the_module_can_be_unloaded_and_loaded_anew():
         print("done")
     """
     assert run_program(program).strip() == "done"
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_loop_dropped_with_its_connections_gives_all_back(open_fds):
+    """As asyncio's does: a program that makes loops and forgets to close them does not
+    run out of descriptors."""
+    gc.collect()
+    before = open_fds()
+
+    def forget():
+        loop = bide.new_event_loop()
+        loop.set_exception_handler(lambda *_: None)
+        loop.run_until_complete(connected_pair())
+
+    forget()
+    gc.collect()
+    gc.collect()
+    assert open_fds() == before
