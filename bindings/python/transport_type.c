@@ -151,6 +151,8 @@ static PyObject *transport_repr(PyObject *object) {
 
 /* ---- memory ---- */
 
+/* The socket is left out: a collection would finalize it first, which closes the fd
+ * behind the core's back. It refers to nothing, so no cycle is missed. */
 static int transport_traverse(PyObject *object, visitproc visit, void *arg) {
   transport_object *self = (transport_object *)object;
   Py_VISIT(Py_TYPE(object));
@@ -158,8 +160,6 @@ static int transport_traverse(PyObject *object, visitproc visit, void *arg) {
   Py_VISIT(self->loop);
   Py_VISIT(self->protocol);
   Py_VISIT(self->context);
-  Py_VISIT(self->socket);
-  Py_VISIT(self->socket_info);
   Py_VISIT(self->waiter);
   Py_VISIT(self->error);
   Py_VISIT(self->listener);
@@ -184,7 +184,7 @@ static void transport_finalize(PyObject *object) {
   if (!self->closing &&
       PyErr_ResourceWarning(object, 1, "unclosed transport %R", object) < 0)
     PyErr_WriteUnraisable(object);
-  /* Before the Python socket, which is collected with it, warns and closes too. */
+  /* Before the Python socket, which goes with it, warns and closes too. */
   self->closing = true;
   if (self->lost == 0) self->lost = 1;
   transport_release_socket(self);

@@ -6,6 +6,7 @@ import hashlib
 import random
 import socket
 import struct
+import sys
 
 import pytest
 from protocols import (
@@ -394,3 +395,59 @@ def test_the_users_close_of_the_socket_does_not_hit_another_connection(loop, run
             sock.close()
 
     run(main())
+
+
+def test_what_is_written_between_runs_is_sent_at_once(loop, run):
+    """A program that writes its goodbye and closes the loop still says it."""
+    mine, theirs = socket.socketpair()
+    with theirs:
+        theirs.setblocking(False)
+        transport, protocol = run(loop.create_connection(Recorder, sock=mine))
+        transport.write(b"bye")
+        assert theirs.recv(10) == b"bye"
+
+        async def end():
+            transport.close()
+            await protocol.lost
+
+        run(end())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_collected_transport_leaves_its_number_to_the_next(loop, run):
+    """Else the next connection of that number never hears anything."""
+
+    async def drop(sock):
+        transport, _ = await loop.create_connection(Recorder, sock=sock)
+        await asyncio.sleep(0)
+        held = sys.getrefcount(transport)
+        transport.pause_reading()
+        # Until the cancelled receive lets go: then nothing but the cycle of transport
+        # and protocol holds either.
+        while sys.getrefcount(transport) == held:
+            await asyncio.sleep(0)
+
+    async def main():
+        first, far = socket.socketpair()
+        number = first.fileno()
+        await drop(first)
+        del first
+        gc.collect()
+        second, peer = socket.socketpair()
+        assert second.fileno() == number
+        transport, protocol = await loop.create_connection(Recorder, sock=second)
+        peer.send(b"for the second")
+        await protocol.until(lambda: protocol.data)
+        assert protocol.data == b"for the second"
+        transport.close()
+        await protocol.lost
+        far.close()
+        peer.close()
+
+    # In one collection, which comes to the older socket first.
+    gc.collect()
+    gc.disable()
+    try:
+        run(main())
+    finally:
+        gc.enable()
