@@ -1,7 +1,6 @@
 #include "poller.h"
 
 #include <poll.h>
-#include <sys/stat.h>
 
 #include "convert.h"
 #include "list.h"
@@ -53,6 +52,13 @@ static void poller_run(poller *self) {
   Py_DECREF(handle);
 }
 
+/* False when the callback has closed the file: the number may be another's by now. */
+static bool poller_has_file(const poller *self) {
+  struct stat status;
+  return fstat(self->fd, &status) == 0 && status.st_dev == self->device &&
+         status.st_ino == self->inode;
+}
+
 /* ECANCELED without a cancel of ours means that the thread which had submitted the
  * operation is gone; any other error, that the fd can no longer be waited on. */
 static void poller_on_event(bide_op *op) {
@@ -63,7 +69,7 @@ static void poller_on_event(bide_op *op) {
   if (self->handle != NULL && !failed && op->result >= 0) poller_run(self);
   if (self->handle == NULL) {
     poller_free_if_idle(self);
-  } else if (failed || poller_arm(self) < 0) {
+  } else if (failed || !poller_has_file(self) || poller_arm(self) < 0) {
     poller_detach(self);
   }
 }
@@ -81,10 +87,9 @@ bool poller_refused(loop_object *loop, int fd) {
 
 /* epoll has always refused files and directories; a ring would call them ready for
  * ever. */
-static int poller_check_fd(int fd) {
-  struct stat status;
-  int code = fstat(fd, &status) < 0 ? -errno : 0;
-  if (code == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)))
+static int poller_check_fd(int fd, struct stat *status) {
+  int code = fstat(fd, status) < 0 ? -errno : 0;
+  if (code == 0 && (S_ISREG(status->st_mode) || S_ISDIR(status->st_mode)))
     code = BIDE_EPERM;
   if (code == 0) return 0;
   convert_raise(code);
@@ -92,7 +97,7 @@ static int poller_check_fd(int fd) {
 }
 
 static int poller_start(loop_object *loop, handle_object *handle, int fd,
-                        unsigned events) {
+                        const struct stat *file, unsigned events) {
   fd_slot *slot = loop_fd_slot(loop, fd);
   poller *self = slot == NULL ? NULL : PyMem_Calloc(1, sizeof *self);
   if (self == NULL) {
@@ -102,6 +107,8 @@ static int poller_start(loop_object *loop, handle_object *handle, int fd,
   self->op.cb = poller_on_event;
   self->loop = loop;
   self->fd = fd;
+  self->device = file->st_dev;
+  self->inode = file->st_ino;
   self->events = events;
   list_push(&loop->pollers, &self->link);
   int code = poller_arm(self);
@@ -125,13 +132,14 @@ static PyObject *poller_add(PyObject *self, const char *method, PyObject *const 
     return PyErr_Format(PyExc_TypeError, "%s() takes at least 2 arguments (%zd given)",
                         method, nargs);
   }
+  struct stat file;
   int fd = convert_fd(args[0]);
   if (fd < 0 || loop_check_open(loop) < 0 || poller_refused(loop, fd) ||
-      poller_check_fd(fd) < 0)
+      poller_check_fd(fd, &file) < 0)
     return NULL;
   handle_object *handle =
       handle_new(loop, loop->state->handle_type, args[1], args + 2, nargs - 2, NULL);
-  if (handle != NULL && poller_start(loop, handle, fd, events) < 0) Py_CLEAR(handle);
+  if (handle != NULL && poller_start(loop, handle, fd, &file, events) < 0) Py_CLEAR(handle);
   return (PyObject *)handle;
 }
 

@@ -2,19 +2,24 @@
 #ifndef BIDE_PYTHON_POLLER_H
 #define BIDE_PYTHON_POLLER_H
 
+#include <sys/stat.h>
+
 #include "handle.h"
 
 /* One registration. It waits with a one-shot poll and is armed again after each run of
  * its callback, which makes it level-triggered on either backend. On its loop's
  * `pollers` list from add until it is freed: when it has been detached and neither its
  * operation nor its callback is under way. A replaced registration is a new poller,
- * since the old one's operation may still wait on a file that had the same number. */
+ * since the old one's operation may still wait on a file that had the same number. It is
+ * for one file, device and inode: a number that has become another file's ends it. */
 struct poller {
   bide_op op;
   bide_node link;
   loop_object *loop;
   handle_object *handle; /* owned; NULL once detached */
   int fd;
+  dev_t device;
+  ino_t inode;
   unsigned events; /* POLLIN or POLLOUT */
   bool armed;
   bool running;

@@ -319,6 +319,42 @@ def test_a_reused_fd_number_never_wakes_the_old_reader(loop, run):
     assert old_calls == []
 
 
+def test_a_reader_that_closes_its_fd_never_hears_of_the_next(loop, run):
+    """The number is another connection's when the callback returns, and that has
+    data."""
+    calls, opened = [], []
+
+    async def main():
+        left, right = socket.socketpair()
+        number = left.fileno()
+
+        def close_and_reopen():
+            calls.append(left.fileno())
+            left.close()
+            opened.extend(socket.socketpair())
+            opened[1].send(b"not for you")
+
+        loop.add_reader(number, close_and_reopen)
+        right.send(b"x")
+        while not opened:
+            await asyncio.sleep(0)
+        assert opened[0].fileno() == number
+        # Where this one is told of the data, the old reader would have been too.
+        await watched(opened[0].dup())
+        assert calls == [number]
+        for sock in (right, *opened):
+            sock.close()
+
+    async def watched(sock):
+        ready = loop.create_future()
+        with sock:
+            loop.add_reader(sock, lambda: ready.done() or ready.set_result(None))
+            await ready
+            loop.remove_reader(sock)
+
+    run(main())
+
+
 def test_a_reused_fd_number_may_become_a_transport(loop, run):
     async def main():
         left, right = socket.socketpair()
