@@ -139,7 +139,8 @@ static PyObject *poller_add(PyObject *self, const char *method, PyObject *const 
     return NULL;
   handle_object *handle =
       handle_new(loop, loop->state->handle_type, args[1], args + 2, nargs - 2, NULL);
-  if (handle != NULL && poller_start(loop, handle, fd, &file, events) < 0) Py_CLEAR(handle);
+  if (handle != NULL && poller_start(loop, handle, fd, &file, events) < 0)
+    Py_CLEAR(handle);
   return (PyObject *)handle;
 }
 
