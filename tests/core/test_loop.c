@@ -99,7 +99,7 @@ static void loop_ready_work_starves_nobody(void) {
   harness_loop_close(loop);
 }
 
-enum { LOOP_SLOW_CALLS = 1000, LOOP_SLOW_US = 20 };
+enum { LOOP_SLOW_CALLS = 2000, LOOP_SLOW_US = 20 };
 
 static int loop_slow_runs, loop_slow_runs_at_timer;
 
@@ -115,7 +115,7 @@ static void loop_note_runs(bide_timer *timer) {
   loop_slow_runs_at_timer = loop_slow_runs;
 }
 
-/* A turn of 20 ms: the timer of 1 ms comes in its middle. And a stop that its first call
+/* A turn of 40 ms: the timer of 1 ms comes before its middle. And a stop that its first call
  * asks for still lets it end. */
 static void loop_long_turn_lets_timers_in(void) {
   bide_loop *loop = harness_loop_new();

@@ -106,7 +106,7 @@ BIDE_EXTERN void bide_loop_interrupt(bide_loop *loop);
 BIDE_EXTERN int bide_loop_submit(bide_loop *loop, bide_op *op);
 
 /* Hands what was submitted to the kernel now. Seldom needed: a wait does it, and
- * so does a turn with ready work after at most 100 us. Returns 0 or an error. */
+ * with ready work so does the loop, after 100 us or the turn that takes longer. Returns 0 or an error. */
 BIDE_EXTERN int bide_loop_flush(bide_loop *loop);
 
 /* Waits until a completion is there, something was posted, the loop was woken, a
@@ -126,7 +126,7 @@ BIDE_EXTERN int bide_loop_reap(bide_loop *loop, bide_completion *completions,
 /* ---- living inside another loop ---- */
 
 /* Reaps and calls callbacks, then due timers, then the calls that were ready when
- * the turn began. A turn whose calls take more than 100 us goes on in the next
+ * the turn began. A turn whose calls take more than 5 ms goes on in the next
  * dispatch, so that I/O and timers come between them. Returns how many callbacks it
  * made, or an error. */
 BIDE_EXTERN int bide_loop_dispatch(bide_loop *loop);
