@@ -106,7 +106,8 @@ BIDE_EXTERN void bide_loop_interrupt(bide_loop *loop);
 BIDE_EXTERN int bide_loop_submit(bide_loop *loop, bide_op *op);
 
 /* Hands what was submitted to the kernel now. Seldom needed: a wait does it, and
- * with ready work so does the loop, after 100 us or the turn that takes longer. Returns 0 or an error. */
+ * with ready work so does the loop, after 100 us or the turn that takes longer.
+ * Returns 0 or an error. */
 BIDE_EXTERN int bide_loop_flush(bide_loop *loop);
 
 /* Waits until a completion is there, something was posted, the loop was woken, a
