@@ -85,11 +85,15 @@ void transport_release_socket(transport_object *self) {
     if (number == NULL) loop_swallow(loop);
     Py_XDECREF(number);
   }
-  if (!ours) return;
-  if (loop->core != NULL)
+  if (!ours) {
+    /* The user took the fd from the socket and may have closed it; its number must not
+     * stand for this connection any more. */
+    if (loop->core != NULL) bide_loop_forget_fd(loop->core, fd);
+  } else if (loop->core != NULL) {
     (void)bide_loop_close_fd(loop->core, fd);
-  else
+  } else {
     (void)close(fd);
+  }
 }
 
 void transport_finish(transport_object *self) {

@@ -522,9 +522,13 @@ uint64_t bide_loop_now_us(const bide_loop *loop) {
 
 bool bide_loop_is_running(const bide_loop *loop) { return atomic_load(&loop->running); }
 
-int bide_loop_close_fd(bide_loop *loop, int fd) {
+void bide_loop_forget_fd(bide_loop *loop, int fd) {
   assert(loop_is_ours(loop));
   if (bide__loop_check(loop) == 0) loop->backend->class->forget(loop->backend, fd);
+}
+
+int bide_loop_close_fd(bide_loop *loop, int fd) {
+  bide_loop_forget_fd(loop, fd);
   return close(fd) < 0 ? -errno : 0;
 }
 

@@ -722,6 +722,35 @@ static void ops_cancel_within_a_batch_delivers_once(void) {
   harness_loop_close(loop);
 }
 
+/* An fd is forgotten, closed by somebody else and its number reused: the new file's bytes
+ * arrive. */
+static void ops_forgotten_fd_may_be_closed_elsewhere(void) {
+  bide_loop *loop = harness_loop_new();
+  for (int i = 0; i < 20; i++) {
+    int fds[2], again[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+    ops_sink sink = {.loop = loop, .op.cb = ops_sink_take, .op.data = &sink};
+    bide_prep_recv_multi(&sink.op, fds[0]);
+    REQUIRE(bide_loop_submit(loop, &sink.op) == 0);
+    net_settle(loop);
+    REQUIRE(bide_loop_cancel(loop, &sink.op) == 0);
+    CHECK_INT(net_finish(loop, &sink.op), BIDE_ECANCELED);
+    bide_loop_forget_fd(loop, fds[0]);
+    int number = fds[0];
+    close(fds[0]);
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, again) == 0);
+    REQUIRE(again[0] == number);
+    bide_prep_recv_multi(&sink.op, number);
+    REQUIRE(bide_loop_submit(loop, &sink.op) == 0);
+    CHECK_INT(write(again[1], "new", 3), 3);
+    while (sink.bytes < 3) REQUIRE(bide_loop_run(loop, BIDE_RUN_ONCE) == 0);
+    REQUIRE(bide_loop_drain(loop) == 0);
+    net_close_pair(loop, again);
+    close(fds[1]);
+  }
+  harness_loop_close(loop);
+}
+
 /* The close of an fd leaves nothing behind for the next file of that number. */
 static void ops_reused_fd_starts_afresh(void) {
   bide_loop *loop = harness_loop_new();
@@ -768,6 +797,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(ops_cancel_that_loses_keeps_the_bytes),
     HARNESS_TEST(ops_more_than_the_queue_holds),
     HARNESS_TEST(ops_cancel_within_a_batch_delivers_once),
+    HARNESS_TEST(ops_forgotten_fd_may_be_closed_elsewhere),
     HARNESS_TEST(ops_reused_fd_starts_afresh),
 };
 

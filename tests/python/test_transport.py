@@ -1,6 +1,7 @@
 """Connections: users lose bytes, order, flow control or the reason of an end."""
 
 import asyncio
+import os
 import gc
 import hashlib
 import random
@@ -451,3 +452,31 @@ def test_a_collected_transport_leaves_its_number_to_the_next(loop, run):
         run(main())
     finally:
         gc.enable()
+
+
+def test_a_detached_socket_leaves_its_number_usable(loop, run):
+    """The user takes the socket from under a transport and closes it: the next
+    connection of that number gets its bytes."""
+
+    async def main():
+        taken, far = socket.socketpair()
+        transport, protocol = await loop.create_connection(Recorder, sock=taken)
+        far.send(b"first")
+        await protocol.changed.wait()
+        number = taken.detach()
+        transport.abort()
+        await protocol.lost
+        os.close(number)
+        far.close()
+
+        fresh, other = socket.socketpair()
+        assert fresh.fileno() == number
+        transport, protocol = await loop.create_connection(Recorder, sock=fresh)
+        other.send(b"second")
+        await protocol.changed.wait()
+        assert protocol.data == b"second"
+        transport.abort()
+        await protocol.lost
+        other.close()
+
+    run(main())

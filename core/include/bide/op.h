@@ -226,7 +226,8 @@ BIDE_EXTERN void bide_prep_fsync(bide_op *op, int fd, bool data_only);
 /* Waits for POLLIN, POLLOUT, POLLPRI, POLLRDHUP; result: the events that hold,
  * POLLERR and POLLHUP included. One shot and level-triggered: what holds already
  * completes it. This is the one op that may be used on an fd which others own,
- * close and reuse. */
+ * close and reuse; on io_uring it keeps the file open until it completes, so cancel it
+ * where the close must be seen at once. */
 BIDE_EXTERN void bide_prep_poll(bide_op *op, int fd, unsigned events);
 
 /* Completes with BIDE_ETIME after timeout_us, never early. */
