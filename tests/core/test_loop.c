@@ -131,7 +131,7 @@ static void loop_long_turn_lets_timers_in(void) {
   bide_loop_stop(loop);
   CHECK_INT(bide_loop_run(loop, BIDE_RUN_UNTIL_STOPPED), 0);
   CHECK_INT(loop_slow_runs, LOOP_SLOW_CALLS);
-  CHECK_RANGE(loop_slow_runs_at_timer, 1, LOOP_SLOW_CALLS / 2);
+  CHECK_RANGE(loop_slow_runs_at_timer, 0, LOOP_SLOW_CALLS / 2);
   harness_loop_close(loop);
 }
 
