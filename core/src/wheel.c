@@ -129,13 +129,6 @@ void bide__wheel_advance(bide__wheel *wheel, uint64_t now_us) {
   wheel->now_us = now_us;
 }
 
-bide_timer *bide__wheel_pop(bide__wheel *wheel) {
-  bide_node *node = bide__list_pop(&wheel->due);
-  if (node == NULL) return NULL;
-  wheel->count--;
-  return BIDE_CONTAINER_OF(node, bide_timer, slot_);
-}
-
 uint64_t bide__wheel_next(const bide__wheel *wheel) {
   if (!bide__list_empty(&wheel->due)) return 0;
   unsigned level = wheel_lowest(wheel);

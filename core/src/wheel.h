@@ -13,7 +13,7 @@
 enum { BIDE__WHEEL_LEVELS = 11, BIDE__WHEEL_SLOTS = 64 };
 
 /* now_us never exceeds the time its owner last told. Timers on `due` are past their
- * deadline and wait to be popped. count: all timers, those that are due included. */
+ * deadline and wait for their owner to remove them. count: all timers, those that are due included. */
 typedef struct bide__wheel {
   uint64_t now_us;
   size_t count;
@@ -25,15 +25,12 @@ typedef struct bide__wheel {
 void bide__wheel_init(bide__wheel *wheel, uint64_t now_us);
 
 /* timer->deadline_us is set; a deadline in the past is due at once (in the order of
- * deadlines among the due ones that were not popped yet). The timer runs on no wheel. */
+ * deadlines among the due ones that were not removed yet). The timer runs on no wheel. */
 void bide__wheel_add(bide__wheel *wheel, bide_timer *timer);
 void bide__wheel_remove(bide__wheel *wheel, bide_timer *timer);
 
 /* Moves every timer with deadline_us <= now_us to the due list, in order. */
 void bide__wheel_advance(bide__wheel *wheel, uint64_t now_us);
-
-/* The next due timer, taken off; NULL when none is. */
-bide_timer *bide__wheel_pop(bide__wheel *wheel);
 
 /* A time at which the wheel must be advanced next: never later than the first deadline
  * (it may be earlier, when timers must move down a level); UINT64_MAX without timers;

@@ -40,8 +40,8 @@ typedef enum bide_backend {
 
 enum {
   /* The thread that makes the loop drives and closes it, and no other does. On
-   * io_uring this buys deferred task work (about 3 % of the CPU of a request) and
-   * costs bide_loop_fd: an outer loop would never wake. */
+   * io_uring this buys deferred task work, which runs in the waits alone, and costs
+   * bide_loop_fd: an outer loop would never wake. */
   BIDE_LOOP_OWNS_THREAD = 1u << 0,
 };
 
