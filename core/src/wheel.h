@@ -13,7 +13,8 @@
 enum { BIDE__WHEEL_LEVELS = 11, BIDE__WHEEL_SLOTS = 64 };
 
 /* now_us never exceeds the time its owner last told. Timers on `due` are past their
- * deadline and wait for their owner to remove them. count: all timers, those that are due included. */
+ * deadline and wait for their owner to remove them. count: all timers, those that are due
+ * included. */
 typedef struct bide__wheel {
   uint64_t now_us;
   size_t count;
