@@ -2,7 +2,8 @@
 
 #include <arpa/inet.h>
 #include <bide/errno.h>
-#include <netinet/in.h>
+#include <stddef.h>
+#include <string.h>
 
 PyObject *convert_error(int code) {
   switch (code) {
@@ -27,15 +28,32 @@ PyObject *convert_raise(int code) {
   return NULL;
 }
 
-PyObject *convert_address(const struct sockaddr *address) {
+bool convert_knows_family(int family) {
+  return family == AF_INET || family == AF_INET6 || family == AF_UNIX;
+}
+
+/* An abstract name begins with a NUL and is all that is left; a path ends at a NUL, or
+ * fills the array. */
+static PyObject *convert_unix(const convert_name *address) {
+  const char *path = address->of.un.sun_path;
+  size_t start = offsetof(struct sockaddr_un, sun_path);
+  size_t len = address->len > start ? address->len - start : 0;
+  if (len > sizeof address->of.un.sun_path) len = sizeof address->of.un.sun_path;
+  if (len > 0 && path[0] == '\0') return PyBytes_FromStringAndSize(path, (Py_ssize_t)len);
+  return PyUnicode_DecodeFSDefaultAndSize(path, (Py_ssize_t)strnlen(path, len));
+}
+
+PyObject *convert_address(const convert_name *address) {
   char text[INET6_ADDRSTRLEN];
-  if (address->sa_family == AF_INET) {
-    const struct sockaddr_in *in = (const void *)address;
+  int family = address->len > 0 ? address->of.any.sa_family : AF_UNSPEC;
+  if (family == AF_UNIX) return convert_unix(address);
+  if (family == AF_INET) {
+    const struct sockaddr_in *in = &address->of.in;
     if (inet_ntop(AF_INET, &in->sin_addr, text, sizeof text) == NULL) Py_RETURN_NONE;
     return Py_BuildValue("si", text, (int)ntohs(in->sin_port));
   }
-  if (address->sa_family == AF_INET6) {
-    const struct sockaddr_in6 *in6 = (const void *)address;
+  if (family == AF_INET6) {
+    const struct sockaddr_in6 *in6 = &address->of.in6;
     if (inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof text) == NULL) Py_RETURN_NONE;
     return Py_BuildValue("siII", text, (int)ntohs(in6->sin6_port),
                          (unsigned)ntohl(in6->sin6_flowinfo),

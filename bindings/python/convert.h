@@ -2,7 +2,10 @@
 #ifndef BIDE_PYTHON_CONVERT_H
 #define BIDE_PYTHON_CONVERT_H
 
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "compat.h"
 
@@ -14,9 +17,24 @@ PyObject *convert_error(int code);
 /* Raises convert_error(code). Returns NULL. */
 PyObject *convert_raise(int code);
 
-/* What socket.getsockname() gives for an IPv4 or IPv6 address, a new reference; None for
- * any other family. */
-PyObject *convert_address(const struct sockaddr *address);
+/* An address as the kernel gave it: IPv4, IPv6 or Unix; a longer one is cut short, and its
+ * family is none of these. len 0: none. */
+typedef struct convert_name {
+  union {
+    struct sockaddr any;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    struct sockaddr_un un;
+  } of;
+  socklen_t len;
+} convert_name;
+
+/* True for the families that convert_address knows. */
+bool convert_knows_family(int family);
+
+/* What the socket module gives for an address of a known family, a new reference: a tuple,
+ * a path, or the bytes of an abstract name. None for no address and other families. */
+PyObject *convert_address(const convert_name *address);
 
 /* fileobj's fd: an int, or what its fileno() returns. -1 with ValueError for anything
  * else, as the selectors module has it. */

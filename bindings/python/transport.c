@@ -233,10 +233,9 @@ int transport_set_protocol(transport_object *self, PyObject *protocol) {
 }
 
 static void transport_read_addresses(transport_object *self) {
-  socklen_t len = sizeof self->peer;
-  if (getpeername(self->fd, &self->peer.any, &len) < 0) self->peer.any.sa_family = 0;
-  len = sizeof self->name;
-  if (getsockname(self->fd, &self->name.any, &len) < 0) self->name.any.sa_family = 0;
+  self->peer.len = self->name.len = sizeof self->peer.of;
+  if (getpeername(self->fd, &self->peer.of.any, &self->peer.len) < 0) self->peer.len = 0;
+  if (getsockname(self->fd, &self->name.of.any, &self->name.len) < 0) self->name.len = 0;
 }
 
 /* The number is a new connection's now: whoever still watches it missed its close. */
@@ -289,8 +288,8 @@ PyObject *loop_connect_transport(PyObject *object, PyObject *const *args,
   transport_object *self = transport_new(loop, fd, args[0], args[1], context);
   Py_DECREF(context);
   if (self == NULL) return NULL;
-  int on = 1;
-  if (self->name.any.sa_family == AF_INET || self->name.any.sa_family == AF_INET6)
+  int on = 1, family = self->name.of.any.sa_family;
+  if (family == AF_INET || family == AF_INET6)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (args[2] != Py_None) self->waiter = Py_NewRef(args[2]);
   transport_schedule(self);

@@ -10,8 +10,7 @@
 #ifndef BIDE_PYTHON_TRANSPORT_H
 #define BIDE_PYTHON_TRANSPORT_H
 
-#include <netinet/in.h>
-
+#include "convert.h"
 #include "loop.h"
 #include "write_queue.h"
 
@@ -19,13 +18,6 @@ typedef struct listener_object listener_object;
 
 /* More than this is sent at once, and not when the callback returns. */
 enum { TRANSPORT_COALESCE_MAX = 65536 };
-
-/* An address as the kernel gave it, to become a tuple when asked for. family 0: none. */
-typedef union transport_address {
-  struct sockaddr any;
-  struct sockaddr_in in;
-  struct sockaddr_in6 in6;
-} transport_address;
 
 /* References to itself: one while receive_armed, one while poll_armed, one while queued
  * and one while `dirty` is on the loop's list. `link` is on the loop's list while fd is
@@ -49,8 +41,8 @@ struct transport_object {
   bide_op poll;
   bide_call call;
   bide_node link, dirty, client;
-  transport_address peer, name;
-  int fd;        /* -1 once closed */
+  convert_name peer, name; /* to become Python objects when asked for */
+  int fd;                  /* -1 once closed */
   int held_end;  /* what ended the input while paused: 0 or an error; 1: nothing did */
   unsigned lost; /* as asyncio's _conn_lost: not 0 once lost, then counts late writes */
   bool buffered; /* the protocol is a BufferedProtocol */

@@ -13,7 +13,7 @@
 static PyObject *transport_socket(transport_object *self) {
   if (self->socket != NULL) return self->socket;
   if (self->fd < 0) return Py_None;
-  int family = self->name.any.sa_family;
+  int family = self->name.of.any.sa_family;
   int protocol = family == AF_INET || family == AF_INET6 ? IPPROTO_TCP : 0;
   self->socket = PyObject_CallFunction(self->loop->state->socket_type, "iiii", family,
                                        SOCK_STREAM, protocol, self->fd);
@@ -29,11 +29,11 @@ static PyObject *transport_info_socket(transport_object *self) {
   return Py_XNewRef(self->socket_info);
 }
 
-/* Unix names do not fit the space kept for an address: the socket still knows them. */
+/* The addresses of the rarer families (vsock, netlink) only the socket can read. */
 static PyObject *transport_info_address(transport_object *self,
-                                        const transport_address *address,
-                                        const char *method) {
-  if (address->any.sa_family != AF_UNIX) return convert_address(&address->any);
+                                        const convert_name *address, const char *method) {
+  if (address->len == 0 || convert_knows_family(address->of.any.sa_family))
+    return convert_address(address);
   PyObject *socket = transport_socket(self);
   if (socket == NULL || self->fd < 0) return socket == NULL ? NULL : Py_NewRef(Py_None);
   PyObject *result = PyObject_CallMethod(socket, method, NULL);

@@ -21,8 +21,6 @@ class MissingLoop(BaseLoop):
     connect_read_pipe = _missing("connect_read_pipe")
     connect_write_pipe = _missing("connect_write_pipe")
     create_datagram_endpoint = _missing("create_datagram_endpoint")
-    create_unix_connection = _missing("create_unix_connection")
-    create_unix_server = _missing("create_unix_server")
     sendfile = _missing("sendfile")
     sock_sendfile = _missing("sock_sendfile")
     start_tls = _missing("start_tls")

@@ -9,17 +9,17 @@ import ssl as ssl_module
 import sys
 from asyncio import staggered
 from asyncio.log import logger
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from ._addresses import AddressInfo, ensure_resolved, interleave_families
 from ._server import Server
 from ._sockets import SocketLoop
 
-_ProtocolFactory = Callable[[], asyncio.BaseProtocol]
+ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
 
-def _check_no_tls(
+def check_no_tls(
     method: str,
     ssl: Any,
     server_hostname: Any,
@@ -116,7 +116,7 @@ class NetworkLoop(SocketLoop):
 
     async def create_connection(
         self,
-        protocol_factory: _ProtocolFactory,
+        protocol_factory: ProtocolFactory,
         host: Any = None,
         port: Any = None,
         *,
@@ -134,7 +134,7 @@ class NetworkLoop(SocketLoop):
         all_errors: bool = False,
     ) -> Any:
         """Connect to a TCP server; return the transport and the protocol."""
-        _check_no_tls(
+        check_no_tls(
             "create_connection",
             ssl,
             server_hostname,
@@ -198,7 +198,7 @@ class NetworkLoop(SocketLoop):
         return sock
 
     async def _race(
-        self, attempts: list[Callable[[], Awaitable[socket.socket]]], delay: float
+        self, attempts: Sequence[Callable[[], Awaitable[socket.socket]]], delay: float
     ) -> socket.socket | None:
         """The first attempt that connects. The race forgets what else has connected, by
         then or when it is cancelled: that is closed here."""
@@ -243,7 +243,7 @@ class NetworkLoop(SocketLoop):
             raise
 
     async def _make_connection(
-        self, sock: socket.socket, protocol_factory: _ProtocolFactory
+        self, sock: socket.socket, protocol_factory: ProtocolFactory
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         sock.setblocking(False)
         protocol = protocol_factory()
@@ -261,7 +261,7 @@ class NetworkLoop(SocketLoop):
 
     async def connect_accepted_socket(
         self,
-        protocol_factory: _ProtocolFactory,
+        protocol_factory: ProtocolFactory,
         sock: socket.socket,
         *,
         ssl: Any = None,
@@ -271,14 +271,14 @@ class NetworkLoop(SocketLoop):
         """Make a transport of a connection that was accepted elsewhere; return it and
         its protocol."""
         _check_stream(sock)
-        _check_no_tls(
+        check_no_tls(
             "connect_accepted_socket", ssl, None, ssl_handshake_timeout, ssl_shutdown_timeout
         )
         return await self._make_connection(sock, protocol_factory)
 
     async def create_server(
         self,
-        protocol_factory: _ProtocolFactory,
+        protocol_factory: ProtocolFactory,
         host: Any = None,
         port: Any = None,
         *,
@@ -297,7 +297,7 @@ class NetworkLoop(SocketLoop):
         """Listen on every address of host, or on sock; return the Server."""
         if isinstance(ssl, bool):
             raise TypeError("ssl argument must be an SSLContext or None")
-        _check_no_tls(
+        check_no_tls(
             "create_server", ssl, None, ssl_handshake_timeout, ssl_shutdown_timeout
         )
         if host is None and port is None:

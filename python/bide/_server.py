@@ -22,6 +22,7 @@ class Server(asyncio.AbstractServer):
         sockets: list[socket.socket],
         protocol_factory: Callable[[], asyncio.BaseProtocol],
         backlog: int,
+        cleanup: Callable[[], None] | None = None,
     ) -> None:
         self._loop = loop
         self._sockets: list[socket.socket] | None = sockets
@@ -29,6 +30,7 @@ class Server(asyncio.AbstractServer):
             _bide.Listener(loop, self, sock, protocol_factory) for sock in sockets
         ]
         self._backlog = backlog
+        self._cleanup = cleanup  # called once the sockets are closed
         self._serving = False
         self._waiters: list[asyncio.Future[None]] | None = []
         self._serving_forever: asyncio.Future[None] | None = None
@@ -50,8 +52,10 @@ class Server(asyncio.AbstractServer):
         return tuple(trsock.TransportSocket(sock) for sock in self._sockets or ())
 
     def _start_serving(self) -> None:
-        if self._serving or self._sockets is None:
+        if self._serving:
             return
+        if self._sockets is None:
+            raise RuntimeError(f"server {self!r} is closed")
         self._serving = True
         for sock, listener in zip(self._sockets, self._listeners):
             sock.listen(self._backlog)
@@ -92,6 +96,8 @@ class Server(asyncio.AbstractServer):
         self._serving = False
         for listener in self._listeners:
             listener.stop()
+        if self._cleanup is not None:
+            self._cleanup()
         if self._serving_forever is not None and not self._serving_forever.done():
             self._serving_forever.cancel()
             self._serving_forever = None

@@ -6,6 +6,7 @@ ever lost.
 """
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Callable
@@ -133,11 +134,18 @@ class SocketLoop(ExecutorLoop):
         await self._connect_resolved(sock, address)
 
     async def _connect_resolved(self, sock: socket.socket, address: Any) -> None:
-        try:
-            sock.connect(address)
-            return
-        except (BlockingIOError, InterruptedError):
-            pass
+        delay = 0.001
+        while True:
+            try:
+                sock.connect(address)
+                return
+            except (BlockingIOError, InterruptedError) as refusal:
+                if refusal.errno != errno.EAGAIN or sock.family != socket.AF_UNIX:
+                    break
+            # The listener's queue is full, and nothing will tell when it has room: a poll
+            # calls the unconnected socket writable.
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, 0.05)
         await self._writable(sock)
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error != 0:
