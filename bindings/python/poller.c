@@ -35,7 +35,7 @@ void poller_detach(poller *self) {
 }
 
 static int poller_arm(poller *self) {
-  bide_prep_poll(&self->op, self->fd, self->events);
+  bide_prep_poll_foreign(&self->op, self->fd, self->events);
   int code = bide_loop_submit(self->loop->core, &self->op);
   if (code == 0) self->armed = true;
   return code;

@@ -113,6 +113,12 @@ void bide_prep_fsync(bide_op *op, int fd, bool data_only) {
 void bide_prep_poll(bide_op *op, int fd, unsigned events) {
   op_prepare(op, BIDE_OP_POLL, fd);
   op->args.poll.events = events;
+  op->args.poll.foreign = false;
+}
+
+void bide_prep_poll_foreign(bide_op *op, int fd, unsigned events) {
+  bide_prep_poll(op, fd, events);
+  op->args.poll.foreign = true;
 }
 
 void bide_prep_timeout(bide_op *op, uint64_t timeout_us) {

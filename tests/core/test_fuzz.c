@@ -286,7 +286,11 @@ static void fuzz_submit_poll(fuzz_channel *channel) {
   fuzz *f = channel->poll.fuzz;
   bool writer = !channel->shut && fuzz_below(f, 2) == 0;
   int fd = channel->fds[writer ? 1 : 0];
-  bide_prep_poll(&channel->poll.op, fd, writer ? POLLOUT : events[fuzz_below(f, 3)]);
+  unsigned wanted = writer ? POLLOUT : events[fuzz_below(f, 3)];
+  if (fuzz_below(f, 2) == 0)
+    bide_prep_poll(&channel->poll.op, fd, wanted);
+  else
+    bide_prep_poll_foreign(&channel->poll.op, fd, wanted);
   fuzz_submit(&channel->poll);
 }
 

@@ -495,87 +495,6 @@ static void ops_errors_come_as_results(void) {
   harness_loop_close(loop);
 }
 
-static void ops_poll_is_level_triggered(void) {
-  bide_loop *loop = harness_loop_new();
-  int fds[2];
-  net_tcp_pair(fds, O_NONBLOCK);
-  bide_op op = {0};
-  bide_prep_poll(&op, fds[0], POLLIN);
-  REQUIRE(bide_loop_submit(loop, &op) == 0);
-  net_settle(loop);
-  CHECK_INT(op.state, BIDE_OP_SUBMITTED);
-  CHECK_INT(write(fds[1], "x", 1), 1);
-  CHECK_INT(net_finish(loop, &op), POLLIN);
-  for (int i = 0; i < 3; i++) {
-    bide_prep_poll(&op, fds[0], POLLIN);
-    CHECK_INT(net_do(loop, &op), POLLIN);
-  }
-  bide_prep_poll(&op, fds[0], POLLIN | POLLOUT);
-  CHECK_INT(net_do(loop, &op), POLLIN | POLLOUT);
-  close(fds[1]);
-  bide_prep_poll(&op, fds[0], POLLRDHUP);
-  CHECK((net_do(loop, &op) & POLLRDHUP) != 0);
-  bide_loop_close_fd(loop, fds[0]);
-  int file = open("/etc/hostname", O_RDONLY | O_CLOEXEC);
-  bide_prep_poll(&op, file, POLLIN);
-  CHECK_INT(net_do(loop, &op), POLLIN);
-  bide_loop_close_fd(loop, file);
-  harness_loop_close(loop);
-}
-
-/* A reader and a writer poll the same fd; a receive shares it with both. */
-static void ops_poll_shares_its_fd(void) {
-  bide_loop *loop = harness_loop_new();
-  int fds[2];
-  net_tcp_pair(fds, O_NONBLOCK);
-  bide_op reader = {0}, writer = {0}, recv_op = {0};
-  bide_prep_poll(&reader, fds[0], POLLIN);
-  REQUIRE(bide_loop_submit(loop, &reader) == 0);
-  bide_prep_poll(&writer, fds[0], POLLOUT);
-  CHECK_INT(net_do(loop, &writer), POLLOUT);
-  CHECK_INT(reader.state, BIDE_OP_SUBMITTED);
-  char byte;
-  bide_prep_recv(&recv_op, fds[0], &byte, 1, 0);
-  REQUIRE(bide_loop_submit(loop, &recv_op) == 0);
-  net_settle(loop);
-  bide_prep_poll(&writer, fds[0], POLLOUT);
-  CHECK_INT(net_do(loop, &writer), POLLOUT);
-  CHECK_INT(write(fds[1], "x", 1), 1);
-  CHECK_INT(net_finish(loop, &recv_op), 1);
-  CHECK_INT(write(fds[1], "y", 1), 1);
-  CHECK_INT(net_finish(loop, &reader) & POLLIN, POLLIN);
-  net_close_pair(loop, fds);
-  harness_loop_close(loop);
-}
-
-/* The fd is closed by its owner and its number reused: a poll on the number tells of the
- * new file alone. */
-static void ops_poll_follows_a_reused_number(void) {
-  bide_loop *loop = harness_loop_new();
-  for (int i = 0; i < 50; i++) {
-    int fds[2];
-    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
-    bide_op op = {0};
-    CHECK_INT(write(fds[1], "x", 1), 1);
-    bide_prep_poll(&op, fds[0], POLLIN);
-    CHECK_INT(net_do(loop, &op), POLLIN);
-    close(fds[0]);
-    int again[2];
-    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, again) == 0);
-    REQUIRE(again[0] == fds[0]);
-    bide_prep_poll(&op, again[0], POLLIN);
-    REQUIRE(bide_loop_submit(loop, &op) == 0);
-    net_settle(loop);
-    CHECK_INT(op.state, BIDE_OP_SUBMITTED);
-    CHECK_INT(bide_loop_cancel(loop, &op), 0);
-    CHECK_INT(net_finish(loop, &op), BIDE_ECANCELED);
-    close(again[0]);
-    close(again[1]);
-    close(fds[1]);
-  }
-  harness_loop_close(loop);
-}
-
 static void ops_timeout_is_never_early(void) {
   bide_loop *loop = harness_loop_new();
   static const uint64_t waits_us[] = {0, 1, 50, 999, 1000, 1001, 5000, 20000};
@@ -789,9 +708,6 @@ static const harness_test tests[] = {
     HARNESS_TEST(ops_pipe_reads_and_writes_wait),
     HARNESS_TEST(ops_file_is_opened_written_read_and_stated),
     HARNESS_TEST(ops_errors_come_as_results),
-    HARNESS_TEST(ops_poll_is_level_triggered),
-    HARNESS_TEST(ops_poll_shares_its_fd),
-    HARNESS_TEST(ops_poll_follows_a_reused_number),
     HARNESS_TEST(ops_timeout_is_never_early),
     HARNESS_TEST(ops_cancel_ends_what_waits),
     HARNESS_TEST(ops_cancel_that_loses_keeps_the_bytes),

@@ -73,7 +73,7 @@ static void threads_wake_ends_a_wait(void) {
 
 typedef struct threads_traveller {
   bide_loop *loop;
-  bide_op recv_op, timeout_op, poll_op;
+  bide_op recv_op, timeout_op, poll_op, foreign_op;
   int fds[2];
   char byte;
   int write_first;
@@ -84,11 +84,13 @@ static void *threads_first_leg(void *argument) {
   bide_prep_recv(&t->recv_op, t->fds[0], &t->byte, 1, 0);
   bide_prep_timeout(&t->timeout_op, 30000);
   bide_prep_poll(&t->poll_op, t->fds[0], POLLIN);
+  bide_prep_poll_foreign(&t->foreign_op, t->fds[0], POLLIN);
   REQUIRE(bide_loop_submit(t->loop, &t->recv_op) == 0);
   REQUIRE(bide_loop_submit(t->loop, &t->timeout_op) == 0);
   REQUIRE(bide_loop_submit(t->loop, &t->poll_op) == 0);
+  REQUIRE(bide_loop_submit(t->loop, &t->foreign_op) == 0);
   net_settle(t->loop);
-  CHECK_INT(bide_loop_in_flight(t->loop), 3);
+  CHECK_INT(bide_loop_in_flight(t->loop), 4);
   return NULL;
 }
 
@@ -106,6 +108,7 @@ static void *threads_third_leg(void *argument) {
   CHECK_INT(t->byte, 'x');
   CHECK_INT(write(t->fds[1], "y", 1), 1);
   CHECK_INT(net_finish(t->loop, &t->poll_op), POLLIN);
+  CHECK_INT(net_finish(t->loop, &t->foreign_op), POLLIN);
   return NULL;
 }
 

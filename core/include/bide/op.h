@@ -135,6 +135,7 @@ struct bide_op {
     } timeout;
     struct {
       unsigned events;
+      bool foreign;
     } poll;
     struct {
       int how;
@@ -225,10 +226,14 @@ BIDE_EXTERN void bide_prep_fsync(bide_op *op, int fd, bool data_only);
 
 /* Waits for POLLIN, POLLOUT, POLLPRI, POLLRDHUP; result: the events that hold,
  * POLLERR and POLLHUP included. One shot and level-triggered: what holds already
- * completes it. This is the one op that may be used on an fd which others own,
- * close and reuse; on io_uring it keeps the file open until it completes, so cancel it
- * where the close must be seen at once. */
+ * completes it. The fd is yours (rule 4): on io_uring a close of it is not seen before
+ * the op has completed. */
 BIDE_EXTERN void bide_prep_poll(bide_op *op, int fd, unsigned events);
+
+/* The same for an fd which others own and may close and reuse at any time: it is not held
+ * open, its peer sees the close at once, and another file under the same number is never
+ * mistaken for it. The op does not notice the close: cancel it, or it waits for ever. */
+BIDE_EXTERN void bide_prep_poll_foreign(bide_op *op, int fd, unsigned events);
 
 /* Completes with BIDE_ETIME after timeout_us, never early. */
 BIDE_EXTERN void bide_prep_timeout(bide_op *op, uint64_t timeout_us);

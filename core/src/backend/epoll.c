@@ -6,15 +6,11 @@
  * than was asked for is empty (epoll(7), question 9), unless its peer has hung up or has
  * sent urgent data, before which a receive stops.
  *
- * Poll operations may be used on fds that others own and close: they register anew each
- * time, one-shot, so that a number which the kernel has reused is never mistaken.
- *
  * Regular files are always "ready" to epoll and block all the same: they go to a pool. */
 #include <assert.h>
 #include <bide/errno.h>
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -26,6 +22,7 @@
 #include "backend.h"
 #include "direct.h"
 #include "fds.h"
+#include "pollset.h"
 
 #if !defined(SYS_epoll_pwait2)
 enum { SYS_epoll_pwait2 = 441 };
@@ -44,10 +41,9 @@ enum { EPOLL_EVENTS = 256, EPOLL_FILE_THREADS = 4 };
  * again: multishot operations to be tried without an event. */
 typedef struct epoll {
   bide__backend base;
-  int fd;
+  bide__pollset set;
   int timer_fd; /* -1 while epoll_pwait2 serves */
   bool no_pwait2;
-  bide__fds fds;
   bide_node again, starved;
   bide_pool *pool;
   bool owns_pool;
@@ -193,59 +189,16 @@ static int epoll_submit_work(epoll *e, bide_op *op) {
   return error;
 }
 
-/* ---- poll operations ---- */
-
-static uint32_t epoll_poll_mask(const bide_op *op) {
-  return op->args.poll.events & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP);
-}
-
-/* Registers what the pollers of fd wait for; a registration for streams, which holds all
- * of it, is renewed, which makes epoll report again what holds. */
-static int epoll_arm_pollers(epoll *e, int fd, bide__fd *entry) {
-  if ((entry->mask & EPOLLET) != 0)
-    return bide__fd_register(entry, e->fd, fd, EPOLL_STREAM);
-  uint32_t wanted = EPOLLONESHOT;
-  for (bide_node *n = entry->pollers.next; n != &entry->pollers; n = n->next)
-    wanted |= epoll_poll_mask(bide__op_of_wait(n));
-  return bide__fd_register(entry, e->fd, fd, wanted);
-}
-
-static void epoll_submit_poll(epoll *e, bide_op *op, bide__fd *entry) {
-  epoll_list(&entry->pollers, op, BIDE__PHASE_WAITING);
-  int error = epoll_arm_pollers(e, op->fd, entry);
-  if (error == 0) return;
-  bide__list_remove(&bide__scratch_of(op)->as.wait);
-  /* A regular file never blocks: poll(2) calls it ready. */
-  int32_t ready = (int32_t)(op->args.poll.events & (POLLIN | POLLOUT));
-  bide__backend_done(&e->base, op, error == -EPERM ? ready : error, 0);
-}
-
 /* Ends those of the list that are fd's. */
-static void epoll_end_list(epoll *e, bide_node *list, int fd, int error) {
+static void epoll_end_list(epoll *e, bide_node *list, int fd) {
   bide_node *node = list->next;
   while (node != list) {
     bide_op *op = bide__op_of_wait(node);
     node = node->next;
     if (op->fd != fd) continue;
     bide__list_remove(&bide__scratch_of(op)->as.wait);
-    bide__backend_done(&e->base, op, error, 0);
+    bide__backend_done(&e->base, op, BIDE_ECANCELED, 0);
   }
-}
-
-static void epoll_wake_pollers(epoll *e, int fd, bide__fd *entry, uint32_t events) {
-  bide_node *node = entry->pollers.next;
-  while (node != &entry->pollers) {
-    bide_op *op = bide__op_of_wait(node);
-    node = node->next;
-    uint32_t met = events & (epoll_poll_mask(op) | EPOLLERR | EPOLLHUP);
-    if (met == 0) continue;
-    bide__list_remove(&bide__scratch_of(op)->as.wait);
-    bide__backend_done(&e->base, op, (int32_t)met, 0);
-  }
-  bool disarmed = (entry->mask & EPOLLONESHOT) != 0;
-  if (!disarmed || bide__list_empty(&entry->pollers)) return;
-  int error = epoll_arm_pollers(e, fd, entry);
-  if (error < 0) epoll_end_list(e, &entry->pollers, fd, error);
 }
 
 /* ---- submit and cancel ---- */
@@ -254,7 +207,7 @@ static void epoll_wake_pollers(epoll *e, int fd, bide__fd *entry, uint32_t event
 static void epoll_await_edge(epoll *e, bide_op *op, bide__fd *entry) {
   if ((entry->mask & EPOLLET) == 0) {
     bide__fd_describe(entry, op->fd);
-    int error = bide__fd_register(entry, e->fd, op->fd, EPOLL_STREAM);
+    int error = bide__fd_register(entry, e->set.fd, op->fd, EPOLL_STREAM);
     if (error < 0) {
       bide__backend_done(&e->base, op, error, 0);
       return;
@@ -286,14 +239,10 @@ static void epoll_forget(bide__backend *backend, int fd);
 
 static int epoll_submit_fd(epoll *e, bide_op *op) {
   bide__fd *entry;
-  int error = bide__fds_entry(&e->fds, op->fd, &entry);
+  int error = bide__fds_entry(&e->set.fds, op->fd, &entry);
   if (error < 0) return error;
   if (entry == NULL) {
     bide__backend_done(&e->base, op, BIDE_EBADF, 0);
-    return 0;
-  }
-  if (op->kind == BIDE_OP_POLL) {
-    epoll_submit_poll(e, op, entry);
     return 0;
   }
   bool file = op->kind == BIDE_OP_READ || op->kind == BIDE_OP_WRITE;
@@ -317,6 +266,8 @@ static int epoll_submit(bide__backend *backend, bide_op *op) {
       epoll_forget(backend, op->fd);
       bide__backend_done(backend, op, close(op->fd) < 0 ? -errno : 0, 0);
       return 0;
+    case BIDE_OP_POLL:
+      return bide__pollset_submit(&e->set, op);
     case BIDE_OP_OPENAT:
     case BIDE_OP_STATX:
     case BIDE_OP_FSYNC:
@@ -333,23 +284,17 @@ static int epoll_submit(bide__backend *backend, bide_op *op) {
   }
 }
 
-/* The last poller of an fd that is registered for nothing else has left: the fd may be
- * somebody else's, and is let go. */
-static void epoll_release_pollers(epoll *e, int fd) {
-  bide__fd *entry = bide__fds_find(&e->fds, fd);
-  if (!bide__list_empty(&entry->pollers) || (entry->mask & EPOLLONESHOT) == 0) return;
-  epoll_ctl(e->fd, EPOLL_CTL_DEL, fd, NULL);
-  entry->mask = 0;
-}
-
 static void epoll_cancel(bide__backend *backend, bide_op *op) {
   epoll *e = epoll_of(backend);
   switch (op->phase_) {
     case BIDE__PHASE_WAITING:
     case BIDE__PHASE_AGAIN:
     case BIDE__PHASE_STARVED:
+      if (op->kind == BIDE_OP_POLL) {
+        bide__pollset_cancel(&e->set, op);
+        break;
+      }
       bide__list_remove(&bide__scratch_of(op)->as.wait);
-      if (op->kind == BIDE_OP_POLL) epoll_release_pollers(e, op->fd);
       bide__backend_done(backend, op, BIDE_ECANCELED, 0);
       break;
     case BIDE__PHASE_POOL:
@@ -365,26 +310,21 @@ static void epoll_cancel(bide__backend *backend, bide_op *op) {
 
 static void epoll_forget(bide__backend *backend, int fd) {
   epoll *e = epoll_of(backend);
-  bide__fd *entry = bide__fds_find(&e->fds, fd);
+  bide__fd *entry = bide__fds_find(&e->set.fds, fd);
   if (entry == NULL) return;
-  epoll_end_list(e, &entry->readers, fd, BIDE_ECANCELED);
-  epoll_end_list(e, &entry->writers, fd, BIDE_ECANCELED);
-  epoll_end_list(e, &entry->pollers, fd, BIDE_ECANCELED);
-  epoll_end_list(e, &e->again, fd, BIDE_ECANCELED);
-  epoll_end_list(e, &e->starved, fd, BIDE_ECANCELED);
-  /* A duplicate of fd elsewhere would keep the registration alive after close. */
-  if (entry->mask != 0) epoll_ctl(e->fd, EPOLL_CTL_DEL, fd, NULL);
-  bide__fd_reset(entry);
+  epoll_end_list(e, &entry->readers, fd);
+  epoll_end_list(e, &entry->writers, fd);
+  epoll_end_list(e, &e->again, fd);
+  epoll_end_list(e, &e->starved, fd);
+  bide__pollset_forget(&e->set, fd);
 }
 
 /* ---- waiting ---- */
 
 static void epoll_event(epoll *e, const struct epoll_event *event) {
-  int fd = (int)(uint32_t)event->data.u64;
-  uint32_t generation = (uint32_t)(event->data.u64 >> 32);
-  bide__fd *entry = bide__fds_find(&e->fds, fd);
-  if (entry == NULL || entry->generation != generation) return;
-
+  int fd = bide__fd_of_event(&e->set.fds, event->data.u64);
+  if (fd < 0) return;
+  bide__fd *entry = bide__fds_find(&e->set.fds, fd);
   uint32_t events = event->events;
   if ((entry->mask & EPOLLET) != 0) {
     if ((events & (EPOLL_HANGUP | EPOLLPRI)) != 0) entry->no_short = true;
@@ -393,7 +333,7 @@ static void epoll_event(epoll *e, const struct epoll_event *event) {
     epoll_try_list(e, &entry->readers, entry, EPOLLIN);
     epoll_try_list(e, &entry->writers, entry, EPOLLOUT);
   }
-  if (!bide__list_empty(&entry->pollers)) epoll_wake_pollers(e, fd, entry, events);
+  if (!bide__list_empty(&entry->pollers)) bide__pollset_wake(&e->set, fd, events);
 }
 
 /* Empties an eventfd or a timerfd. It is readable, and we are its only reader: the read
@@ -410,7 +350,7 @@ static bool epoll_open_timer(epoll *e) {
   int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
   if (fd < 0) return false;
   struct epoll_event event = {.events = EPOLLIN, .data.u64 = EPOLL_DATA_TIMER};
-  if (epoll_ctl(e->fd, EPOLL_CTL_ADD, fd, &event) < 0) {
+  if (epoll_ctl(e->set.fd, EPOLL_CTL_ADD, fd, &event) < 0) {
     close(fd);
     return false;
   }
@@ -425,19 +365,19 @@ static int epoll_wait_timerfd(epoll *e, struct epoll_event *events, int64_t time
   struct itimerspec spec = {
       .it_value = {timeout_us / 1000000, timeout_us % 1000000 * 1000}};
   if (epoll_open_timer(e) && timerfd_settime(e->timer_fd, 0, &spec, NULL) == 0)
-    return epoll_wait(e->fd, events, EPOLL_EVENTS, -1);
+    return epoll_wait(e->set.fd, events, EPOLL_EVENTS, -1);
   int64_t timeout_ms = (timeout_us + 999) / 1000;
-  return epoll_wait(e->fd, events, EPOLL_EVENTS,
+  return epoll_wait(e->set.fd, events, EPOLL_EVENTS,
                     timeout_ms < INT_MAX ? (int)timeout_ms : INT_MAX);
 }
 
 static int epoll_wait_us(epoll *e, struct epoll_event *events, int64_t timeout_us) {
   if (timeout_us <= 0)
-    return epoll_wait(e->fd, events, EPOLL_EVENTS, timeout_us < 0 ? -1 : 0);
+    return epoll_wait(e->set.fd, events, EPOLL_EVENTS, timeout_us < 0 ? -1 : 0);
   if (!e->no_pwait2) {
     struct timespec limit = {timeout_us / 1000000, timeout_us % 1000000 * 1000};
     int count =
-        (int)syscall(SYS_epoll_pwait2, e->fd, events, EPOLL_EVENTS, &limit, NULL, 0);
+        (int)syscall(SYS_epoll_pwait2, e->set.fd, events, EPOLL_EVENTS, &limit, NULL, 0);
     if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
     e->no_pwait2 = true;
   }
@@ -446,7 +386,7 @@ static int epoll_wait_us(epoll *e, struct epoll_event *events, int64_t timeout_u
 
 static void epoll_try_or_await(epoll *e, bide_node *node) {
   bide_op *op = bide__op_of_wait(node);
-  bide__fd *entry = bide__fds_find(&e->fds, op->fd);
+  bide__fd *entry = bide__fds_find(&e->set.fds, op->fd);
   if (!epoll_try(e, op, entry)) epoll_await_edge(e, op, entry);
 }
 
@@ -501,7 +441,7 @@ static int epoll_flush(bide__backend *backend) {
 /* A multishot operation whose completion has been handed out waits for the next edge, or
  * is tried again at the next wait when this one is not used up. */
 static void epoll_go_on(epoll *e, bide_op *op) {
-  bide__fd *entry = bide__fds_find(&e->fds, op->fd);
+  bide__fd *entry = bide__fds_find(&e->set.fds, op->fd);
   if ((entry->ready & EPOLLIN) != 0)
     epoll_list(&e->again, op, BIDE__PHASE_AGAIN);
   else
@@ -526,7 +466,7 @@ static void epoll_release_buffer(bide__backend *backend, uint16_t id) {
 }
 
 static int epoll_get_fd(const bide__backend *backend) {
-  return ((const epoll *)(const void *)backend)->fd;
+  return ((const epoll *)(const void *)backend)->set.fd;
 }
 
 /* ---- life ---- */
@@ -536,8 +476,7 @@ static void epoll_free(bide__backend *backend, bool forked) {
   /* Nothing here edits the set that a child shares with its parent. */
   if (e->owns_pool) bide_pool_free(e->pool);
   if (e->timer_fd >= 0) close(e->timer_fd);
-  close(e->fd);
-  bide__fds_free(&e->fds);
+  bide__pollset_close(&e->set);
   bide__backend_destroy(backend, forked);
   bide__free(e);
 }
@@ -559,12 +498,13 @@ static const bide__backend_class epoll_class = {
 static int epoll_open(epoll *e, const bide__backend_config *config) {
   int error = bide__backend_init(&e->base, &epoll_class, config);
   if (error < 0) return error;
-  e->fd = epoll_create1(EPOLL_CLOEXEC);
+  error = bide__pollset_open(&e->set, &e->base);
+  if (error < 0) goto destroy_base;
   struct epoll_event event = {.events = EPOLLIN, .data.u64 = EPOLL_DATA_WAKER};
-  if (e->fd >= 0 && epoll_ctl(e->fd, EPOLL_CTL_ADD, e->base.waker.fd, &event) == 0)
-    return 0;
+  if (epoll_ctl(e->set.fd, EPOLL_CTL_ADD, e->base.waker.fd, &event) == 0) return 0;
   error = -errno;
-  if (e->fd >= 0) close(e->fd);
+  bide__pollset_close(&e->set);
+destroy_base:
   bide__backend_destroy(&e->base, false);
   return error;
 }

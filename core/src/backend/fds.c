@@ -84,6 +84,12 @@ void bide__fd_reset(bide__fd *entry) {
   entry->generation++;
 }
 
+int bide__fd_of_event(const bide__fds *fds, uint64_t data) {
+  int fd = (int)(uint32_t)data;
+  const bide__fd *entry = bide__fds_find(fds, fd);
+  return entry != NULL && entry->generation == (uint32_t)(data >> 32) ? fd : -1;
+}
+
 int bide__fd_register(bide__fd *entry, int epoll_fd, int fd, uint32_t mask) {
   struct epoll_event event = {.events = mask};
   event.data.u64 = (uint64_t)entry->generation << 32 | (uint32_t)fd;

@@ -48,6 +48,10 @@ void bide__fd_describe(bide__fd *entry, int fd);
 /* fd is closed: its number may come back as anything. */
 void bide__fd_reset(bide__fd *entry);
 
+/* The fd that an event is of, by its data.u64; -1 when it was registered by a generation
+ * before. */
+int bide__fd_of_event(const bide__fds *fds, uint64_t data);
+
 /* Makes the epoll set hold `mask` for fd, whatever it holds now: the number may have been
  * closed and reused since, and then the set says so. Events carry the generation in the
  * upper half of data.u64, the fd in the lower. Returns 0 or -errno. */

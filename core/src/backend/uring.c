@@ -17,16 +17,25 @@
 #include "../list.h"
 #include "../memory.h"
 #include "backend.h"
+#include "pollset.h"
 #include "ring.h"
+#include "sqe.h"
 
-enum { URING_TAG_OP = 0, URING_TAG_POLL, URING_TAG_CANCEL, URING_TAG_WAKE, URING_TAGS };
-enum { URING_LEN_MAX = 0x7ffff000 }; /* the most that one read or write moves */
+enum {
+  URING_TAG_OP = 0,
+  URING_TAG_POLL,
+  URING_TAG_CANCEL,
+  URING_TAG_WAKE,
+  URING_TAG_SET,
+  URING_TAG_MASK = 7,
+};
 enum { URING_ENTRIES_MIN = 8 };
 
 /* backlog: ops for which the submission queue had no room. cancels: ops to be cancelled,
  * for the same reason (linked by scratch.done). starved: receives without a buffer, who
  * have lost their place in the kernel; kept: buffers kept from the kernel for them, whose
- * ids lie in base.buffers.free. */
+ * ids lie in base.buffers.free. set: poll operations on fds that are not the loop's; the
+ * ring polls it while some wait. */
 typedef struct uring {
   bide__backend base;
   ring_queues ring;
@@ -34,7 +43,8 @@ typedef struct uring {
   ring_buf *buf_ring; /* NULL until the first multishot receive */
   uint16_t buf_tail;
   uint32_t kept;
-  bool wake_armed;
+  bool wake_armed, set_armed;
+  bide__pollset set;
 } uring;
 
 /* Where the kernel reads the eventfds to. Nobody looks at it; it is no member, since a ring
@@ -48,7 +58,7 @@ static const uring *uring_of_const(const bide__backend *backend) {
 }
 
 static uint64_t uring_user_data(const void *pointer, unsigned tag) {
-  assert(((uintptr_t)pointer & (URING_TAGS * 2 - 1)) == 0);
+  assert(((uintptr_t)pointer & URING_TAG_MASK) == 0);
   return (uint64_t)(uintptr_t)pointer | tag;
 }
 
@@ -91,116 +101,6 @@ static int uring_buffers_open(uring *u) {
 
 /* ---- submission ---- */
 
-static void uring_fill_io(ring_sqe *sqe, const bide_op *op, uint8_t opcode) {
-  size_t len = op->args.io.len;
-  sqe->opcode = opcode;
-  sqe->addr = (uint64_t)(uintptr_t)op->args.io.base;
-  sqe->len = (uint32_t)(len < URING_LEN_MAX ? len : URING_LEN_MAX);
-  sqe->off = (uint64_t)op->args.io.offset;
-  sqe->op_flags = (uint32_t)op->args.io.flags;
-}
-
-static void uring_fill_msg(ring_sqe *sqe, const bide_op *op, uint8_t opcode) {
-  sqe->opcode = opcode;
-  sqe->addr = (uint64_t)(uintptr_t)op->args.msg.msg;
-  sqe->len = 1;
-  sqe->op_flags = (uint32_t)op->args.msg.flags;
-}
-
-static void uring_fill_accept(ring_sqe *sqe, const bide_op *op) {
-  sqe->opcode = RING_OP_ACCEPT;
-  sqe->addr = (uint64_t)(uintptr_t)op->args.accept.addr;
-  sqe->off = (uint64_t)(uintptr_t)op->args.accept.addrlen;
-  sqe->op_flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
-  if (op->kind == BIDE_OP_ACCEPT_MULTI) sqe->ioprio = RING_ACCEPT_MULTISHOT;
-}
-
-static void uring_fill_path(ring_sqe *sqe, const bide_op *op) {
-  if (op->kind == BIDE_OP_OPENAT) {
-    sqe->opcode = RING_OP_OPENAT;
-    sqe->addr = (uint64_t)(uintptr_t)op->args.open.path;
-    sqe->len = op->args.open.mode;
-    sqe->op_flags = (uint32_t)op->args.open.flags;
-  } else {
-    sqe->opcode = RING_OP_STATX;
-    sqe->addr = (uint64_t)(uintptr_t)op->args.statx.path;
-    sqe->len = op->args.statx.mask;
-    sqe->off = (uint64_t)(uintptr_t)op->args.statx.out;
-    sqe->op_flags = (uint32_t)op->args.statx.flags;
-  }
-}
-
-static void uring_fill(ring_sqe *sqe, const bide_op *op) {
-  sqe->fd = op->fd;
-  sqe->user_data = uring_user_data(op, URING_TAG_OP);
-  switch (op->kind) {
-    case BIDE_OP_ACCEPT:
-    case BIDE_OP_ACCEPT_MULTI:
-      uring_fill_accept(sqe, op);
-      break;
-    case BIDE_OP_CONNECT:
-      sqe->opcode = RING_OP_CONNECT;
-      sqe->addr = (uint64_t)(uintptr_t)op->args.connect.addr;
-      sqe->off = op->args.connect.addrlen;
-      break;
-    case BIDE_OP_RECV:
-      uring_fill_io(sqe, op, RING_OP_RECV);
-      break;
-    case BIDE_OP_RECV_MULTI:
-      sqe->opcode = RING_OP_RECV;
-      sqe->ioprio = RING_RECV_MULTISHOT;
-      sqe->flags = RING_SQE_BUFFER_SELECT;
-      break;
-    case BIDE_OP_SEND:
-      uring_fill_io(sqe, op, RING_OP_SEND);
-      break;
-    case BIDE_OP_SENDMSG:
-      uring_fill_msg(sqe, op, RING_OP_SENDMSG);
-      break;
-    case BIDE_OP_RECVMSG:
-      uring_fill_msg(sqe, op, RING_OP_RECVMSG);
-      break;
-    case BIDE_OP_CLOSE:
-      sqe->opcode = RING_OP_CLOSE;
-      break;
-    case BIDE_OP_READ:
-      uring_fill_io(sqe, op, RING_OP_READ);
-      break;
-    case BIDE_OP_WRITE:
-      uring_fill_io(sqe, op, RING_OP_WRITE);
-      break;
-    case BIDE_OP_OPENAT:
-    case BIDE_OP_STATX:
-      uring_fill_path(sqe, op);
-      break;
-    case BIDE_OP_FSYNC:
-      sqe->opcode = RING_OP_FSYNC;
-      sqe->op_flags = op->args.fsync.data_only ? RING_FSYNC_DATASYNC : 0;
-      break;
-    case BIDE_OP_POLL:
-      sqe->opcode = RING_OP_POLL_ADD;
-      sqe->op_flags = op->args.poll.events;
-      /* The kernel takes no notice of a wake for POLLPRI alone; sockets give both. */
-      if ((op->args.poll.events & POLLPRI) != 0) sqe->op_flags |= POLLRDBAND;
-      break;
-    default:
-      assert(!"a kind that the loop or bide__backend_at_once carries out");
-  }
-}
-
-/* The events that end an EAGAIN. */
-static unsigned uring_poll_events(const bide_op *op) {
-  switch (op->kind) {
-    case BIDE_OP_CONNECT:
-    case BIDE_OP_SEND:
-    case BIDE_OP_SENDMSG:
-    case BIDE_OP_WRITE:
-      return POLLOUT;
-    default:
-      return POLLIN;
-  }
-}
-
 /* A submission entry; NULL when the kernel takes no more before completions are
  * reaped. */
 static ring_sqe *uring_sqe(uring *u) {
@@ -214,16 +114,12 @@ static ring_sqe *uring_sqe(uring *u) {
 static bool uring_push(uring *u, bide_op *op, bool poll_first) {
   ring_sqe *sqe = uring_sqe(u);
   if (sqe == NULL) return false;
-  if (poll_first) {
-    sqe->opcode = RING_OP_POLL_ADD;
-    sqe->fd = op->fd;
-    sqe->op_flags = uring_poll_events(op);
-    sqe->user_data = uring_user_data(op, URING_TAG_POLL);
-    op->phase_ = BIDE__PHASE_POLL;
-  } else {
-    uring_fill(sqe, op);
-    op->phase_ = BIDE__PHASE_KERNEL;
-  }
+  if (poll_first)
+    bide__sqe_fill_poll(sqe, op);
+  else
+    bide__sqe_fill(sqe, op);
+  sqe->user_data = uring_user_data(op, poll_first ? URING_TAG_POLL : URING_TAG_OP);
+  op->phase_ = poll_first ? BIDE__PHASE_POLL : BIDE__PHASE_KERNEL;
   return true;
 }
 
@@ -242,6 +138,8 @@ static int uring_submit(bide__backend *backend, bide_op *op) {
   uring *u = uring_of(backend);
   bide__scratch_of(op)->done = (bide_node){NULL, NULL};
   if (bide__backend_at_once(backend, op)) return 0;
+  if (op->kind == BIDE_OP_POLL && op->args.poll.foreign)
+    return bide__pollset_submit(&u->set, op);
   if (op->kind == BIDE_OP_RECV_MULTI) {
     int error = uring_buffers_open(u);
     if (error < 0) return error;
@@ -269,6 +167,9 @@ static void uring_cancel(bide__backend *backend, bide_op *op) {
       bide__list_remove(&bide__scratch_of(op)->as.wait);
       bide__backend_done(backend, op, BIDE_ECANCELED, 0);
       break;
+    case BIDE__PHASE_WAITING:
+      bide__pollset_cancel(&u->set, op);
+      break;
     case BIDE__PHASE_DONE: /* its result is there; a multishot one ends with it */
       bide__scratch_of(op)->as.outcome.flags &= (uint16_t)~BIDE_OP_MORE;
       break;
@@ -290,6 +191,17 @@ static void uring_arm_wake(uring *u) {
   sqe->len = sizeof uring_wake_count;
   sqe->user_data = URING_TAG_WAKE;
   u->wake_armed = true;
+}
+
+static void uring_arm_set(uring *u) {
+  if (u->set_armed || u->set.waiting == 0) return;
+  ring_sqe *sqe = uring_sqe(u);
+  if (sqe == NULL) return;
+  sqe->opcode = RING_OP_POLL_ADD;
+  sqe->fd = u->set.fd;
+  sqe->op_flags = POLLIN;
+  sqe->user_data = URING_TAG_SET;
+  u->set_armed = true;
 }
 
 static bool uring_may_feed(const uring *u) {
@@ -340,6 +252,7 @@ static void uring_feed(uring *u) {
 /* Moves what waited for room into the submission queue. */
 static void uring_refill(uring *u) {
   uring_arm_wake(u);
+  uring_arm_set(u);
   uring_feed(u);
   while (!bide__list_empty(&u->cancels)) {
     if (!uring_push_cancel(u, bide__op_of_done(u->cancels.next))) return;
@@ -411,11 +324,16 @@ static bool uring_goes_on(uring *u, bide_op *op, const bide_completion *completi
  * the user's business. */
 static bool uring_complete(uring *u, uint64_t user_data, int32_t result, uint32_t flags,
                            bide_completion *completion) {
-  unsigned tag = (unsigned)(user_data & (URING_TAGS - 1));
+  unsigned tag = (unsigned)(user_data & URING_TAG_MASK);
   if (tag == URING_TAG_CANCEL) return false;
   if (tag == URING_TAG_WAKE) {
     u->wake_armed = false;
     uring_arm_wake(u);
+    return false;
+  }
+  if (tag == URING_TAG_SET) {
+    u->set_armed = false;
+    bide__pollset_collect(&u->set);
     return false;
   }
   bide_op *op = (bide_op *)(uintptr_t)(user_data - tag);
@@ -444,15 +362,21 @@ static bool uring_complete(uring *u, uint64_t user_data, int32_t result, uint32_
   return true;
 }
 
-static int uring_reap(bide__backend *backend, bide_completion *completions, int max) {
-  uring *u = uring_of(backend);
+static int uring_take_done(uring *u, bide_completion *completions, int max) {
   int count = 0;
   bide_op *op;
   while (count < max &&
-         (op = bide__backend_take_done(backend, &completions[count])) != NULL) {
+         (op = bide__backend_take_done(&u->base, &completions[count])) != NULL) {
     if ((completions[count].flags & BIDE_OP_MORE) != 0) uring_start(u, op);
     count++;
   }
+  return count;
+}
+
+/* The second look at `done` is for what the poll set has put there. */
+static int uring_reap(bide__backend *backend, bide_completion *completions, int max) {
+  uring *u = uring_of(backend);
+  int count = uring_take_done(u, completions, max);
   const ring_cqe *cqe;
   while (count < max && (cqe = bide__ring_peek(&u->ring)) != NULL) {
     ring_cqe entry = *cqe;
@@ -460,7 +384,7 @@ static int uring_reap(bide__backend *backend, bide_completion *completions, int 
     if (uring_complete(u, entry.user_data, entry.res, entry.flags, &completions[count]))
       count++;
   }
-  return count;
+  return count + uring_take_done(u, completions + count, max - count);
 }
 
 static void uring_release_buffer(bide__backend *backend, uint16_t id) {
@@ -515,8 +439,7 @@ static int uring_fd(const bide__backend *backend) {
 }
 
 static void uring_forget(bide__backend *backend, int fd) {
-  (void)backend;
-  (void)fd;
+  bide__pollset_forget(&uring_of(backend)->set, fd);
 }
 
 /* ---- life ---- */
@@ -525,6 +448,7 @@ static void uring_free(bide__backend *backend, bool forked) {
   uring *u = uring_of(backend);
   /* Unmapping and closing a copy leaves the parent's ring alone. */
   bide__ring_close(&u->ring);
+  bide__pollset_close(&u->set);
   if (u->buf_ring != NULL) munmap(u->buf_ring, uring_buf_ring_bytes(u));
   bide__backend_destroy(backend, forked);
   bide__free(u);
@@ -556,23 +480,27 @@ static int uring_open(uring *u, const bide__backend_config *config) {
   return error;
 }
 
+/* The poll set is made here, so that no operation fails later for want of a descriptor. */
 int bide__uring_new(const bide__backend_config *config, bide__backend **backend) {
   uring *u = bide__zalloc(sizeof *u);
   if (u == NULL) return BIDE_ENOMEM;
   int error = uring_open(u, config);
-  if (error < 0) {
-    bide__free(u);
-    return error;
-  }
+  if (error < 0) goto free_memory;
+  error = bide__pollset_open(&u->set, &u->base);
+  if (error < 0) goto close_ring;
   error = bide__backend_init(&u->base, &uring_class, config);
-  if (error < 0) {
-    bide__ring_close(&u->ring);
-    bide__free(u);
-    return error;
-  }
+  if (error < 0) goto close_set;
   bide__list_init(&u->backlog);
   bide__list_init(&u->cancels);
   bide__list_init(&u->starved);
   *backend = &u->base;
   return 0;
+
+close_set:
+  bide__pollset_close(&u->set);
+close_ring:
+  bide__ring_close(&u->ring);
+free_memory:
+  bide__free(u);
+  return error;
 }

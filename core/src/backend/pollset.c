@@ -1,0 +1,114 @@
+/* pollset.c: see pollset.h. */
+#include "pollset.h"
+
+#include <bide/errno.h>
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "../list.h"
+
+enum { POLLSET_EVENTS = 64 };
+
+int bide__pollset_open(bide__pollset *set, bide__backend *backend) {
+  set->backend = backend;
+  set->fd = epoll_create1(EPOLL_CLOEXEC);
+  return set->fd < 0 ? -errno : 0;
+}
+
+void bide__pollset_close(bide__pollset *set) {
+  close(set->fd);
+  bide__fds_free(&set->fds);
+}
+
+static uint32_t pollset_mask(const bide_op *op) {
+  return op->args.poll.events & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP);
+}
+
+static void pollset_end(bide__pollset *set, bide_op *op, int32_t result) {
+  bide__list_remove(&bide__scratch_of(op)->as.wait);
+  set->waiting--;
+  bide__backend_done(set->backend, op, result, 0);
+}
+
+static void pollset_end_all(bide__pollset *set, bide__fd *entry, int32_t result) {
+  while (!bide__list_empty(&entry->pollers))
+    pollset_end(set, bide__op_of_wait(entry->pollers.next), result);
+}
+
+/* Registers what the pollers of fd wait for; a registration for streams, which holds all
+ * of it, is renewed, which makes epoll report again what holds. */
+static int pollset_arm(bide__pollset *set, int fd, bide__fd *entry) {
+  if ((entry->mask & EPOLLET) != 0)
+    return bide__fd_register(entry, set->fd, fd, entry->mask);
+  uint32_t wanted = EPOLLONESHOT;
+  for (bide_node *n = entry->pollers.next; n != &entry->pollers; n = n->next)
+    wanted |= pollset_mask(bide__op_of_wait(n));
+  return bide__fd_register(entry, set->fd, fd, wanted);
+}
+
+int bide__pollset_submit(bide__pollset *set, bide_op *op) {
+  bide__fd *entry;
+  int error = bide__fds_entry(&set->fds, op->fd, &entry);
+  if (error < 0) return error;
+  if (entry == NULL) {
+    bide__backend_done(set->backend, op, BIDE_EBADF, 0);
+    return 0;
+  }
+  op->phase_ = BIDE__PHASE_WAITING;
+  bide__scratch_of(op)->as.wait = (bide_node){NULL, NULL};
+  bide__list_push(&entry->pollers, &bide__scratch_of(op)->as.wait);
+  set->waiting++;
+  error = pollset_arm(set, op->fd, entry);
+  /* A regular file never blocks: poll(2) calls it ready. */
+  int32_t ready = (int32_t)(op->args.poll.events & (POLLIN | POLLOUT));
+  if (error < 0) pollset_end(set, op, error == -EPERM ? ready : error);
+  return 0;
+}
+
+/* When the last poller of an fd that is registered for nothing else has left, the fd may
+ * be somebody else's, and is let go. */
+void bide__pollset_cancel(bide__pollset *set, bide_op *op) {
+  bide__fd *entry = bide__fds_find(&set->fds, op->fd);
+  pollset_end(set, op, BIDE_ECANCELED);
+  if (!bide__list_empty(&entry->pollers) || (entry->mask & EPOLLONESHOT) == 0) return;
+  epoll_ctl(set->fd, EPOLL_CTL_DEL, op->fd, NULL);
+  entry->mask = 0;
+}
+
+void bide__pollset_wake(bide__pollset *set, int fd, uint32_t events) {
+  bide__fd *entry = bide__fds_find(&set->fds, fd);
+  bide_node *node = entry->pollers.next;
+  while (node != &entry->pollers) {
+    bide_op *op = bide__op_of_wait(node);
+    node = node->next;
+    uint32_t met = events & (pollset_mask(op) | EPOLLERR | EPOLLHUP);
+    if (met != 0) pollset_end(set, op, (int32_t)met);
+  }
+  bool disarmed = (entry->mask & EPOLLONESHOT) != 0;
+  if (!disarmed || bide__list_empty(&entry->pollers)) return;
+  int error = pollset_arm(set, fd, entry);
+  if (error < 0) pollset_end_all(set, entry, error);
+}
+
+void bide__pollset_collect(bide__pollset *set) {
+  struct epoll_event events[POLLSET_EVENTS];
+  int count;
+  do {
+    count = epoll_wait(set->fd, events, POLLSET_EVENTS, 0);
+    for (int i = 0; i < count; i++) {
+      int fd = bide__fd_of_event(&set->fds, events[i].data.u64);
+      if (fd >= 0) bide__pollset_wake(set, fd, events[i].events);
+    }
+  } while (count == POLLSET_EVENTS || (count < 0 && errno == EINTR));
+}
+
+void bide__pollset_forget(bide__pollset *set, int fd) {
+  bide__fd *entry = bide__fds_find(&set->fds, fd);
+  if (entry == NULL) return;
+  pollset_end_all(set, entry, BIDE_ECANCELED);
+  /* A duplicate of fd elsewhere would keep the registration alive after close. */
+  if (entry->mask != 0) epoll_ctl(set->fd, EPOLL_CTL_DEL, fd, NULL);
+  bide__fd_reset(entry);
+}
