@@ -9,54 +9,14 @@
 #include "listener.h"
 #include "poller.h"
 
-enum { TRANSPORT_HIGH_BYTES = 65536 };
-
 /* ---- calling the protocol ---- */
 
 PyObject *transport_call(transport_object *self, PyObject *name, PyObject *argument) {
-  if (self->protocol == NULL) Py_RETURN_NONE;
-  PyObject *protocol = Py_NewRef(self->protocol);
-  PyObject *args[] = {protocol, argument};
-  bool outermost = !self->in_call;
-  PyObject *result = NULL;
-  if (!outermost || PyContext_Enter(self->context) == 0) {
-    uint64_t begin_us = self->loop->debug ? bide_clock_us() : 0;
-    self->in_call = true;
-    result = PyObject_VectorcallMethod(
-        name, args, (argument != NULL ? 2 : 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    if (outermost) {
-      PyObject *error = result == NULL ? PyErr_GetRaisedException() : NULL;
-      self->in_call = false;
-      if (PyContext_Exit(self->context) < 0) loop_swallow(self->loop);
-      if (error != NULL) PyErr_SetRaisedException(error);
-    }
-    if (begin_us != 0) loop_check_slow(self->loop, (PyObject *)self, begin_us);
-  }
-  Py_DECREF(protocol);
-  return result;
-}
-
-static void transport_report_error(transport_object *self, PyObject *error,
-                                   const char *message) {
-  loop_object *loop = self->loop;
-  PyObject *protocol = self->protocol != NULL ? self->protocol : Py_None;
-  PyObject *details = Py_BuildValue("{sssOsOsO}", "message", message, "exception", error,
-                                    "transport", (PyObject *)self, "protocol", protocol);
-  PyObject *result =
-      details == NULL
-          ? NULL
-          : PyObject_CallMethodOneArg((PyObject *)loop,
-                                      loop->state->names.call_exception_handler, details);
-  Py_XDECREF(details);
-  if (result == NULL) loop_swallow(loop);
-  Py_XDECREF(result);
+  return protocol_call((transport_head *)self, name, argument);
 }
 
 void transport_report(transport_object *self, const char *message) {
-  if (loop_take_fatal(self->loop)) return;
-  PyObject *error = PyErr_GetRaisedException();
-  transport_report_error(self, error, message);
-  Py_DECREF(error);
+  protocol_report((transport_head *)self, message);
 }
 
 /* ---- from closing to closed ---- */
@@ -142,7 +102,7 @@ void transport_fail(transport_object *self, const char *message) {
   if (loop_take_fatal(self->loop)) return;
   PyObject *error = PyErr_GetRaisedException();
   if (!PyObject_TypeCheck(error, (PyTypeObject *)PyExc_OSError))
-    transport_report_error(self, error, message);
+    protocol_report_error((transport_head *)self, error, message);
   transport_force_close(self, error);
   Py_DECREF(error);
 }
@@ -260,8 +220,8 @@ transport_object *transport_new(loop_object *loop, int fd, PyObject *socket,
   self->loop = (loop_object *)Py_NewRef((PyObject *)loop);
   self->fd = -1;
   self->held_end = 1;
-  self->high_bytes = TRANSPORT_HIGH_BYTES;
-  self->low_bytes = TRANSPORT_HIGH_BYTES / 4;
+  self->high_bytes = WRITE_LIMIT_HIGH_BYTES;
+  self->low_bytes = WRITE_LIMIT_HIGH_BYTES / 4;
   self->call.cb = transport_on_call;
   write_queue_init(&self->queue);
   self->context = Py_NewRef(context);

@@ -11,7 +11,7 @@
 #define BIDE_PYTHON_TRANSPORT_H
 
 #include "convert.h"
-#include "loop.h"
+#include "protocol.h"
 #include "write_queue.h"
 
 typedef struct listener_object listener_object;
@@ -23,12 +23,7 @@ enum { TRANSPORT_COALESCE_MAX = 65536 };
  * and one while `dirty` is on the loop's list. `link` is on the loop's list while fd is
  * open and the loop is, `client` on its listener's. */
 struct transport_object {
-  PyObject_HEAD
-  PyObject *extra_slot; /* asyncio.BaseTransport's; stays NULL */
-  PyObject *weakrefs;
-  loop_object *loop;
-  PyObject *protocol; /* NULL once over */
-  PyObject *context;
+  TRANSPORT_HEAD
   PyObject *socket;      /* the socket.socket; NULL until asked for after an accept */
   PyObject *socket_info; /* its TransportSocket, or NULL until asked for */
   PyObject *waiter;      /* a future, or NULL */
@@ -56,7 +51,6 @@ struct transport_object {
   bool receive_armed, receive_cancelling;
   bool poll_armed;
   bool queued;
-  bool in_call; /* its context is entered */
 };
 
 /* A transport over a connected fd, which it owns from then on; `socket` is the Python
@@ -81,11 +75,8 @@ void transport_forget(transport_object *self);
 
 /* ---- between the transport's own files ---- */
 
-/* Calls protocol.name(argument) in the transport's context; argument may be NULL. From
- * inside such a call too. Returns NULL with an exception. */
+/* protocol_call and protocol_report for it. */
 PyObject *transport_call(transport_object *self, PyObject *name, PyObject *argument);
-
-/* Reports the pending exception to the loop's handler. */
 void transport_report(transport_object *self, const char *message);
 
 /* Ends the connection with the pending exception, which is reported too unless it is an

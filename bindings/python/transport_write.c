@@ -136,14 +136,6 @@ static int transport_queue_buffer(transport_object *self, PyObject *data) {
   return result;
 }
 
-static int transport_check_data(PyObject *data) {
-  if (PyBytes_Check(data) || PyByteArray_Check(data) || PyMemoryView_Check(data))
-    return 0;
-  PyErr_Format(PyExc_TypeError, "data argument must be a bytes-like object, not '%.100s'",
-               Py_TYPE(data)->tp_name);
-  return -1;
-}
-
 /* After connection_lost is certain: dropped, and said so when it goes on. */
 static int transport_write_late(transport_object *self) {
   if (self->lost++ < TRANSPORT_LATE_WRITES_LOGGED) return 0;
@@ -184,7 +176,7 @@ static int transport_check_write(transport_object *self, const char *method) {
 
 PyObject *transport_write(PyObject *object, PyObject *data) {
   transport_object *self = (transport_object *)object;
-  if (transport_check_data(data) < 0 || transport_check_write(self, "write") < 0)
+  if (write_queue_check(data) < 0 || transport_check_write(self, "write") < 0)
     return NULL;
   if (self->lost) {
     if (PyObject_Size(data) > 0 && transport_write_late(self) < 0) return NULL;
@@ -202,7 +194,7 @@ PyObject *transport_writelines(PyObject *object, PyObject *list) {
   int result = transport_check_write(self, "writelines");
   Py_ssize_t count = PySequence_Fast_GET_SIZE(items);
   for (Py_ssize_t i = 0; i < count && result == 0; i++)
-    result = transport_check_data(PySequence_Fast_GET_ITEM(items, i));
+    result = write_queue_check(PySequence_Fast_GET_ITEM(items, i));
   if (result == 0 && count > 0 && self->lost) result = transport_write_late(self);
   if (!self->lost) {
     for (Py_ssize_t i = 0; i < count && result == 0; i++)
@@ -229,33 +221,8 @@ PyObject *transport_write_eof(PyObject *object, PyObject *unused) {
 
 /* ---- limits ---- */
 
-static int transport_limit(PyObject *object, size_t *bytes) {
-  if (object == NULL || object == Py_None) return 0;
-  Py_ssize_t value = PyNumber_AsSsize_t(object, PyExc_OverflowError);
-  if (value == -1 && PyErr_Occurred()) return -1;
-  if (value < 0) {
-    PyErr_Format(PyExc_ValueError, "a write buffer limit must be >= 0, not %zd", value);
-    return -1;
-  }
-  *bytes = (size_t)value;
-  return 1;
-}
-
 int transport_set_limits(transport_object *self, PyObject *high, PyObject *low) {
-  size_t high_bytes = TRANSPORT_COALESCE_MAX, low_bytes = 0;
-  int has_low = transport_limit(low, &low_bytes);
-  if (has_low < 0) return -1;
-  if (has_low) high_bytes = 4 * low_bytes;
-  int has_high = transport_limit(high, &high_bytes);
-  if (has_high < 0) return -1;
-  if (!has_low) low_bytes = high_bytes / 4;
-  if (high_bytes < low_bytes) {
-    PyErr_Format(PyExc_ValueError, "high (%zu) must be >= low (%zu) must be >= 0",
-                 high_bytes, low_bytes);
-    return -1;
-  }
-  self->high_bytes = high_bytes;
-  self->low_bytes = low_bytes;
-  if (self->queue.bytes > high_bytes && !self->lost) transport_pause_writing(self);
+  if (write_limits_parse(high, low, &self->high_bytes, &self->low_bytes) < 0) return -1;
+  if (self->queue.bytes > self->high_bytes && !self->lost) transport_pause_writing(self);
   return 0;
 }

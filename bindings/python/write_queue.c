@@ -3,6 +3,14 @@
 #include <string.h>
 #include <sys/uio.h>
 
+int write_queue_check(PyObject *data) {
+  if (PyBytes_Check(data) || PyByteArray_Check(data) || PyMemoryView_Check(data))
+    return 0;
+  PyErr_Format(PyExc_TypeError, "data argument must be a bytes-like object, not '%.100s'",
+               Py_TYPE(data)->tp_name);
+  return -1;
+}
+
 void write_queue_init(write_queue *queue) {
   memset(queue, 0, sizeof *queue);
   queue->chunks = queue->inline_chunks;
@@ -76,4 +84,37 @@ void write_queue_consume(write_queue *queue, size_t bytes) {
   }
   queue->offset = bytes;
   if (queue->count == 0) queue->first = 0;
+}
+
+/* ---- limits ---- */
+
+static int write_limit(PyObject *object, size_t *bytes) {
+  if (object == NULL || object == Py_None) return 0;
+  Py_ssize_t value = PyNumber_AsSsize_t(object, PyExc_OverflowError);
+  if (value == -1 && PyErr_Occurred()) return -1;
+  if (value < 0) {
+    PyErr_Format(PyExc_ValueError, "a write buffer limit must be >= 0, not %zd", value);
+    return -1;
+  }
+  *bytes = (size_t)value;
+  return 1;
+}
+
+int write_limits_parse(PyObject *high, PyObject *low, size_t *high_bytes,
+                       size_t *low_bytes) {
+  size_t high_mark = WRITE_LIMIT_HIGH_BYTES, low_mark = 0;
+  int has_low = write_limit(low, &low_mark);
+  if (has_low < 0) return -1;
+  if (has_low) high_mark = 4 * low_mark;
+  int has_high = write_limit(high, &high_mark);
+  if (has_high < 0) return -1;
+  if (!has_low) low_mark = high_mark / 4;
+  if (high_mark < low_mark) {
+    PyErr_Format(PyExc_ValueError, "high (%zu) must be >= low (%zu) must be >= 0",
+                 high_mark, low_mark);
+    return -1;
+  }
+  *high_bytes = high_mark;
+  *low_bytes = low_mark;
+  return 0;
 }

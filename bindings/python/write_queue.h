@@ -23,6 +23,9 @@ typedef struct write_queue {
   PyObject *inline_chunks[WRITE_QUEUE_INLINE];
 } write_queue;
 
+/* What may be written: 0 for bytes, a bytearray or a memoryview, -1 with TypeError. */
+int write_queue_check(PyObject *data);
+
 void write_queue_init(write_queue *queue);
 
 /* Drops everything. */
@@ -37,5 +40,13 @@ size_t write_queue_peek(const write_queue *queue, struct iovec *parts, size_t ma
 
 /* Drops `bytes` that were sent, no more than there are. */
 void write_queue_consume(write_queue *queue, size_t bytes);
+
+/* The default of the mark above which a protocol is told to pause. */
+enum { WRITE_LIMIT_HIGH_BYTES = 65536 };
+
+/* The arguments of set_write_buffer_limits(), each an int, None or NULL, as asyncio
+ * completes them. -1 with an exception, the marks unchanged. */
+int write_limits_parse(PyObject *high, PyObject *low, size_t *high_bytes,
+                       size_t *low_bytes);
 
 #endif

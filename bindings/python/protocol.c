@@ -1,0 +1,46 @@
+#include "protocol.h"
+
+PyObject *protocol_call(transport_head *self, PyObject *name, PyObject *argument) {
+  if (self->protocol == NULL) Py_RETURN_NONE;
+  PyObject *protocol = Py_NewRef(self->protocol);
+  PyObject *args[] = {protocol, argument};
+  bool outermost = !self->in_call;
+  PyObject *result = NULL;
+  if (!outermost || PyContext_Enter(self->context) == 0) {
+    uint64_t begin_us = self->loop->debug ? bide_clock_us() : 0;
+    self->in_call = true;
+    result = PyObject_VectorcallMethod(
+        name, args, (argument != NULL ? 2 : 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    if (outermost) {
+      PyObject *error = result == NULL ? PyErr_GetRaisedException() : NULL;
+      self->in_call = false;
+      if (PyContext_Exit(self->context) < 0) loop_swallow(self->loop);
+      if (error != NULL) PyErr_SetRaisedException(error);
+    }
+    if (begin_us != 0) loop_check_slow(self->loop, (PyObject *)self, begin_us);
+  }
+  Py_DECREF(protocol);
+  return result;
+}
+
+void protocol_report_error(transport_head *self, PyObject *error, const char *message) {
+  loop_object *loop = self->loop;
+  PyObject *protocol = self->protocol != NULL ? self->protocol : Py_None;
+  PyObject *details = Py_BuildValue("{sssOsOsO}", "message", message, "exception", error,
+                                    "transport", (PyObject *)self, "protocol", protocol);
+  PyObject *result =
+      details == NULL
+          ? NULL
+          : PyObject_CallMethodOneArg((PyObject *)loop,
+                                      loop->state->names.call_exception_handler, details);
+  Py_XDECREF(details);
+  if (result == NULL) loop_swallow(loop);
+  Py_XDECREF(result);
+}
+
+void protocol_report(transport_head *self, const char *message) {
+  if (loop_take_fatal(self->loop)) return;
+  PyObject *error = PyErr_GetRaisedException();
+  protocol_report_error(self, error, message);
+  Py_DECREF(error);
+}

@@ -1,0 +1,32 @@
+/* protocol.h: what every transport begins with, and its calls to the protocol on top. */
+#ifndef BIDE_PYTHON_PROTOCOL_H
+#define BIDE_PYTHON_PROTOCOL_H
+
+#include "loop.h"
+
+/* extra_slot is asyncio.BaseTransport's and stays NULL. `protocol` is NULL once it has
+ * been told of the end. in_call: `context` is entered. */
+#define TRANSPORT_HEAD \
+  PyObject_HEAD \
+  PyObject *extra_slot; \
+  PyObject *weakrefs; \
+  loop_object *loop; \
+  PyObject *protocol; \
+  PyObject *context; \
+  bool in_call;
+
+typedef struct transport_head {
+  TRANSPORT_HEAD
+} transport_head;
+
+/* Calls protocol.name(argument) in the transport's context; argument may be NULL. From
+ * inside such a call too. Returns NULL with an exception. */
+PyObject *protocol_call(transport_head *self, PyObject *name, PyObject *argument);
+
+/* Reports `error` to the loop's handler. */
+void protocol_report_error(transport_head *self, PyObject *error, const char *message);
+
+/* Reports the pending exception, or ends the run with it. */
+void protocol_report(transport_head *self, const char *message);
+
+#endif
