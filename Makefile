@@ -13,7 +13,7 @@ ifneq ($(UNAME),Linux)
 $(error bide is for Linux: its loop waits on io_uring or epoll, which $(UNAME) does not have)
 endif
 ifeq ($(shell command -v python3),)
-$(error python3 is missing: install Python 3.11 or newer and run make again)
+$(error python3 is missing: install Python 3.10 or newer and run make again)
 endif
 
 CMAKE_FLAGS ?=
@@ -24,6 +24,7 @@ help:
 	@echo "make build    libbide into build/, the Python package into .venv, the Node addon"
 	@echo "make demo     all three at work beside their rivals, in three tables"
 	@echo "make test     every suite on every backend (SUITES='core-asan python' for some)"
+	@echo "make matrix   the same with every interpreter on every backend"
 	@echo "make check    the quick part of it, under two minutes"
 	@echo "make bench    the benchmarks (QUICK=1: each under a minute), into build/bench/"
 	@echo "make lint     the rules of the source tree"
@@ -58,16 +59,20 @@ node_modules/.package-lock.json: package.json package-lock.json | deps-build
 	@npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
 	@touch $@
 
-.PHONY: test check lint
+.PHONY: test matrix check lint
 test: deps build
 	@python3 scripts/venvs.py --all
 	@python3 scripts/suites.py $(SUITES)
+
+matrix: deps build
+	@python3 scripts/venvs.py --all
+	@python3 scripts/suites.py --matrix $(SUITES)
 
 check: deps build
 	@python3 scripts/suites.py --quick $(SUITES)
 
 lint: libbide python
-	@.venv/bin/python -P -m pytest -q tests/tree
+	@.venv/bin/pytest -q tests/tree
 
 .PHONY: demo bench
 demo: deps-demo build

@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import debian_python
 import pythons
 
 NODE_MAJOR_MIN = 20
@@ -44,7 +45,7 @@ def missing_packages(tools):
         there = os.path.exists(tool) if tool.startswith("/") else shutil.which(tool)
         if not there:
             packages.add(package)
-    if not os.environ.get("PYTHON") and not pythons.find():
+    if not os.environ.get("PYTHON") and not pythons.has_own():
         packages.update(("python3", "python3-venv", "python3-dev"))
     return sorted(packages)
 
@@ -85,6 +86,30 @@ def install(packages):
             sys.exit(f"deps: {' '.join(step[:2])} failed; see above")
 
 
+def get_pythons():
+    """Has debian_python.py fetch the interpreters that are missing and that Debian has.
+    The tests run without the others, but for CI, which vouches for every one."""
+    fetchable = [v for v in pythons.missing() if v in debian_python.VERSIONS]
+    if fetchable and os.geteuid() == 0:
+        print(f"deps: fetching CPython {' and '.join(fetchable)} from Debian", flush=True)
+        tools = [p for t, p in debian_python.TOOLS.items() if not shutil.which(t)]
+        if tools:
+            install(tools)
+        debian_python.make()
+    missing = pythons.missing()
+    if not missing:
+        return
+    complaint = f"deps: no CPython {', '.join(missing)} with venv and headers"
+    if any(version in debian_python.VERSIONS for version in missing):
+        complaint += f"; on Debian run: sudo {debian_python.COMMAND}"
+    others = [v for v in missing if v not in debian_python.VERSIONS]
+    if others:
+        complaint += f"; with pyenv run: pyenv install {' '.join(others)}"
+    if os.environ.get("CI"):
+        sys.exit(complaint)
+    print(f"{complaint}. The tests run on {' '.join(v for v, _ in pythons.find())}.")
+
+
 def main():
     if len(sys.argv) != 2 or sys.argv[1] not in PURPOSES:
         sys.exit("usage: deps.py build|test|demo")
@@ -96,6 +121,8 @@ def main():
         still = missing_packages(PURPOSES[sys.argv[1]])
         if still:
             sys.exit(f"deps: still missing after the install: {' '.join(still)}")
+    if sys.argv[1] == "test":
+        get_pythons()
     complaint = node_complaint()
     if complaint:
         sys.exit(f"deps: {complaint}")

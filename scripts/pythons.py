@@ -1,8 +1,9 @@
 """Finds the CPython interpreters that bide is built and tested for.
 
-`python3 scripts/pythons.py` prints one line an interpreter, the newest first: its
-version and its path. An interpreter counts only if it runs, has venv and pip's
-bootstrap, and has its C headers. PYTHON=... (a name or a path) is taken alone.
+`python3 scripts/pythons.py` prints one line an interpreter, its version and its path:
+the machine's own, the newest first, and then those that debian_python.py has fetched.
+An interpreter counts only if it runs, has venv and pip's bootstrap, and has its C
+headers. PYTHON=... (a name or a path) is taken alone.
 """
 
 import glob
@@ -11,7 +12,10 @@ import shutil
 import subprocess
 import sys
 
-VERSIONS = ("3.13", "3.11")
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import debian_python
+
+VERSIONS = ("3.14", "3.13", "3.12", "3.11", "3.10")
 
 PROBE = """
 import os, sys, sysconfig, venv, ensurepip
@@ -45,27 +49,46 @@ def candidates(version):
     root = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
     yield from sorted(glob.glob(f"{root}/versions/{version}.*/bin/{name}"), reverse=True)
     yield from (f"/usr/local/bin/{name}", f"/usr/bin/{name}")
+    yield debian_python.interpreter(version)
+
+
+def find_one(version):
+    """(version, path) of the machine's own interpreter of that version, or else of the
+    fetched one, or None."""
+    for command in candidates(version):
+        answer = probe(command)
+        if answer and answer[0] == version:
+            return answer
+    return None
 
 
 def find():
-    """The interpreters as (version, path), newest first."""
+    """The interpreters as (version, path), the machine's own first."""
     chosen = os.environ.get("PYTHON")
     if chosen:
         found = probe(chosen)
         return [found] if found else []
-    found = []
-    for version in VERSIONS:
-        for command in candidates(version):
-            answer = probe(command)
-            if answer and answer[0] == version:
-                found.append(answer)
-                break
-    if found:
-        return found
-    other = probe("python3")
-    if other and tuple(map(int, other[0].split("."))) >= (3, 11):
-        return [other]
-    return []
+    found = [answer for answer in map(find_one, VERSIONS) if answer]
+    return sorted(found, key=lambda answer: debian_python.is_fetched(answer[1]))
+
+
+def has_own():
+    """Whether the machine has an interpreter that will do, and every one that its own
+    release's python3 could be."""
+    found = [path for _, path in find() if not debian_python.is_fetched(path)]
+    answer = subprocess.run(
+        ["/usr/bin/python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+        capture_output=True, text=True,
+    ) if os.path.exists("/usr/bin/python3") else None
+    return bool(found) and (answer is None or answer.stdout.strip() not in missing())
+
+
+def missing():
+    """Which of the versions that bide promises to run on are not here."""
+    if os.environ.get("PYTHON"):
+        return []
+    there = {version for version, _ in find()}
+    return [version for version in VERSIONS if version not in there]
 
 
 def main():
@@ -74,7 +97,7 @@ def main():
         chosen = os.environ.get("PYTHON")
         what = f"PYTHON={chosen} is" if chosen else "There is"
         sys.exit(
-            f"pythons: {what} no CPython 3.11 or newer with venv and headers; "
+            f"pythons: {what} no CPython {VERSIONS[-1]} or newer with venv and headers; "
             "install python3, python3-venv and python3-dev"
         )
     for version, path in found:

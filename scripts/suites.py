@@ -1,9 +1,11 @@
 """Runs bide's test suites and says how each went.
 
-    python3 scripts/suites.py [--quick] [--list] [SUITE ...]
+    python3 scripts/suites.py [--quick | --matrix] [--list] [SUITE ...]
 
 SUITE is the beginning of a suite's name: `core-asan` runs it on each backend,
-`core-asan.epoll` on one. `make test` has built everything before. Each suite's output
+`core-asan.epoll` on one. Of the pairs of an interpreter and a backend only so many run
+that each meets several of the others; --matrix, or a suite's whole name, runs the rest
+too. `make test` has built everything before. Each suite's output
 lies in build/test/NAME.log; that of a suite that failed is printed too. The last line
 is `N passed, N failed, N skipped`; the exit code is 0 only if nothing failed.
 """
@@ -80,13 +82,14 @@ class Suite:
     before; `backend` is None for a suite that depends on none."""
 
     def __init__(self, name, command, backend=None, prepare=(), environment=None,
-                 quick=False):
+                 quick=False, sampled=True):
         self.name = f"{name}.{backend}" if backend else name
         self.command = command
         self.backend = backend
         self.prepare = prepare
         self.environment = environment or {}
         self.quick = quick
+        self.sampled = sampled  # whether it runs without being asked for by name
 
     @property
     def log(self):
@@ -193,27 +196,34 @@ def core_suites():
 
 def pytest_command(python, path, limit_s=TEST_LIMIT_S):
     return [
-        python, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider",
+        os.path.join(os.path.dirname(python), "pytest"), "-q", "-p", "no:cacheprovider",
         f"--timeout={limit_s}", "--junitxml={report}", path,
     ]
+
+
+def sampled_backends(index):
+    """The two backends on which the index-th interpreter runs, so that each backend
+    meets three interpreters of five and more."""
+    return BACKENDS[index % 3], BACKENDS[(index + 1) % 3]
 
 
 def python_suites():
     environments = list(venvs.pythons_made())
     if not environments:
         sys.exit("suites: bide is in no Python environment yet; run: make build")
-    newest = environments[0][1]
+    newest = environments[0][1]  # of the machine's own
     yield Suite("tree", pytest_command(newest, "tests/tree"), quick=True)
     yield Suite("install", pytest_command(newest, "tests/install", INSTALL_LIMIT_S))
     for backend in BACKENDS:
         yield Suite("readme", pytest_command(newest, "tests/readme"), backend)
     for backend in BACKENDS:
         yield Suite("examples", pytest_command(newest, "tests/examples"), backend)
-    for version, python in environments:
+    for index, (version, python) in enumerate(environments):
         for backend in BACKENDS:
             yield Suite(
                 f"python{version}", pytest_command(python, "tests/python"), backend,
                 quick=python == newest and backend == QUICK_BACKEND,
+                sampled=backend in sampled_backends(index) or len(environments) < 3,
             )
 
 
@@ -246,7 +256,8 @@ def select(arguments):
             sys.exit(f"suites: no suite's name begins with {wanted!r}; there are: {names}")
     return [
         suite for suite in suites
-        if (suite.quick or not arguments.quick)
+        if (suite.quick if arguments.quick else
+            suite.sampled or arguments.matrix or suite.name in arguments.suites)
         and (not arguments.suites or suite.name.startswith(tuple(arguments.suites)))
     ]
 
@@ -280,6 +291,7 @@ def print_summary(results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one backend, no sanitizers")
+    parser.add_argument("--matrix", action="store_true", help="every pair, not a sample")
     parser.add_argument("--list", action="store_true", help="only name the suites")
     parser.add_argument("suites", nargs="*", metavar="SUITE")
     arguments = parser.parse_args()

@@ -1,6 +1,6 @@
 """Makes the virtual environments and installs bide and the tests' packages into them.
 
-    python3 scripts/venvs.py          .venv, of the newest interpreter found
+    python3 scripts/venvs.py          .venv, of the newest interpreter the machine has
     python3 scripts/venvs.py --all    also .deps/venv-X.Y, of every other one
 
 Nothing is done twice: an environment is made anew when its interpreter has changed, its
@@ -118,7 +118,7 @@ def main():
         sys.exit("usage: venvs.py [--all]")
     found = list(environments())
     if not found:
-        sys.exit("venvs: no CPython 3.11 or newer; run: make deps")
+        sys.exit(f"venvs: no CPython {pythons.VERSIONS[-1]} or newer; run: make deps")
     for environment in found if arguments else found[:1]:
         make(*environment)
 

@@ -67,11 +67,11 @@ def test_missing_node_is_one_line_that_says_which(tmp_path):
 def test_missing_python_is_one_line(tmp_path):
     environment = path_with(tmp_path / "bin", "bash", "uname")
     output = fails(shutil.which("make"), "build", env=environment)
-    assert "python3 is missing: install Python 3.11 or newer" in output
+    assert "python3 is missing: install Python 3.10 or newer" in output
     assert len(output.splitlines()) == 1
 
 
 def test_python_without_headers_or_venv_is_named(tmp_path):
     environment = {**os.environ, "PYTHON": "python-that-is-not-there"}
     output = fails(sys.executable, os.path.join(ROOT, "scripts", "pythons.py"), env=environment)
-    assert "PYTHON=python-that-is-not-there is no CPython 3.11 or newer" in output
+    assert "PYTHON=python-that-is-not-there is no CPython 3.10 or newer" in output
