@@ -5,6 +5,8 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <structmember.h>
 
 #if PY_VERSION_HEX < 0x030A0000
@@ -34,6 +36,55 @@ static inline PyObject *PyErr_GetRaisedException(void) {
 static inline void PyErr_SetRaisedException(PyObject *exception) {
   PyObject *type = Py_NewRef((PyObject *)Py_TYPE(exception));
   PyErr_Restore(type, exception, PyException_GetTraceback(exception));
+}
+
+/* A number that changes with the dict's contents. Before 3.12 each dict carries one; since
+ * then a dict that is watched tells of its changes, and this counts those of all. */
+static inline unsigned long long compat_dict_version(PyObject *dict) {
+  return ((PyDictObject *)dict)->ma_version_tag;
+}
+
+static inline bool compat_dict_watch(PyObject *dict, int *watcher) {
+  (void)dict;
+  *watcher = -1;
+  return true;
+}
+
+static inline void compat_dict_unwatch(PyObject *dict, int watcher) {
+  (void)dict;
+  (void)watcher;
+}
+
+#else
+
+extern atomic_ullong compat_dict_changes;
+
+static inline unsigned long long compat_dict_version(PyObject *dict) {
+  (void)dict;
+  return atomic_load_explicit(&compat_dict_changes, memory_order_relaxed);
+}
+
+static inline int compat_dict_changed(PyDict_WatchEvent event, PyObject *dict,
+                                      PyObject *key, PyObject *value) {
+  (void)event;
+  (void)dict;
+  (void)key;
+  (void)value;
+  atomic_fetch_add_explicit(&compat_dict_changes, 1, memory_order_relaxed);
+  return 0;
+}
+
+/* False when the interpreter has no watcher left, of which it has eight. */
+static inline bool compat_dict_watch(PyObject *dict, int *watcher) {
+  *watcher = PyDict_AddWatcher(compat_dict_changed);
+  if (*watcher >= 0 && PyDict_Watch(*watcher, dict) == 0) return true;
+  PyErr_Clear();
+  return false;
+}
+
+static inline void compat_dict_unwatch(PyObject *dict, int watcher) {
+  if (PyDict_Unwatch(watcher, dict) < 0 || PyDict_ClearWatcher(watcher) < 0)
+    PyErr_Clear();
 }
 
 #endif

@@ -211,9 +211,13 @@ static void handle_call_callback(handle_object *handle) {
 }
 
 static void handle_call_timed(handle_object *handle) {
+  loop_object *loop = handle->loop;
+  PyObject *outer = loop->current_handle;
   uint64_t begin_us = bide_clock_us();
+  loop->current_handle = (PyObject *)handle;
   handle_call_callback(handle);
-  loop_check_slow(handle->loop, (PyObject *)handle, begin_us);
+  loop->current_handle = outer;
+  loop_check_slow(loop, (PyObject *)handle, begin_us);
 }
 
 /* A cancel from inside the callback only marks the handle, since its arguments are in

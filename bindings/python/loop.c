@@ -1,7 +1,6 @@
 #include "loop.h"
 
-#include <time.h>
-
+#include "clock.h"
 #include "convert.h"
 #include "handle.h"
 #include "list.h"
@@ -10,12 +9,6 @@
 #include "transport.h"
 
 /* ---- what the other files lean on ---- */
-
-double loop_now_s(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)(now.tv_sec * 1000000000LL + now.tv_nsec) / 1e9;
-}
 
 int loop_check_open(loop_object *loop) {
   if (!loop->closed) return 0;
@@ -115,6 +108,7 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *keywords
   list_init(&loop->listeners);
   list_init(&loop->dirty);
   loop->slow_s = 0.1;
+  loop->outer_origin_depth = -1;
   loop->closed = true;
   loop->state = module_state_of(type);
   int code = loop->state == NULL ? 0 : loop_new_core(&loop->core);
@@ -129,6 +123,7 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *keywords
     return NULL;
   }
   loop->closed = false;
+  if (clock_look(loop) < 0) Py_CLEAR(loop);
   return (PyObject *)loop;
 }
 
@@ -144,6 +139,7 @@ static void loop_detach_pollers(loop_object *loop) {
 /* Lets go of everything once the core is gone. What has an operation in flight here is
  * a forked child's copy, in which the kernel is not interested. */
 static void loop_release(loop_object *loop) {
+  clock_free(loop);
   while (!list_empty(&loop->scheduled))
     handle_unschedule(BIDE_CONTAINER_OF(loop->scheduled.next, handle_object, link));
   while (!list_empty(&loop->transports))
@@ -211,6 +207,7 @@ static int loop_traverse(PyObject *self, visitproc visit, void *arg) {
   loop_object *loop = (loop_object *)self;
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(loop->fatal);
+  Py_VISIT(loop->outer_hooks);
   if (loop->core == NULL) return 0;
   for (bide_node *node = loop->scheduled.next; node != &loop->scheduled;
        node = node->next)
@@ -223,6 +220,7 @@ static int loop_traverse(PyObject *self, visitproc visit, void *arg) {
 static int loop_clear(PyObject *self) {
   loop_object *loop = (loop_object *)self;
   Py_CLEAR(loop->fatal);
+  Py_CLEAR(loop->outer_hooks);
   loop_close_core(loop);
   return 0;
 }
@@ -238,12 +236,6 @@ static void loop_dealloc(PyObject *self) {
 }
 
 /* ---- small methods ---- */
-
-static PyObject *loop_time(PyObject *self, PyObject *unused) {
-  (void)self;
-  (void)unused;
-  return PyFloat_FromDouble(loop_now_s());
-}
 
 static PyObject *loop_stop(PyObject *self, PyObject *unused) {
   (void)unused;
@@ -271,6 +263,11 @@ static PyObject *loop_set_debug(PyObject *self, PyObject *enabled) {
   if (debug < 0) return NULL;
   ((loop_object *)self)->debug = debug != 0;
   Py_RETURN_NONE;
+}
+
+static int loop_setattro(PyObject *self, PyObject *name, PyObject *value) {
+  clock_attribute_set((loop_object *)self, name);
+  return PyObject_GenericSetAttr(self, name, value);
 }
 
 static PyObject *loop_create_future(PyObject *self, PyObject *unused) {
@@ -310,6 +307,12 @@ static PyObject *loop_get_backend_reason(PyObject *self, void *unused) {
 static PyObject *loop_get_slow(PyObject *self, void *unused) {
   (void)unused;
   return PyFloat_FromDouble(((loop_object *)self)->slow_s);
+}
+
+static PyObject *loop_get_current_handle(PyObject *self, void *unused) {
+  (void)unused;
+  PyObject *handle = ((loop_object *)self)->current_handle;
+  return Py_NewRef(handle != NULL ? handle : Py_None);
 }
 
 static int loop_set_slow(PyObject *self, PyObject *value, void *unused) {
@@ -369,12 +372,18 @@ static PyMethodDef loop_methods[] = {
     {"_connect", LOOP_FASTCALL(loop_connect_transport),
      "_connect(sock, protocol, waiter)\nReturn a transport over a connected socket; "
      "waiter is set once connection_made has been called."},
-    {"_run", loop_run, METH_NOARGS, "Run until stop() is called."},
+    {"_check_running", loop_check_running, METH_NOARGS,
+     "Raise RuntimeError if this or another loop runs in this thread."},
+    {"_track_origins", loop_track_origins, METH_O,
+     "Debug mode's record of where coroutines are made, on or off."},
+    {"run_forever", loop_run, METH_NOARGS, "Run until stop() is called."},
     {"_close", loop_close, METH_NOARGS, "Cancel what is in flight and free the loop."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef loop_getset[] = {
+    {"_current_handle", loop_get_current_handle, NULL,
+     "In debug mode, the handle whose callback runs.", NULL},
     {"backend", loop_get_backend, NULL, "'io_uring' or 'epoll': what the loop waits on.",
      NULL},
     {"backend_reason", loop_get_backend_reason, NULL, "Why it waits on that.", NULL},
@@ -387,6 +396,7 @@ static PyType_Slot loop_slots[] = {
     {Py_tp_doc, "The event loop's core; bide.EventLoop makes an asyncio loop of it."},
     {Py_tp_new, loop_new},
     {Py_tp_dealloc, loop_dealloc},
+    {Py_tp_setattro, loop_setattro},
     {Py_tp_traverse, loop_traverse},
     {Py_tp_clear, loop_clear},
     {Py_tp_methods, loop_methods},

@@ -11,6 +11,7 @@
 #include "state.h"
 
 typedef struct poller poller;
+typedef struct timer_handle_object timer_handle_object;
 typedef struct transport_object transport_object;
 
 /* Who uses an fd number: at most one of each, none of them owned by the slot. */
@@ -19,6 +20,19 @@ typedef struct fd_slot {
   poller *writer;
   transport_object *transport;
 } fd_slot;
+
+/* See clock.h. The heap holds the timers while time() is somebody else's; each is on
+ * `scheduled`, which owns it. The versions are those of the last look. */
+typedef struct loop_clock {
+  timer_handle_object **heap;
+  size_t count, capacity;
+  uint64_t orders; /* timers set so far: equal times go by it */
+  unsigned long long time_version;
+  unsigned type_version;
+  bool patched;           /* loop.time() is not bide's */
+  bool monotonic_patched; /* nor is time.monotonic() Python's */
+  bool call_at_foreign;   /* a subclass has its own call_at() */
+} loop_clock;
 
 /* Lists:
  *   scheduled   handles that are queued or timed; the list owns a reference to each
@@ -43,9 +57,13 @@ typedef struct loop_object {
   fd_slot *fds;
   size_t fd_count;
   PyObject *fatal;
+  PyObject *current_handle; /* in debug mode, the one that runs; borrowed */
+  PyObject *outer_hooks;    /* sys.get_asyncgen_hooks() of before the run under way */
+  loop_clock clock;
   unsigned long thread_id; /* of the run under way; 0 when none is */
   double slow_s;
   int depth;
+  int outer_origin_depth; /* coroutine origins were tracked so deep before; -1 */
   bool closed;
   bool draining;
   bool stopping;
@@ -99,6 +117,8 @@ PyObject *loop_watch_write(PyObject *self, PyObject *const *args, Py_ssize_t nar
 PyObject *loop_remove_reader(PyObject *self, PyObject *fileobj);
 PyObject *loop_remove_writer(PyObject *self, PyObject *fileobj);
 PyObject *loop_run(PyObject *self, PyObject *unused);
+PyObject *loop_check_running(PyObject *self, PyObject *unused);
+PyObject *loop_track_origins(PyObject *self, PyObject *enabled);
 PyObject *loop_connect_transport(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 
 #endif

@@ -2,6 +2,7 @@
 #include <bide/base.h>
 #include <stddef.h>
 
+#include "clock.h"
 #include "handle.h"
 #include "transport.h"
 
@@ -63,6 +64,7 @@ static PyObject **module_member(module_state *state, size_t offset) {
 static int module_each(module_state *state, int (*visit)(PyObject **, void *),
                        void *arg) {
   int result = visit(&state->loop_keyword, arg);
+  if (result == 0) result = visit(&state->time_dict, arg);
   for (size_t i = 0; i < MODULE_COUNT(module_types) && result == 0; i++)
     result = visit(module_member(state, module_types[i].offset), arg);
   for (size_t i = 0; i < MODULE_COUNT(module_imports) && result == 0; i++)
@@ -124,7 +126,7 @@ static int module_exec(PyObject *module) {
   for (size_t i = 0; i < MODULE_COUNT(module_types); i++)
     if (module_add_type(module, state, &module_types[i]) < 0) return -1;
   state->loop_keyword = PyTuple_Pack(1, state->names.loop);
-  if (state->loop_keyword == NULL) return -1;
+  if (state->loop_keyword == NULL || clock_watch(state) < 0) return -1;
   return PyModule_AddStringConstant(module, "__version__", bide_version());
 }
 
@@ -153,6 +155,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
 
 static int module_clear(PyObject *module) {
   module_state *state = PyModule_GetState(module);
+  clock_unwatch(state);
   handle_pool_clear(&state->handles);
   handle_pool_clear(&state->timer_handles);
   return module_each(state, module_clear_one, NULL);

@@ -1,6 +1,131 @@
-/* run.c: the run, with the interpreter lock released around a wait that may block. */
+/* run.c: the run, with the interpreter lock released around a wait that may block.
+ *
+ * A run begins and ends in C, where no signal's Python handler can come between: a
+ * KeyboardInterrupt finds the loop as the run's way out of it must. */
+#include "run.h"
+
+#include "clock.h"
 #include "convert.h"
-#include "loop.h"
+
+/* ---- beginning and ending ---- */
+
+/* sys.<name>(*args), args being a tuple or NULL. */
+static PyObject *run_call_sys(const char *name, PyObject *args) {
+  PyObject *function = PySys_GetObject(name);
+  if (function != NULL) return PyObject_Call(function, args, NULL);
+  return PyErr_Format(PyExc_RuntimeError, "lost sys.%s", name);
+}
+
+static int run_set_origin_depth(int depth) {
+  PyObject *args = Py_BuildValue("(i)", depth);
+  PyObject *done =
+      args == NULL ? NULL : run_call_sys("set_coroutine_origin_tracking_depth", args);
+  Py_XDECREF(args);
+  Py_XDECREF(done);
+  return done == NULL ? -1 : 0;
+}
+
+static int run_int_of(PyObject *value) {
+  if (value == NULL) return -1;
+  int number = (int)PyLong_AsLong(value);
+  Py_DECREF(value);
+  return number;
+}
+
+static int run_track_origins(loop_object *loop, bool enabled) {
+  if (enabled == (loop->outer_origin_depth >= 0)) return 0;
+  if (!enabled) {
+    int outer = loop->outer_origin_depth;
+    loop->outer_origin_depth = -1;
+    return run_set_origin_depth(outer);
+  }
+  PyObject *empty = PyTuple_New(0);
+  if (empty == NULL) return -1;
+  int outer = run_int_of(run_call_sys("get_coroutine_origin_tracking_depth", empty));
+  Py_DECREF(empty);
+  int depth =
+      run_int_of(PyObject_GetAttrString(loop->state->constants, "DEBUG_STACK_DEPTH"));
+  if (outer < 0 || depth < 0 || run_set_origin_depth(depth) < 0) return -1;
+  loop->outer_origin_depth = outer;
+  return 0;
+}
+
+static int run_set_hooks(loop_object *loop) {
+  PyObject *self = (PyObject *)loop;
+  PyObject *empty = PyTuple_New(0);
+  PyObject *outer = empty == NULL ? NULL : run_call_sys("get_asyncgen_hooks", empty);
+  PyObject *started = PyObject_GetAttr(self, loop->state->names._asyncgen_started);
+  PyObject *dropped = PyObject_GetAttr(self, loop->state->names._asyncgen_dropped);
+  PyObject *hooks = NULL, *done = NULL;
+  if (outer != NULL && started != NULL && dropped != NULL)
+    hooks = PyTuple_Pack(2, started, dropped);
+  if (hooks != NULL) done = run_call_sys("set_asyncgen_hooks", hooks);
+  if (done != NULL) Py_XSETREF(loop->outer_hooks, Py_NewRef(outer));
+  Py_XDECREF(empty);
+  Py_XDECREF(outer);
+  Py_XDECREF(started);
+  Py_XDECREF(dropped);
+  Py_XDECREF(hooks);
+  Py_XDECREF(done);
+  return done == NULL ? -1 : 0;
+}
+
+static int run_restore_hooks(loop_object *loop) {
+  PyObject *outer = loop->outer_hooks;
+  if (outer == NULL) return 0;
+  loop->outer_hooks = NULL;
+  PyObject *hooks = PySequence_Tuple(outer);
+  PyObject *done = hooks == NULL ? NULL : run_call_sys("set_asyncgen_hooks", hooks);
+  Py_XDECREF(hooks);
+  Py_XDECREF(done);
+  Py_DECREF(outer);
+  return done == NULL ? -1 : 0;
+}
+
+static int run_set_running_loop(loop_object *loop, PyObject *value) {
+  PyObject *done = PyObject_CallMethodOneArg(loop->state->events,
+                                             loop->state->names._set_running_loop, value);
+  Py_XDECREF(done);
+  return done == NULL ? -1 : 0;
+}
+
+static int run_check(loop_object *loop) {
+  if (loop->thread_id != 0) {
+    PyErr_SetString(PyExc_RuntimeError, "This event loop is already running");
+    return -1;
+  }
+  PyObject *running = PyObject_CallMethodNoArgs(loop->state->events,
+                                                loop->state->names._get_running_loop);
+  if (running == NULL) return -1;
+  bool free = running == Py_None;
+  Py_DECREF(running);
+  if (free) return 0;
+  PyErr_SetString(PyExc_RuntimeError,
+                  "Cannot run the event loop while another loop is running");
+  return -1;
+}
+
+int run_begin(loop_object *loop) {
+  if (loop_check_open(loop) < 0 || run_check(loop) < 0) return -1;
+  loop->thread_id = PyThread_get_thread_ident();
+  if (run_track_origins(loop, loop->debug) == 0 && run_set_hooks(loop) == 0 &&
+      run_set_running_loop(loop, (PyObject *)loop) == 0)
+    return 0;
+  PyObject *error = PyErr_GetRaisedException();
+  run_end(loop);
+  PyErr_SetRaisedException(error);
+  return -1;
+}
+
+void run_end(loop_object *loop) {
+  loop->thread_id = 0;
+  loop->stopping = false;
+  if (run_set_running_loop(loop, Py_None) < 0) PyErr_WriteUnraisable((PyObject *)loop);
+  if (run_restore_hooks(loop) < 0) PyErr_WriteUnraisable((PyObject *)loop);
+  if (run_track_origins(loop, false) < 0) PyErr_WriteUnraisable((PyObject *)loop);
+}
+
+/* ---- one turn ---- */
 
 /* What a signal's Python handler raises ends the run. */
 static void run_signals(loop_object *loop) {
@@ -9,8 +134,25 @@ static void run_signals(loop_object *loop) {
   Py_XSETREF(loop->fatal, error);
 }
 
-static int64_t run_timeout(const loop_object *loop) {
-  return loop->stopping ? 0 : bide_loop_timeout(loop->core);
+/* What somebody else's time() raises ends the run, as it does in asyncio. */
+static void run_clock_failed(loop_object *loop) {
+  PyObject *error = PyErr_GetRaisedException();
+  Py_XSETREF(loop->fatal, error);
+}
+
+int64_t run_timeout(loop_object *loop) {
+  if (loop->stopping) return 0;
+  int64_t timeout_us = bide_loop_timeout(loop->core);
+  if (timeout_us == 0 || loop->clock.count == 0) return timeout_us;
+  int64_t clock_us;
+  if (clock_timeout(loop, &clock_us) < 0) {
+    run_clock_failed(loop);
+    return 0;
+  }
+  /* time() is Python code: it may have made a call ready. */
+  timeout_us = bide_loop_timeout(loop->core);
+  if (timeout_us < 0 || (clock_us >= 0 && clock_us < timeout_us)) return clock_us;
+  return timeout_us;
 }
 
 /* A signal that came since the last callback's end would wake nobody: its handler runs
@@ -27,40 +169,58 @@ static int run_wait(loop_object *loop) {
   return code;
 }
 
-/* One turn. 0, or an error of the wait. */
-static int run_turn(loop_object *loop) {
-  int code = run_wait(loop);
-  if (code == BIDE_EINTR) {
+static int run_dispatch(loop_object *loop, int waited) {
+  if (waited == BIDE_EINTR) {
     run_signals(loop);
-    code = 0;
+    waited = 0;
   }
-  if (code < 0 || loop->fatal != NULL) return code;
-  code = bide_loop_dispatch(loop->core);
+  if (clock_check(loop) < 0 || clock_fire(loop) < 0) run_clock_failed(loop);
+  if (waited < 0 || loop->fatal != NULL) return waited;
+  int code = bide_loop_dispatch(loop->core);
   return code < 0 ? code : 0;
 }
 
-PyObject *loop_run(PyObject *self, PyObject *unused) {
-  (void)unused;
-  loop_object *loop = (loop_object *)self;
-  if (loop_check_open(loop) < 0) return NULL;
-  if (loop->thread_id != 0) {
-    PyErr_SetString(PyExc_RuntimeError, "This event loop is already running");
-    return NULL;
-  }
-  loop->thread_id = PyThread_get_thread_ident();
-  int code;
-  do {
-    code = run_turn(loop);
-  } while (code == 0 && loop->fatal == NULL &&
-           !(loop->stopping && bide_loop_turn_ended(loop->core)));
-  loop->thread_id = 0;
-  loop->stopping = false;
+int run_turn(loop_object *loop, bool may_block) {
+  int waited = may_block ? run_wait(loop) : bide_loop_wait(loop->core, 0);
+  return run_dispatch(loop, waited);
+}
+
+int run_result(loop_object *loop, int code) {
   PyObject *fatal = loop->fatal;
   loop->fatal = NULL;
   if (fatal != NULL) {
     PyErr_SetRaisedException(fatal);
-    return NULL;
+    return -1;
   }
-  if (code < 0) return convert_raise(code);
+  if (code == 0) return 0;
+  convert_raise(code);
+  return -1;
+}
+
+/* ---- the methods ---- */
+
+PyObject *loop_run(PyObject *self, PyObject *unused) {
+  (void)unused;
+  loop_object *loop = (loop_object *)self;
+  if (run_begin(loop) < 0) return NULL;
+  int code;
+  do {
+    code = run_turn(loop, true);
+  } while (code == 0 && loop->fatal == NULL &&
+           !(loop->stopping && bide_loop_turn_ended(loop->core)));
+  run_end(loop);
+  if (run_result(loop, code) < 0) return NULL;
+  Py_RETURN_NONE;
+}
+
+PyObject *loop_check_running(PyObject *self, PyObject *unused) {
+  (void)unused;
+  if (run_check((loop_object *)self) < 0) return NULL;
+  Py_RETURN_NONE;
+}
+
+PyObject *loop_track_origins(PyObject *self, PyObject *enabled) {
+  int truth = PyObject_IsTrue(enabled);
+  if (truth < 0 || run_track_origins((loop_object *)self, truth != 0) < 0) return NULL;
   Py_RETURN_NONE;
 }

@@ -1,6 +1,7 @@
 /* schedule.c: call_soon and its kin. */
 #include <math.h>
 
+#include "clock.h"
 #include "convert.h"
 #include "list.h"
 #include "timer_handle.h"
@@ -81,14 +82,6 @@ PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args,
   return (PyObject *)handle;
 }
 
-/* The first microsecond that is not before when_s. What is due already stays so: its
- * callback must not wait for the microsecond under way to end. */
-static uint64_t schedule_deadline_us(double when_s, double now_s) {
-  double us = when_s * 1e6;
-  if (when_s <= now_s) return us <= 0 ? 0 : (uint64_t)us;
-  return us >= 0x1p63 ? UINT64_MAX / 2 : (uint64_t)ceil(us);
-}
-
 static PyObject *schedule_timer(loop_object *loop, double when_s, double now_s,
                                 PyObject *const *args, Py_ssize_t nargs,
                                 PyObject *context) {
@@ -98,10 +91,49 @@ static PyObject *schedule_timer(loop_object *loop, double when_s, double now_s,
   }
   handle_object *handle = handle_new(loop, loop->state->timer_handle_type, args[0],
                                      args + 1, nargs - 1, context);
-  if (handle == NULL) return NULL;
-  timer_handle_start((timer_handle_object *)handle, when_s,
-                     schedule_deadline_us(when_s, now_s));
+  if (handle != NULL &&
+      timer_handle_start((timer_handle_object *)handle, when_s, now_s) < 0)
+    Py_CLEAR(handle);
   return (PyObject *)handle;
+}
+
+/* A subclass has a call_at of its own: asyncio's call_later goes through it. args[0] is the
+ * delay. */
+static PyObject *schedule_by_call_at(loop_object *loop, PyObject *const *args,
+                                     Py_ssize_t nargs, PyObject *context) {
+  double now_s;
+  if (clock_now(loop, &now_s) < 0) return NULL;
+  PyObject *now = PyFloat_FromDouble(now_s);
+  PyObject *when = now == NULL ? NULL : PyNumber_Add(now, args[0]);
+  Py_XDECREF(now);
+  PyObject *keywords = when == NULL ? NULL : PyTuple_Pack(1, loop->state->names.context);
+  PyObject **all = keywords == NULL ? NULL : PyMem_New(PyObject *, nargs + 2);
+  PyObject *handle = NULL;
+  if (all != NULL) {
+    all[0] = (PyObject *)loop;
+    all[1] = when;
+    memcpy(all + 2, args + 1, (size_t)(nargs - 1) * sizeof *all);
+    all[nargs + 1] = context != NULL ? context : Py_None;
+    handle = PyObject_VectorcallMethod(loop->state->names.call_at, all, (size_t)nargs + 1,
+                                       keywords);
+  } else if (keywords != NULL) {
+    PyErr_NoMemory();
+  }
+  PyMem_Free(all);
+  Py_XDECREF(keywords);
+  Py_XDECREF(when);
+  return handle;
+}
+
+/* asyncio adds the delay to the time, and so are its words. */
+static int schedule_delay(PyObject *delay, double *delay_s) {
+  *delay_s = PyFloat_AsDouble(delay);
+  if (*delay_s != -1.0 || !PyErr_Occurred()) return 0;
+  if (PyErr_ExceptionMatches(PyExc_TypeError))
+    PyErr_Format(PyExc_TypeError,
+                 "unsupported operand type(s) for +: 'float' and '%.100s'",
+                 Py_TYPE(delay)->tp_name);
+  return -1;
 }
 
 PyObject *loop_call_later(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
@@ -115,11 +147,12 @@ PyObject *loop_call_later(PyObject *self, PyObject *const *args, Py_ssize_t narg
     PyErr_SetString(PyExc_TypeError, "delay must not be None");
     return NULL;
   }
-  double delay_s = PyFloat_AsDouble(args[0]);
-  if ((delay_s == -1.0 && PyErr_Occurred()) ||
-      schedule_check_debug(loop, "call_later", args[1], false) < 0)
+  double delay_s, now_s;
+  if (clock_check(loop) < 0) return NULL;
+  if (loop->clock.call_at_foreign) return schedule_by_call_at(loop, args, nargs, context);
+  if (schedule_delay(args[0], &delay_s) < 0 || clock_now(loop, &now_s) < 0 ||
+      schedule_check_debug(loop, "call_at", args[1], false) < 0)
     return NULL;
-  double now_s = loop_now_s();
   return schedule_timer(loop, now_s + delay_s, now_s, args + 1, nargs - 1, context);
 }
 
@@ -135,7 +168,7 @@ PyObject *loop_call_at(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
     return NULL;
   }
   double when_s = PyFloat_AsDouble(args[0]);
-  if ((when_s == -1.0 && PyErr_Occurred()) ||
+  if ((when_s == -1.0 && PyErr_Occurred()) || clock_check(loop) < 0 ||
       schedule_check_debug(loop, "call_at", args[1], false) < 0)
     return NULL;
   return schedule_timer(loop, when_s, loop_now_s(), args + 1, nargs - 1, context);

@@ -10,10 +10,15 @@
 
 /* X(name): interned strings. */
 #define STATE_NAMES(X) \
+  X(_asyncgen_dropped) \
+  X(_asyncgen_started) \
   X(_callback_failed) \
+  X(_get_running_loop) \
   X(_late_write) \
   X(_server_idle) \
+  X(_set_running_loop) \
   X(buffer_updated) \
+  X(call_at) \
   X(call_exception_handler) \
   X(connection_lost) \
   X(connection_made) \
@@ -24,16 +29,21 @@
   X(eof_received) \
   X(get_buffer) \
   X(loop) \
+  X(monotonic) \
   X(pause_writing) \
   X(resume_writing) \
-  X(set_result)
+  X(set_result) \
+  X(time)
 
 /* X(member, module, attribute): borrowed from the standard library at import. */
 #define STATE_IMPORTS(X) \
   X(BufferedProtocol, "asyncio", "BufferedProtocol") \
   X(Future, "asyncio", "Future") \
+  X(constants, "asyncio", "constants") \
+  X(events, "asyncio", "events") \
   X(TransportSocket, "asyncio.trsock", "TransportSocket") \
   X(extract_stack, "asyncio.format_helpers", "extract_stack") \
+  X(monotonic, "time", "monotonic") \
   X(socket_type, "socket", "socket")
 
 /* X(member, spec, base's module, base's name): the types, all exported under the name
@@ -67,6 +77,9 @@ typedef struct module_state {
 #undef STATE_X
   } names;
   PyObject *loop_keyword; /* ("loop",) */
+  PyObject *time_dict;    /* the module time's */
+  int time_watcher;
+  bool time_watched; /* if not, it must be looked at each time */
   handle_pool handles;
   handle_pool timer_handles;
 } module_state;

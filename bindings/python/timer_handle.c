@@ -1,18 +1,42 @@
 /* timer_handle.c: what call_later and call_at return. */
 #include "timer_handle.h"
 
+#include <math.h>
+
+#include "clock.h"
+
 static void timer_handle_on_timer(bide_timer *timer) {
   timer_handle_object *self = BIDE_CONTAINER_OF(timer, timer_handle_object, timer);
   bide_call *call = &self->handle.call;
   if (bide_loop_call_soon(self->handle.loop->core, call) < 0) call->cb(call);
 }
 
-void timer_handle_start(timer_handle_object *self, double when_s, uint64_t deadline_us) {
-  handle_object *handle = &self->handle;
+/* The first microsecond that is not before when_s. What is due already stays so: its
+ * callback must not wait for the microsecond under way to end. */
+static uint64_t timer_handle_deadline_us(double when_s, double now_s) {
+  double us = when_s * 1e6;
+  if (when_s <= now_s) return us <= 0 ? 0 : (uint64_t)us;
+  return us >= 0x1p63 ? UINT64_MAX / 2 : (uint64_t)ceil(us);
+}
+
+void timer_handle_set(timer_handle_object *self, double now_s) {
+  bide_timer_start_at(self->handle.loop->core, &self->timer,
+                      timer_handle_deadline_us(self->when_s, now_s));
+}
+
+int timer_handle_start(timer_handle_object *self, double when_s, double now_s) {
+  loop_object *loop = self->handle.loop;
   self->when_s = when_s;
+  self->heap_at = 0;
   self->timer = (bide_timer){.cb = timer_handle_on_timer};
-  handle_prepare(handle);
-  bide_timer_start_at(handle->loop->core, &self->timer, deadline_us);
+  if (loop->clock.patched && clock_start(loop, self) < 0) return -1;
+  handle_prepare(&self->handle);
+  if (!loop->clock.patched) timer_handle_set(self, now_s);
+  return 0;
+}
+
+static bool timer_handle_is_set(const timer_handle_object *self) {
+  return self->heap_at != 0 || bide_timer_is_active(&self->timer);
 }
 
 static PyObject *timer_handle_cancel(PyObject *self, PyObject *unused) {
@@ -20,10 +44,10 @@ static PyObject *timer_handle_cancel(PyObject *self, PyObject *unused) {
   timer_handle_object *timer = (timer_handle_object *)self;
   handle_object *handle = &timer->handle;
   if (handle_cancel(handle) < 0) return NULL;
-  if (handle->loop->core != NULL && bide_timer_is_active(&timer->timer)) {
-    bide_timer_stop(handle->loop->core, &timer->timer);
-    handle_unschedule(handle);
-  }
+  if (handle->loop->core == NULL || !timer_handle_is_set(timer)) Py_RETURN_NONE;
+  clock_stop(handle->loop, timer);
+  bide_timer_stop(handle->loop->core, &timer->timer);
+  handle_unschedule(handle);
   Py_RETURN_NONE;
 }
 
@@ -39,7 +63,7 @@ static PyObject *timer_handle_get_when(PyObject *self, void *unused) {
 
 static PyObject *timer_handle_get_scheduled(PyObject *self, void *unused) {
   (void)unused;
-  return PyBool_FromLong(bide_timer_is_active(&((timer_handle_object *)self)->timer));
+  return PyBool_FromLong(timer_handle_is_set((timer_handle_object *)self));
 }
 
 static PyMethodDef timer_handle_methods[] = {

@@ -6,13 +6,19 @@
 
 /* A timer is on `scheduled` from its start until it has run or is cancelled. When it
  * fires its call is queued behind what is ready already, as asyncio has it. */
-typedef struct timer_handle_object {
+struct timer_handle_object {
   handle_object handle;
   double when_s;
   bide_timer timer;
-} timer_handle_object;
+  size_t heap_at; /* on the loop's heap, counted from 1; 0 when it is not there */
+  uint64_t order;
+};
 
-/* Sets it for deadline_us; when_s is what when() says. */
-void timer_handle_start(timer_handle_object *self, double when_s, uint64_t deadline_us);
+/* Starts a new timer for when_s of the loop's clock, which is at now_s. 0, or -1 with
+ * MemoryError. */
+int timer_handle_start(timer_handle_object *self, double when_s, double now_s);
+
+/* Sets one that is on `scheduled` in the core's wheel. */
+void timer_handle_set(timer_handle_object *self, double now_s);
 
 #endif

@@ -9,7 +9,7 @@ import sys
 import traceback
 import warnings
 import weakref
-from asyncio import constants, coroutines, events, format_helpers, tasks
+from asyncio import coroutines, format_helpers, tasks
 from asyncio.log import logger
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, TypeVar
@@ -45,7 +45,6 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
         self._task_factory: Any = None
         self._asyncgens: "weakref.WeakSet[AsyncGenerator[Any, Any]]" = weakref.WeakSet()
         self._asyncgens_shutdown_called = False
-        self._origin_tracking_saved: int | None = None
         super().set_debug(_debug_by_default())
 
     def __repr__(self) -> str:
@@ -62,29 +61,6 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
             self.close()
 
     # ---- running ----
-
-    def _check_running(self) -> None:
-        if self.is_running():
-            raise RuntimeError("This event loop is already running")
-        if events._get_running_loop() is not None:
-            raise RuntimeError("Cannot run the event loop while another loop is running")
-
-    def run_forever(self) -> None:
-        """Run until stop() is called."""
-        self._check_closed()
-        self._check_running()
-        hooks = sys.get_asyncgen_hooks()
-        try:
-            self._track_origins(self.get_debug())
-            sys.set_asyncgen_hooks(
-                firstiter=self._asyncgen_started, finalizer=self._asyncgen_dropped
-            )
-            events._set_running_loop(self)
-            self._run()
-        finally:
-            events._set_running_loop(None)
-            sys.set_asyncgen_hooks(*hooks)
-            self._track_origins(False)
 
     def run_until_complete(self, future: Generator[Any, None, _T] | Awaitable[_T]) -> _T:
         """Run until the future, or the task made of a coroutine, is done; return its
@@ -291,14 +267,3 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
         super().set_debug(enabled)
         if self.is_running():
             self.call_soon_threadsafe(self._track_origins, enabled)
-
-    def _track_origins(self, enabled: bool) -> None:
-        if enabled == (self._origin_tracking_saved is not None):
-            return
-        if enabled:
-            self._origin_tracking_saved = sys.get_coroutine_origin_tracking_depth()
-            sys.set_coroutine_origin_tracking_depth(constants.DEBUG_STACK_DEPTH)
-        else:
-            assert self._origin_tracking_saved is not None
-            sys.set_coroutine_origin_tracking_depth(self._origin_tracking_saved)
-            self._origin_tracking_saved = None

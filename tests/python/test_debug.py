@@ -84,7 +84,7 @@ def test_what_is_no_callback_is_refused(loop):
     with pytest.raises(TypeError, match=r"coroutines cannot be used with call_soon\(\)"):
         loop.call_soon(coroutine)
     with pytest.raises(
-        TypeError, match=r"a callable object was expected by call_later\(\), got 5"
+        TypeError, match=r"a callable object was expected by call_at\(\), got 5"
     ):
         loop.call_later(1, 5)
     with pytest.raises(TypeError, match=r"coroutines cannot be used with run_in_executor\(\)"):
