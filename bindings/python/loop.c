@@ -102,6 +102,7 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *keywords
   (void)keywords;
   loop_object *loop = (loop_object *)type->tp_alloc(type, 0);
   if (loop == NULL) return NULL;
+  job_inbox_init(&loop->inbox);
   list_init(&loop->scheduled);
   list_init(&loop->pollers);
   list_init(&loop->transports);
@@ -140,6 +141,7 @@ static void loop_detach_pollers(loop_object *loop) {
  * a forked child's copy, in which the kernel is not interested. */
 static void loop_release(loop_object *loop) {
   clock_free(loop);
+  job_inbox_clear(&loop->inbox);
   while (!list_empty(&loop->scheduled))
     handle_unschedule(BIDE_CONTAINER_OF(loop->scheduled.next, handle_object, link));
   while (!list_empty(&loop->transports))
@@ -166,10 +168,12 @@ static int loop_close_core(loop_object *loop) {
   if (loop->core == NULL) return 0;
   loop->closed = true;
   loop->draining = true;
+  job_inbox_close(&loop->inbox);
   loop_stop_listeners(loop);
   loop_detach_pollers(loop);
   int code = bide_loop_drain(loop->core);
   if (code < 0 && code != BIDE_EFORKED) return code;
+  if (code != BIDE_EFORKED) job_inbox_wait(&loop->inbox);
   code = bide_loop_close(loop->core);
   if (code < 0) return code;
   loop->core = NULL;
@@ -209,6 +213,8 @@ static int loop_traverse(PyObject *self, visitproc visit, void *arg) {
   Py_VISIT(loop->fatal);
   Py_VISIT(loop->outer_hooks);
   if (loop->core == NULL) return 0;
+  int code = job_inbox_traverse(&loop->inbox, visit, arg);
+  if (code != 0) return code;
   for (bide_node *node = loop->scheduled.next; node != &loop->scheduled;
        node = node->next)
     Py_VISIT(BIDE_CONTAINER_OF(node, handle_object, link));

@@ -8,6 +8,7 @@
 
 #include <bide/loop.h>
 
+#include "job.h"
 #include "state.h"
 
 typedef struct poller poller;
@@ -41,6 +42,7 @@ typedef struct loop_clock {
  *   listeners   those that accept; borrowed, each holds itself while it is started
  *   dirty       transports with bytes to send when the callback returns; owns one each
  *
+ * `inbox` owns the jobs that workers have finished for this loop.
  * `core` is NULL from close on. `fatal` is the SystemExit or KeyboardInterrupt that ends
  * the run. `depth` counts the callbacks under way, nested runs being forbidden: 0 or 1;
  * `dirty` is empty when it is 0.
@@ -49,6 +51,7 @@ typedef struct loop_object {
   PyObject_HEAD
   module_state *state;
   bide_loop *core;
+  job_inbox inbox;
   bide_node scheduled;
   bide_node pollers;
   bide_node transports;

@@ -14,12 +14,15 @@
   X(_asyncgen_started) \
   X(_callback_failed) \
   X(_get_running_loop) \
+  X(_job_raised) \
   X(_late_write) \
   X(_server_idle) \
   X(_set_running_loop) \
   X(buffer_updated) \
   X(call_at) \
   X(call_exception_handler) \
+  X(cancel) \
+  X(cancelled) \
   X(connection_lost) \
   X(connection_made) \
   X(context) \
@@ -32,16 +35,19 @@
   X(monotonic) \
   X(pause_writing) \
   X(resume_writing) \
+  X(set_exception) \
   X(set_result) \
+  X(set_running_or_notify_cancel) \
   X(time)
 
 /* X(member, module, attribute): borrowed from the standard library at import. */
 #define STATE_IMPORTS(X) \
   X(BufferedProtocol, "asyncio", "BufferedProtocol") \
   X(Future, "asyncio", "Future") \
+  X(QueueFull, "queue", "Full") \
+  X(TransportSocket, "asyncio.trsock", "TransportSocket") \
   X(constants, "asyncio", "constants") \
   X(events, "asyncio", "events") \
-  X(TransportSocket, "asyncio.trsock", "TransportSocket") \
   X(extract_stack, "asyncio.format_helpers", "extract_stack") \
   X(monotonic, "time", "monotonic") \
   X(socket_type, "socket", "socket")
@@ -53,7 +59,8 @@
   X(handle_type, handle_spec, "asyncio", "Handle") \
   X(timer_handle_type, timer_handle_spec, "asyncio", "TimerHandle") \
   X(transport_type, transport_spec, "asyncio", "Transport") \
-  X(listener_type, listener_spec, NULL, NULL)
+  X(listener_type, listener_spec, NULL, NULL) \
+  X(job_queue_type, job_queue_spec, NULL, NULL)
 
 typedef struct handle_object handle_object;
 

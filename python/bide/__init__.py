@@ -8,15 +8,18 @@
 from ._bide import __version__
 from ._loop import EventLoop
 from ._policy import EventLoopPolicy, install
+from ._pool import Pool, offload
 from ._run import new_event_loop, run
 from ._server import Server
 
 __all__ = [
     "EventLoop",
     "EventLoopPolicy",
+    "Pool",
     "Server",
     "__version__",
     "install",
     "new_event_loop",
+    "offload",
     "run",
 ]

@@ -1,4 +1,5 @@
 import asyncio
+import concurrent.futures
 import socket
 from collections.abc import Callable
 from contextvars import Context
@@ -91,6 +92,27 @@ class TimerHandle(asyncio.TimerHandle):
 @final
 class Transport(asyncio.Transport):
     pass
+
+@final
+class JobQueue:
+    def __new__(cls, workers_max: int, queued_max: int, /) -> JobQueue: ...
+    def put(
+        self,
+        loop: Loop | None,
+        future: asyncio.Future[Any] | concurrent.futures.Future[Any],
+        function: Callable[..., object],
+        args: tuple[Any, ...],
+        bounded: bool,
+        grow: bool,
+        /,
+    ) -> bool: ...
+    def work(self) -> None: ...
+    def add_worker(self) -> None: ...
+    def remove_worker(self) -> int: ...
+    def end(self, exiting: bool, /) -> None: ...
+    def cancel(self) -> None: ...
+    def renew(self) -> None: ...
+    def qsize(self) -> int: ...
 
 @final
 class Listener:

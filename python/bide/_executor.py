@@ -2,13 +2,16 @@
 
 import asyncio
 import concurrent.futures
+import logging
 import socket
-import threading
 import warnings
+from asyncio.log import logger
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from . import _resolve
 from ._base import BaseLoop
+from ._pool import Pool, shut_down
 
 if TYPE_CHECKING:
     from typing import TypeVarTuple, Unpack
@@ -17,14 +20,12 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-
-def _settle(future: "asyncio.Future[None]", error: Exception | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(error)
+# What concurrent.futures and asyncio have one each of: in 3.10 the timeout too.
+_ASYNCIO_ERRORS: dict[type[BaseException], type[BaseException]] = {
+    concurrent.futures.CancelledError: asyncio.CancelledError,
+    concurrent.futures.TimeoutError: asyncio.TimeoutError,
+    concurrent.futures.InvalidStateError: asyncio.InvalidStateError,
+}
 
 
 class ExecutorLoop(BaseLoop):
@@ -32,7 +33,9 @@ class ExecutorLoop(BaseLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        self._default_executor: Any = None
+        # None until it is needed, as in asyncio; then a Pool, which is a
+        # ThreadPoolExecutor, as programs that look at it expect.
+        self._default_executor: concurrent.futures.ThreadPoolExecutor | None = None
         self._executor_shutdown_called = False
 
     def run_in_executor(
@@ -44,16 +47,25 @@ class ExecutorLoop(BaseLoop):
             self._check_callback(func, "run_in_executor")
         if executor is None:
             executor = self._get_default_executor()
+        if isinstance(executor, Pool):
+            future: asyncio.Future[_T] = self.create_future()
+            executor._start(self, future, func, args)
+            return future
         return asyncio.wrap_future(executor.submit(func, *args), loop=self)
 
-    def _get_default_executor(self) -> Any:
+    def _get_default_executor(self) -> concurrent.futures.ThreadPoolExecutor:
         if self._executor_shutdown_called:
             raise RuntimeError("Executor shutdown has been called")
         if self._default_executor is None:
-            self._default_executor = concurrent.futures.ThreadPoolExecutor(
-                thread_name_prefix="asyncio"
-            )
+            self._default_executor = Pool("asyncio")
         return self._default_executor
+
+    def _job_raised(self, error: BaseException) -> BaseException:
+        """What a job's exception is to whoever awaits it."""
+        kind = _ASYNCIO_ERRORS.get(type(error))
+        if kind is None:
+            return error
+        return kind(*error.args).with_traceback(error.__traceback__)
 
     def set_default_executor(self, executor: Any) -> None:
         """Set the executor that run_in_executor(None, ...) uses."""
@@ -64,11 +76,10 @@ class ExecutorLoop(BaseLoop):
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Wait for the loop's threads to end, at most timeout seconds."""
         self._executor_shutdown_called = True
-        if self._default_executor is None:
+        executor = self._default_executor
+        if executor is None:
             return
-        future: asyncio.Future[None] = self.create_future()
-        thread = threading.Thread(target=self._join_executor, args=(future,))
-        thread.start()
+        future, thread = shut_down(self, executor)
         try:
             await asyncio.wait_for(future, timeout)
         except asyncio.TimeoutError:
@@ -78,18 +89,9 @@ class ExecutorLoop(BaseLoop):
                 RuntimeWarning,
                 stacklevel=2,
             )
-            self._default_executor.shutdown(wait=False)
+            executor.shutdown(wait=False)
         else:
             thread.join()
-
-    def _join_executor(self, future: "asyncio.Future[None]") -> None:
-        error = None
-        try:
-            self._default_executor.shutdown(wait=True)
-        except Exception as raised:
-            error = raised
-        if not self.is_closed():
-            self.call_soon_threadsafe(_settle, future, error)
 
     def close(self) -> None:
         """Cancel what is in flight and free the loop. Nothing runs any more."""
@@ -101,6 +103,8 @@ class ExecutorLoop(BaseLoop):
         if executor is not None:
             executor.shutdown(wait=False)
 
+    # ---- the resolver ----
+
     async def getaddrinfo(
         self,
         host: Any,
@@ -111,11 +115,33 @@ class ExecutorLoop(BaseLoop):
         proto: int = 0,
         flags: int = 0,
     ) -> Any:
-        """Resolve as socket.getaddrinfo does, in a thread."""
-        return await self.run_in_executor(
-            None, socket.getaddrinfo, host, port, family, type, proto, flags
+        """Resolve as socket.getaddrinfo does, in a thread unless host and port are
+        numbers."""
+        args = (host, port, family, type, proto, flags)
+        if self.get_debug():
+            return await self.run_in_executor(None, self._resolve_timed, *args)
+        if _resolve.is_literal(host, port):
+            return _resolve.literal(*args)
+        return await self.run_in_executor(None, socket.getaddrinfo, *args)
+
+    def _resolve_timed(self, *args: Any) -> Any:
+        text = _resolve.describe(*args)
+        logger.debug("Get address info %s", text)
+        begin = self.time()
+        infos = socket.getaddrinfo(*args)
+        took = self.time() - begin
+        logger.log(
+            logging.INFO if took >= self.slow_callback_duration else logging.DEBUG,
+            "Getting address info %s took %.3fms: %r",
+            text,
+            took * 1e3,
+            infos,
         )
+        return infos
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
-        """Resolve as socket.getnameinfo does, in a thread."""
+        """Resolve as socket.getnameinfo does, in a thread unless flags ask for
+        numbers."""
+        if _resolve.is_numeric(flags):
+            return socket.getnameinfo(sockaddr, flags)
         return await self.run_in_executor(None, socket.getnameinfo, sockaddr, flags)
