@@ -52,26 +52,37 @@ static void poller_run(poller *self) {
   Py_DECREF(handle);
 }
 
-/* False when the callback has closed the file: the number may be another's by now. */
-static bool poller_has_file(const poller *self) {
-  struct stat status;
-  return fstat(self->fd, &status) == 0 && status.st_dev == self->device &&
-         status.st_ino == self->inode;
+static bool poller_is_for(const poller *self, const struct stat *file) {
+  return self->device == file->st_dev && self->inode == file->st_ino;
 }
 
-/* ECANCELED without a cancel of ours means that the thread which had submitted the
- * operation is gone; any other error, that the fd can no longer be waited on. */
+/* False when its user has closed the file: the number may be another's by now. */
+static bool poller_has_file(const poller *self) {
+  struct stat file;
+  return fstat(self->fd, &file) == 0 && poller_is_for(self, &file);
+}
+
+/* The file is looked at before the callback, since one that ran earlier in this turn may
+ * have closed it, and after, since this one may have. ECANCELED without a cancel of ours
+ * means that the thread which had submitted the operation is gone; any other error, that
+ * the fd can no longer be waited on. */
 static void poller_on_event(bide_op *op) {
   poller *self = BIDE_CONTAINER_OF(op, poller, op);
-  bool failed = op->result < 0 && op->result != BIDE_ECANCELED;
   self->armed = false;
-  if (self->handle != NULL && self->handle->cancelled == Py_True) failed = true;
-  if (self->handle != NULL && !failed && op->result >= 0) poller_run(self);
   if (self->handle == NULL) {
     poller_free_if_idle(self);
-  } else if (failed || !poller_has_file(self) || poller_arm(self) < 0) {
-    poller_detach(self);
+    return;
   }
+  bool ended = op->result < 0 && op->result != BIDE_ECANCELED;
+  if (ended || self->handle->cancelled == Py_True || !poller_has_file(self)) {
+    poller_detach(self);
+    return;
+  }
+  if (op->result >= 0) poller_run(self);
+  if (self->handle == NULL)
+    poller_free_if_idle(self);
+  else if (!poller_has_file(self) || poller_arm(self) < 0)
+    poller_detach(self);
 }
 
 /* ---- the methods ---- */
@@ -96,6 +107,15 @@ static int poller_check_fd(int fd, struct stat *status) {
   return -1;
 }
 
+/* fd is `file` now: a registration for what had the number before, which was closed under
+ * it, is not to hear of this one's events. */
+static void poller_detach_stale(loop_object *loop, int fd, const struct stat *file) {
+  poller *reader = loop_fd_find(loop, fd)->reader;
+  if (reader != NULL && !poller_is_for(reader, file)) poller_detach(reader);
+  poller *writer = loop_fd_find(loop, fd)->writer;
+  if (writer != NULL && !poller_is_for(writer, file)) poller_detach(writer);
+}
+
 static int poller_start(loop_object *loop, handle_object *handle, int fd,
                         const struct stat *file, unsigned events) {
   fd_slot *slot = loop_fd_slot(loop, fd);
@@ -111,6 +131,7 @@ static int poller_start(loop_object *loop, handle_object *handle, int fd,
   self->inode = file->st_ino;
   self->events = events;
   list_push(&loop->pollers, &self->link);
+  poller_detach_stale(loop, fd, file);
   int code = poller_arm(self);
   if (code < 0) {
     poller_free(self);
@@ -118,6 +139,7 @@ static int poller_start(loop_object *loop, handle_object *handle, int fd,
     return -1;
   }
   self->handle = (handle_object *)Py_NewRef((PyObject *)handle);
+  slot = loop_fd_find(loop, fd); /* which moves when a detached callback's end adds fds */
   poller **place = events == POLLIN ? &slot->reader : &slot->writer;
   poller *old = *place;
   *place = self;

@@ -113,6 +113,36 @@ static void poll_foreign_follows_a_reused_number(void) {
   harness_loop_close(loop);
 }
 
+/* The file lives on as a duplicate of the number that was closed, and the epoll set cannot
+ * let it go: what comes for it must not wake a poll on the file that has the number now. */
+static void poll_foreign_is_not_woken_by_a_duplicate(void) {
+  bide_loop *loop = harness_loop_new();
+  int fds[2], again[2];
+  net_tcp_pair(fds, O_NONBLOCK);
+  bide_op op = {0};
+  bide_prep_poll_foreign(&op, fds[0], POLLIN);
+  REQUIRE(bide_loop_submit(loop, &op) == 0);
+  net_settle(loop);
+  int twin = dup(fds[0]);
+  close(fds[0]);
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, again) == 0);
+  REQUIRE(again[0] == fds[0]);
+  CHECK_INT(bide_loop_cancel(loop, &op), 0);
+  CHECK_INT(net_finish(loop, &op), BIDE_ECANCELED);
+  bide_prep_poll_foreign(&op, again[0], POLLIN);
+  REQUIRE(bide_loop_submit(loop, &op) == 0);
+  CHECK_INT(write(fds[1], "x", 1), 1);
+  net_settle(loop);
+  CHECK_INT(op.state, BIDE_OP_SUBMITTED);
+  CHECK_INT(write(again[1], "y", 1), 1);
+  CHECK_INT(net_finish(loop, &op), POLLIN);
+  close(twin);
+  close(fds[1]);
+  close(again[0]);
+  close(again[1]);
+  harness_loop_close(loop);
+}
+
 /* Who closes a socket that a loop merely watches has closed it: its peer reads the end of
  * the stream, though the poll is still there. */
 static void poll_foreign_holds_no_file_open(void) {
@@ -253,6 +283,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(poll_is_level_triggered),
     HARNESS_TEST(poll_shares_its_fd),
     HARNESS_TEST(poll_foreign_follows_a_reused_number),
+    HARNESS_TEST(poll_foreign_is_not_woken_by_a_duplicate),
     HARNESS_TEST(poll_foreign_holds_no_file_open),
     HARNESS_TEST(poll_foreign_wakes_hundreds_at_once),
     HARNESS_TEST(poll_cancel_within_a_batch_ends_once),

@@ -68,12 +68,14 @@ int bide__pollset_submit(bide__pollset *set, bide_op *op) {
 }
 
 /* When the last poller of an fd that is registered for nothing else has left, the fd may
- * be somebody else's, and is let go. */
+ * be somebody else's, and is let go. If its owner has closed it and the file lives on under
+ * another number, the set keeps it, out of reach, under this one: a new generation tells
+ * its events from those of the file that has the number next. */
 void bide__pollset_cancel(bide__pollset *set, bide_op *op) {
   bide__fd *entry = bide__fds_find(&set->fds, op->fd);
   pollset_end(set, op, BIDE_ECANCELED);
   if (!bide__list_empty(&entry->pollers) || (entry->mask & EPOLLONESHOT) == 0) return;
-  epoll_ctl(set->fd, EPOLL_CTL_DEL, op->fd, NULL);
+  if (epoll_ctl(set->fd, EPOLL_CTL_DEL, op->fd, NULL) < 0) entry->generation++;
   entry->mask = 0;
 }
 
