@@ -27,6 +27,7 @@ help:
 	@echo "make matrix   the same with every interpreter on every backend"
 	@echo "make check    the quick part of it, under two minutes"
 	@echo "make bench    the benchmarks (QUICK=1: each under a minute), into build/bench/"
+	@echo "make soak     what takes long, written to docs/results/soak.md"
 	@echo "make lint     the rules of the source tree"
 	@echo "make deps     installs the tools that all this needs"
 	@echo "make clean    removes what was built"
@@ -80,6 +81,10 @@ demo: deps-demo build
 
 bench: deps-demo build
 	@.venv/bin/python benchmarks/run.py
+
+.PHONY: soak
+soak: build
+	@.venv/bin/python scripts/soak.py
 
 .PHONY: clean
 clean:

@@ -192,10 +192,38 @@ int transport_set_protocol(transport_object *self, PyObject *protocol) {
   return 0;
 }
 
-static void transport_read_addresses(transport_object *self) {
-  self->peer.len = self->name.len = sizeof self->peer.of;
-  if (getpeername(self->fd, &self->peer.of.any, &self->peer.len) < 0) self->peer.len = 0;
-  if (getsockname(self->fd, &self->name.of.any, &self->name.len) < 0) self->name.len = 0;
+static void transport_read_addresses(int fd, convert_name *peer, convert_name *name) {
+  peer->len = name->len = sizeof peer->of;
+  if (getpeername(fd, &peer->of.any, &peer->len) < 0) peer->len = 0;
+  if (getsockname(fd, &name->of.any, &name->len) < 0) name->len = 0;
+}
+
+static bool transport_same_address(const convert_name *a, const convert_name *b) {
+  size_t len = a->len < sizeof a->of ? a->len : sizeof a->of;
+  return a->len == b->len && memcmp(&a->of, &b->of, len) == 0;
+}
+
+/* A connection that was reset has no peer any more, and is the same. */
+bool transport_has_file(const transport_object *self) {
+  convert_name peer, name;
+  transport_read_addresses(self->fd, &peer, &name);
+  if (!transport_same_address(&name, &self->name)) return false;
+  return peer.len == 0 || transport_same_address(&peer, &self->peer);
+}
+
+void transport_evict(transport_object *self) {
+  if (self->socket != NULL) {
+    PyObject *number =
+        PyObject_CallMethodNoArgs(self->socket, self->loop->state->names.detach);
+    if (number == NULL) loop_swallow(self->loop);
+    Py_XDECREF(number);
+  }
+  if (self->loop->core != NULL) bide_loop_forget_fd(self->loop->core, self->fd);
+  loop_fd_find(self->loop, self->fd)->transport = NULL;
+  list_remove(&self->link);
+  self->fd = -1;
+  transport_fail_code(self, BIDE_EBADF,
+                      "Fatal error: the socket was closed under its transport");
 }
 
 /* The number is a new connection's now: whoever still watches it missed its close. */
@@ -205,6 +233,8 @@ static int transport_take_slot(transport_object *self, int fd) {
   if (slot->reader != NULL) poller_detach(slot->reader);
   slot = loop_fd_find(self->loop, fd);
   if (slot->writer != NULL) poller_detach(slot->writer);
+  slot = loop_fd_find(self->loop, fd);
+  if (slot->transport != NULL) transport_evict(slot->transport);
   slot = loop_fd_find(self->loop, fd);
   slot->transport = self;
   self->fd = fd;
@@ -230,7 +260,7 @@ transport_object *transport_new(loop_object *loop, int fd, PyObject *socket,
     return NULL;
   }
   self->socket = Py_XNewRef(socket);
-  transport_read_addresses(self);
+  transport_read_addresses(fd, &self->peer, &self->name);
   return self;
 }
 

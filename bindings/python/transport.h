@@ -67,6 +67,14 @@ void transport_start(transport_object *self);
 
 bool transport_is_closing(const transport_object *self);
 
+/* False when the user has closed the fd under the transport and its number is another
+ * socket's, as far as their addresses tell. */
+bool transport_has_file(const transport_object *self);
+
+/* For such a transport: it lets go of the number, which is not its any more, and loses
+ * its connection. */
+void transport_evict(transport_object *self);
+
 /* How many of its references to itself are the loop's to drop. */
 int transport_held_by_loop(const transport_object *self);
 

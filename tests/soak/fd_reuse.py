@@ -124,16 +124,23 @@ class Hammer:
         self.left = connections
         self.wrong = 0
         self.stale = 0
+        self.reported = 0
+        self.loop.set_exception_handler(self.report)
         self.bytes = 0
         self.done: collections.Counter[str] = collections.Counter()
         self.ways = [
             self.transport, self.streams, self.sock, self.sock_closed_while_receiving,
-            self.reader, self.cancelled_connect, self.duplicate, self.transport_of_a_closed_socket,
+            self.reader, self.cancelled_connect, self.duplicate,
+            self.transport_of_a_closed_socket, self.transport_of_a_closed_number,
         ]
 
     def count(self, stream: Tagged, data: bytes) -> None:
         self.wrong += stream.wrong(data)
         self.bytes += len(data)
+
+    def report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.reported += 1
+        loop.default_exception_handler(context)
 
     def piece(self, tag: bytes) -> bytes:
         return tag * self.random.choice((1, 3, 17, 200, 4000))
@@ -184,6 +191,24 @@ class Hammer:
         transport.write(self.piece(client.input.tag))
         await self.pause()
         transport.abort()
+
+    async def transport_of_a_closed_number(self) -> None:
+        """The number is closed from under the transport, and a new socket has it."""
+        transport, client = await self.loop.create_connection(
+            lambda: Client(self), *self.target(), local_addr=(self.source(), 0)
+        )
+        transport.write(self.piece(client.input.tag))
+        await self.pause()
+        number = transport.get_extra_info("socket").fileno()
+        with self.new_socket() as other:
+            sock = socket.socket(fileno=os.dup2(other.fileno(), number, inheritable=False))
+        with sock:
+            await self.loop.sock_connect(sock, self.target())
+            stream = Tagged(tag_of(sock.getsockname()))
+            await self.loop.sock_sendall(sock, self.piece(stream.tag))
+            self.count(stream, await self.loop.sock_recv(sock, 65536))
+            transport.abort()
+            await client.lost
 
     async def streams(self) -> None:
         reader, writer = await asyncio.open_connection(
@@ -333,6 +358,7 @@ async def main(ports: list[int], connections: int, seed: int) -> dict[str, Any]:
         "bytes": done.bytes,
         "wrong": done.wrong,
         "stale": done.stale,
+        "reported": done.reported,
         "fds": [before, await settled_fds(before)],
         "seconds": round(time.monotonic() - began, 1),
     }
@@ -358,7 +384,8 @@ def run() -> int:
         server.stdin.close()
         report["server"] = json.loads(server.stdout.readline())
     print(json.dumps(report))
-    wrong = report["wrong"] + report["stale"] + report["server"]["wrong"]
+    wrong = report["wrong"] + report["stale"] + report["reported"]
+    wrong += report["server"]["wrong"]
     timed_out = any("timed out" in way for way in report["ways"])
     return int(wrong > 0 or timed_out or report["fds"][0] != report["fds"][1])
 
