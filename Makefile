@@ -28,6 +28,7 @@ help:
 	@echo "make check    the quick part of it, under two minutes"
 	@echo "make bench    the benchmarks (QUICK=1: each under a minute), into build/bench/"
 	@echo "make soak     what takes long, written to docs/results/soak.md"
+	@echo "make compat   the suites of real programs beside asyncio (SUITES='aiohttp' for some)"
 	@echo "make lint     the rules of the source tree"
 	@echo "make deps     installs the tools that all this needs"
 	@echo "make clean    removes what was built"
@@ -74,6 +75,11 @@ check: deps build
 
 lint: libbide python
 	@.venv/bin/pytest -q tests/tree
+
+.PHONY: compat
+compat:
+	@python3 scripts/deps.py compat
+	@python3 scripts/compat.py $(SUITES)
 
 .PHONY: demo bench
 demo: deps-demo build

@@ -1,12 +1,13 @@
 """Makes sure that the tools a make target needs are there.
 
-    python3 scripts/deps.py build|test|demo
+    python3 scripts/deps.py build|test|demo|compat
 
 On Debian and Ubuntu, root installs what is missing by apt-get; anyone else is told the
 one line to run. Node is not installed: Debian 12's own is too old for bide, and which
 other source to trust is the user's choice.
 """
 
+import glob
 import os
 import shutil
 import subprocess
@@ -36,13 +37,15 @@ TEST = {
     "/usr/include/liburing.h": "liburing-dev",
 }
 DEMO = {**BUILD, "wrk": "wrk"}
-PURPOSES = {"build": BUILD, "test": {**TEST, **DEMO}, "demo": DEMO}
+POSTGRES = "/usr/lib/postgresql/*/bin/postgres"
+COMPAT = {**BUILD, POSTGRES: "postgresql", "redis-server": "redis-server"}
+PURPOSES = {"build": BUILD, "test": {**TEST, **DEMO}, "demo": DEMO, "compat": COMPAT}
 
 
 def missing_packages(tools):
     packages = set()
     for tool, package in tools.items():
-        there = os.path.exists(tool) if tool.startswith("/") else shutil.which(tool)
+        there = glob.glob(tool) if tool.startswith("/") else shutil.which(tool)
         if not there:
             packages.add(package)
     if not os.environ.get("PYTHON") and not pythons.has_own():
@@ -112,7 +115,7 @@ def get_pythons():
 
 def main():
     if len(sys.argv) != 2 or sys.argv[1] not in PURPOSES:
-        sys.exit("usage: deps.py build|test|demo")
+        sys.exit("usage: deps.py build|test|demo|compat")
     if sys.platform != "linux":
         sys.exit(f"bide is for Linux: it cannot be built on {sys.platform}.")
     packages = missing_packages(PURPOSES[sys.argv[1]])

@@ -1,0 +1,20 @@
+"""aiohttp's own tests, from its sdist, against the aiohttp that pip installs."""
+
+import with_pytest
+
+SOURCES = [
+    {
+        "name": "aiohttp",
+        "version": "3.14.5",
+        "sha256": "5558a7f5a05af9ecf744af91e5baefc436f93c9333e656c27ec253f9a6bbe178",
+        "without": ("aiohttp",),
+    }
+]
+LIMIT_S = 1500
+
+
+def run(context):
+    with_pytest.run(
+        context, context.sources["aiohttp"], "tests",
+        "--ignore=tests/autobahn", "--ignore-glob=tests/test_benchmarks*",
+    )
