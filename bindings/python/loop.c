@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "convert.h"
+#include "files.h"
 #include "handle.h"
 #include "list.h"
 #include "listener.h"
@@ -107,6 +108,7 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *keywords
   list_init(&loop->pollers);
   list_init(&loop->transports);
   list_init(&loop->listeners);
+  list_init(&loop->files);
   list_init(&loop->dirty);
   loop->slow_s = 0.1;
   loop->outer_origin_depth = -1;
@@ -148,6 +150,8 @@ static void loop_release(loop_object *loop) {
     transport_forget(BIDE_CONTAINER_OF(loop->transports.next, transport_object, link));
   while (!list_empty(&loop->listeners))
     listener_forget(BIDE_CONTAINER_OF(loop->listeners.next, listener_object, link));
+  while (!list_empty(&loop->files))
+    file_op_forget(BIDE_CONTAINER_OF(loop->files.next, file_op, link));
   while (!list_empty(&loop->pollers))
     poller_free(BIDE_CONTAINER_OF(loop->pollers.next, poller, link));
 }
@@ -204,6 +208,8 @@ static int loop_traverse_core(loop_object *loop, visitproc visit, void *arg) {
   for (bide_node *node = loop->listeners.next; node != &loop->listeners;
        node = node->next)
     Py_VISIT(BIDE_CONTAINER_OF(node, listener_object, link));
+  for (bide_node *node = loop->files.next; node != &loop->files; node = node->next)
+    Py_VISIT(BIDE_CONTAINER_OF(node, file_op, link));
   return 0;
 }
 
@@ -276,7 +282,7 @@ static int loop_setattro(PyObject *self, PyObject *name, PyObject *value) {
   return PyObject_GenericSetAttr(self, name, value);
 }
 
-static PyObject *loop_create_future(PyObject *self, PyObject *unused) {
+PyObject *loop_create_future(PyObject *self, PyObject *unused) {
   (void)unused;
   module_state *state = ((loop_object *)self)->state;
   PyObject *args[] = {NULL, self};

@@ -40,6 +40,7 @@ typedef struct loop_clock {
  *   pollers     the registrations of add_reader and add_writer; freed by the loop
  *   transports  those with an open fd; borrowed, a transport unlinks itself
  *   listeners   those that accept; borrowed, each holds itself while it is started
+ *   files       operations on files in flight; owns one each
  *   dirty       transports with bytes to send when the callback returns; owns one each
  *
  * `inbox` owns the jobs that workers have finished for this loop.
@@ -56,6 +57,7 @@ typedef struct loop_object {
   bide_node pollers;
   bide_node transports;
   bide_node listeners;
+  bide_node files;
   bide_node dirty;
   fd_slot *fds;
   size_t fd_count;
@@ -103,6 +105,9 @@ fd_slot *loop_fd_slot(loop_object *loop, int fd);
 
 /* The slot of fd, or NULL when it has none. */
 fd_slot *loop_fd_find(loop_object *loop, int fd);
+
+/* An asyncio.Future of this loop, a new reference. */
+PyObject *loop_create_future(PyObject *self, PyObject *unused);
 
 /* Methods that live in other files. */
 PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t nargs,

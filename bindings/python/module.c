@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "clock.h"
+#include "files.h"
 #include "handle.h"
 #include "transport.h"
 
@@ -173,6 +174,7 @@ static struct PyModuleDef module_def = {
     .m_name = "bide._bide",
     .m_doc = "bide's core as CPython types. Use the package bide instead.",
     .m_size = sizeof(module_state),
+    .m_methods = file_functions,
     .m_slots = module_slots,
     .m_traverse = module_traverse,
     .m_clear = module_clear,

@@ -12,6 +12,7 @@
 #define STATE_NAMES(X) \
   X(_asyncgen_dropped) \
   X(_asyncgen_started) \
+  X(_asyncio_future_blocking) \
   X(_callback_failed) \
   X(_get_running_loop) \
   X(_job_raised) \
@@ -50,7 +51,9 @@
   X(events, "asyncio", "events") \
   X(extract_stack, "asyncio.format_helpers", "extract_stack") \
   X(monotonic, "time", "monotonic") \
-  X(socket_type, "socket", "socket")
+  X(socket_type, "socket", "socket") \
+  X(get_running_loop, "asyncio.events", "_get_running_loop") \
+  X(stat_result, "os", "stat_result")
 
 /* X(member, spec, base's module, base's name): the types, all exported under the name
  * that their spec gives. A base of NULL is object. */
@@ -60,7 +63,8 @@
   X(timer_handle_type, timer_handle_spec, "asyncio", "TimerHandle") \
   X(transport_type, transport_spec, "asyncio", "Transport") \
   X(listener_type, listener_spec, NULL, NULL) \
-  X(job_queue_type, job_queue_spec, NULL, NULL)
+  X(job_queue_type, job_queue_spec, NULL, NULL) \
+  X(file_op_type, file_op_spec, NULL, NULL)
 
 typedef struct handle_object handle_object;
 

@@ -5,6 +5,7 @@
     bide.run(main())
 """
 
+from . import fs
 from ._bide import __version__
 from ._loop import EventLoop
 from ._policy import EventLoopPolicy, install
@@ -18,6 +19,7 @@ __all__ = [
     "Pool",
     "Server",
     "__version__",
+    "fs",
     "install",
     "new_event_loop",
     "offload",

@@ -39,3 +39,15 @@ def open_fds():
         return set(os.listdir("/proc/self/fd"))
 
     return listed
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A directory with a few files, a directory and links in it."""
+    (tmp_path / "text").write_bytes(b"hello world")
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "dir" / "below").mkdir(parents=True)
+    (tmp_path / "dir" / "one").write_bytes(b"1")
+    (tmp_path / "link").symlink_to("text")
+    (tmp_path / "broken").symlink_to("nowhere")
+    return tmp_path
