@@ -6,6 +6,7 @@
 #include "handle.h"
 #include "list.h"
 #include "listener.h"
+#include "pipe.h"
 #include "poller.h"
 #include "transport.h"
 
@@ -107,6 +108,7 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *keywords
   list_init(&loop->scheduled);
   list_init(&loop->pollers);
   list_init(&loop->transports);
+  list_init(&loop->pipes);
   list_init(&loop->listeners);
   list_init(&loop->files);
   list_init(&loop->dirty);
@@ -148,6 +150,8 @@ static void loop_release(loop_object *loop) {
     handle_unschedule(BIDE_CONTAINER_OF(loop->scheduled.next, handle_object, link));
   while (!list_empty(&loop->transports))
     transport_forget(BIDE_CONTAINER_OF(loop->transports.next, transport_object, link));
+  while (!list_empty(&loop->pipes))
+    pipe_forget(BIDE_CONTAINER_OF(loop->pipes.next, pipe_object, link));
   while (!list_empty(&loop->listeners))
     listener_forget(BIDE_CONTAINER_OF(loop->listeners.next, listener_object, link));
   while (!list_empty(&loop->files))
@@ -204,6 +208,10 @@ static int loop_traverse_core(loop_object *loop, visitproc visit, void *arg) {
        node = node->next) {
     transport_object *transport = BIDE_CONTAINER_OF(node, transport_object, link);
     for (int i = transport_held_by_loop(transport); i > 0; i--) Py_VISIT(transport);
+  }
+  for (bide_node *node = loop->pipes.next; node != &loop->pipes; node = node->next) {
+    pipe_object *pipe = BIDE_CONTAINER_OF(node, pipe_object, link);
+    for (int i = pipe_held_by_loop(pipe); i > 0; i--) Py_VISIT(pipe);
   }
   for (bide_node *node = loop->listeners.next; node != &loop->listeners;
        node = node->next)
@@ -389,6 +397,11 @@ static PyMethodDef loop_methods[] = {
     {"_track_origins", loop_track_origins, METH_O,
      "Debug mode's record of where coroutines are made, on or off."},
     {"run_forever", loop_run, METH_NOARGS, "Run until stop() is called."},
+    {"_read_pipe", LOOP_FASTCALL(loop_read_pipe),
+     "_read_pipe(pipe, protocol, waiter)\nReturn a transport that reads from a file "
+     "object; waiter is set once connection_made has been called."},
+    {"_write_pipe", LOOP_FASTCALL(loop_write_pipe),
+     "_write_pipe(pipe, protocol, waiter)\nReturn a transport that writes to one."},
     {"_close", loop_close, METH_NOARGS, "Cancel what is in flight and free the loop."},
     {NULL, NULL, 0, NULL},
 };

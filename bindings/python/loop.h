@@ -39,6 +39,7 @@ typedef struct loop_clock {
  *   scheduled   handles that are queued or timed; the list owns a reference to each
  *   pollers     the registrations of add_reader and add_writer; freed by the loop
  *   transports  those with an open fd; borrowed, a transport unlinks itself
+ *   pipes       those with an open file; borrowed, a pipe unlinks itself
  *   listeners   those that accept; borrowed, each holds itself while it is started
  *   files       operations on files in flight; owns one each
  *   dirty       transports with bytes to send when the callback returns; owns one each
@@ -56,6 +57,7 @@ typedef struct loop_object {
   bide_node scheduled;
   bide_node pollers;
   bide_node transports;
+  bide_node pipes;
   bide_node listeners;
   bide_node files;
   bide_node dirty;

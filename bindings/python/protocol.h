@@ -29,4 +29,8 @@ void protocol_report_error(transport_head *self, PyObject *error, const char *me
 /* Reports the pending exception, or ends the run with it. */
 void protocol_report(transport_head *self, const char *message);
 
+/* Sets the future at *waiter, taking it from there, unless it is done: whoever awaited the
+ * connection was cancelled. Harmless for NULL. */
+void protocol_wake_waiter(transport_head *self, PyObject **waiter);
+
 #endif

@@ -24,6 +24,7 @@
   X(call_exception_handler) \
   X(cancel) \
   X(cancelled) \
+  X(close) \
   X(connection_lost) \
   X(connection_made) \
   X(context) \
@@ -62,6 +63,8 @@
   X(handle_type, handle_spec, "asyncio", "Handle") \
   X(timer_handle_type, timer_handle_spec, "asyncio", "TimerHandle") \
   X(transport_type, transport_spec, "asyncio", "Transport") \
+  X(read_pipe_type, read_pipe_spec, "asyncio", "ReadTransport") \
+  X(write_pipe_type, write_pipe_spec, "asyncio", "WriteTransport") \
   X(listener_type, listener_spec, NULL, NULL) \
   X(job_queue_type, job_queue_spec, NULL, NULL) \
   X(file_op_type, file_op_spec, NULL, NULL)

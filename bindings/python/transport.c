@@ -138,22 +138,6 @@ bool transport_is_closing(const transport_object *self) { return self->closing; 
 
 /* ---- making and starting ---- */
 
-static void transport_wake_waiter(transport_object *self) {
-  PyObject *waiter = self->waiter;
-  const module_state *state = self->loop->state;
-  if (waiter == NULL) return;
-  self->waiter = NULL;
-  PyObject *done = PyObject_CallMethodNoArgs(waiter, state->names.done);
-  PyObject *result = done;
-  if (done == Py_False) {
-    Py_DECREF(done);
-    result = PyObject_CallMethodOneArg(waiter, state->names.set_result, Py_None);
-  }
-  if (result == NULL) loop_swallow(self->loop);
-  Py_XDECREF(result);
-  Py_DECREF(waiter);
-}
-
 void transport_start(transport_object *self) {
   self->started = true;
   PyObject *result =
@@ -166,7 +150,7 @@ void transport_start(transport_object *self) {
     return;
   }
   /* Who awaits the connection goes on before the first data comes. */
-  transport_wake_waiter(self);
+  protocol_wake_waiter((transport_head *)self, &self->waiter);
   transport_schedule(self);
 }
 

@@ -257,8 +257,8 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
         if not callable(callback):
             raise TypeError(f"a callable object was expected by {method}(), got {callback!r}")
 
-    def _late_write(self) -> None:
-        logger.warning("socket.send() raised exception.")
+    def _late_write(self, message: str = "socket.send() raised exception.") -> None:
+        logger.warning(message)
 
     # ---- debug mode ----
 

@@ -1,11 +1,12 @@
 """The loop, put together."""
 
 from ._missing import MissingLoop
+from ._pipes import PipeLoop
 from ._signals import SignalLoop
 from ._unix import UnixLoop
 
 
-class EventLoop(UnixLoop, SignalLoop, MissingLoop):
+class EventLoop(UnixLoop, PipeLoop, SignalLoop, MissingLoop):
     """An asyncio event loop that waits on io_uring, or on epoll where that is refused.
 
     The environment's BIDE_BACKEND chooses: auto (the default), io_uring or epoll.

@@ -18,8 +18,6 @@ def _missing(name: str) -> Any:
 class MissingLoop(BaseLoop):
     """The methods that raise NotImplementedError."""
 
-    connect_read_pipe = _missing("connect_read_pipe")
-    connect_write_pipe = _missing("connect_write_pipe")
     create_datagram_endpoint = _missing("create_datagram_endpoint")
     sendfile = _missing("sendfile")
     sock_sendfile = _missing("sock_sendfile")

@@ -272,8 +272,6 @@ def test_create_future_is_asyncios(loop):
 
 MISSING = {
     "create_datagram_endpoint": (asyncio.DatagramProtocol,),
-    "connect_read_pipe": (asyncio.Protocol, None),
-    "connect_write_pipe": (asyncio.Protocol, None),
     "subprocess_exec": (asyncio.SubprocessProtocol, "true"),
     "subprocess_shell": (asyncio.SubprocessProtocol, "true"),
     "start_tls": (None, None, None),
