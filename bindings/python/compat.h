@@ -13,6 +13,13 @@
 #error "bide needs CPython 3.10 or newer."
 #endif
 
+/* What a queued datagram adds to get_write_buffer_size() beyond its bytes. */
+#if PY_VERSION_HEX < 0x030D0000
+#define COMPAT_DATAGRAM_HEADER_BYTES 0
+#else
+#define COMPAT_DATAGRAM_HEADER_BYTES 8
+#endif
+
 #if PY_VERSION_HEX < 0x030B0000
 #define PyType_GetModuleByDef _PyType_GetModuleByDef
 #endif

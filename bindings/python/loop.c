@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "convert.h"
+#include "datagram.h"
 #include "files.h"
 #include "handle.h"
 #include "list.h"
@@ -85,6 +86,12 @@ fd_slot *loop_fd_slot(loop_object *loop, int fd) {
   return &loop->fds[fd];
 }
 
+void *loop_scratch(loop_object *loop, size_t bytes) {
+  if (loop->scratch == NULL) loop->scratch = PyMem_Malloc(bytes);
+  if (loop->scratch == NULL) PyErr_NoMemory();
+  return loop->scratch;
+}
+
 /* ---- life ---- */
 
 /* Each piece of input costs a call into Python, so that larger buffers than the core's
@@ -109,6 +116,7 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *keywords
   list_init(&loop->pollers);
   list_init(&loop->transports);
   list_init(&loop->pipes);
+  list_init(&loop->datagrams);
   list_init(&loop->listeners);
   list_init(&loop->files);
   list_init(&loop->dirty);
@@ -152,6 +160,8 @@ static void loop_release(loop_object *loop) {
     transport_forget(BIDE_CONTAINER_OF(loop->transports.next, transport_object, link));
   while (!list_empty(&loop->pipes))
     pipe_forget(BIDE_CONTAINER_OF(loop->pipes.next, pipe_object, link));
+  while (!list_empty(&loop->datagrams))
+    datagram_forget(BIDE_CONTAINER_OF(loop->datagrams.next, datagram_object, link));
   while (!list_empty(&loop->listeners))
     listener_forget(BIDE_CONTAINER_OF(loop->listeners.next, listener_object, link));
   while (!list_empty(&loop->files))
@@ -213,6 +223,11 @@ static int loop_traverse_core(loop_object *loop, visitproc visit, void *arg) {
     pipe_object *pipe = BIDE_CONTAINER_OF(node, pipe_object, link);
     for (int i = pipe_held_by_loop(pipe); i > 0; i--) Py_VISIT(pipe);
   }
+  for (bide_node *node = loop->datagrams.next; node != &loop->datagrams;
+       node = node->next) {
+    datagram_object *datagram = BIDE_CONTAINER_OF(node, datagram_object, link);
+    for (int i = datagram_held_by_loop(datagram); i > 0; i--) Py_VISIT(datagram);
+  }
   for (bide_node *node = loop->listeners.next; node != &loop->listeners;
        node = node->next)
     Py_VISIT(BIDE_CONTAINER_OF(node, listener_object, link));
@@ -251,6 +266,7 @@ static void loop_dealloc(PyObject *self) {
   PyObject_GC_UnTrack(self);
   loop_clear(self);
   PyMem_Free(loop->fds);
+  PyMem_Free(loop->scratch);
   type->tp_free(self);
   Py_DECREF(type);
 }
@@ -402,6 +418,9 @@ static PyMethodDef loop_methods[] = {
      "object; waiter is set once connection_made has been called."},
     {"_write_pipe", LOOP_FASTCALL(loop_write_pipe),
      "_write_pipe(pipe, protocol, waiter)\nReturn a transport that writes to one."},
+    {"_connect_datagram", LOOP_FASTCALL(loop_connect_datagram),
+     "_connect_datagram(sock, protocol, remote_addr, waiter)\nReturn a transport over a "
+     "datagram socket; waiter is set once connection_made has been called."},
     {"_close", loop_close, METH_NOARGS, "Cancel what is in flight and free the loop."},
     {NULL, NULL, 0, NULL},
 };

@@ -19,7 +19,7 @@ typedef struct transport_object transport_object;
 typedef struct fd_slot {
   poller *reader;
   poller *writer;
-  transport_object *transport;
+  PyObject *transport; /* of either kind */
 } fd_slot;
 
 /* See clock.h. The heap holds the timers while time() is somebody else's; each is on
@@ -40,6 +40,7 @@ typedef struct loop_clock {
  *   pollers     the registrations of add_reader and add_writer; freed by the loop
  *   transports  those with an open fd; borrowed, a transport unlinks itself
  *   pipes       those with an open file; borrowed, a pipe unlinks itself
+ *   datagrams   datagram endpoints, as transports
  *   listeners   those that accept; borrowed, each holds itself while it is started
  *   files       operations on files in flight; owns one each
  *   dirty       transports with bytes to send when the callback returns; owns one each
@@ -58,11 +59,13 @@ typedef struct loop_object {
   bide_node pollers;
   bide_node transports;
   bide_node pipes;
+  bide_node datagrams;
   bide_node listeners;
   bide_node files;
   bide_node dirty;
   fd_slot *fds;
   size_t fd_count;
+  void *scratch; /* where one call that cannot be interrupted receives; NULL at first */
   PyObject *fatal;
   PyObject *current_handle; /* in debug mode, the one that runs; borrowed */
   PyObject *outer_hooks;    /* sys.get_asyncgen_hooks() of before the run under way */
@@ -102,6 +105,10 @@ void loop_swallow(loop_object *loop);
  * An exception may be pending and stays so. */
 void loop_check_slow(loop_object *loop, PyObject *subject, uint64_t begin_us);
 
+/* `bytes` of memory to receive into until the GIL is dropped, the same at each call; NULL
+ * with MemoryError. */
+void *loop_scratch(loop_object *loop, size_t bytes);
+
 /* The slot of fd, made if need be; NULL with MemoryError. */
 fd_slot *loop_fd_slot(loop_object *loop, int fd);
 
@@ -129,6 +136,7 @@ PyObject *loop_remove_writer(PyObject *self, PyObject *fileobj);
 PyObject *loop_run(PyObject *self, PyObject *unused);
 PyObject *loop_check_running(PyObject *self, PyObject *unused);
 PyObject *loop_track_origins(PyObject *self, PyObject *enabled);
+PyObject *loop_connect_datagram(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 PyObject *loop_connect_transport(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 
 #endif

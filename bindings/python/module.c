@@ -20,7 +20,7 @@ typedef struct module_type {
   size_t offset; /* of the PyTypeObject * in the state */
   PyType_Spec *spec;
   const char *base_module; /* NULL: the base is object */
-  const char *base_name;
+  const char *base_names;
 } module_type;
 
 typedef struct module_import {
@@ -94,19 +94,33 @@ static int module_check_base(PyTypeObject *base, const module_type *entry) {
   return -1;
 }
 
+/* A tuple of the bases; NULL with an exception. */
+static PyObject *module_bases(const module_type *entry) {
+  PyObject *text = PyUnicode_FromString(entry->base_names);
+  PyObject *names = text == NULL ? NULL : PyUnicode_Split(text, NULL, -1);
+  PyObject *bases = names == NULL ? NULL : PyTuple_New(PyList_GET_SIZE(names));
+  for (Py_ssize_t i = 0; bases != NULL && i < PyTuple_GET_SIZE(bases); i++) {
+    const char *name = PyUnicode_AsUTF8(PyList_GET_ITEM(names, i));
+    PyObject *base =
+        name == NULL ? NULL : module_import_attribute(entry->base_module, name);
+    if (base != NULL) PyTuple_SET_ITEM(bases, i, base);
+    if (base == NULL || module_check_base((PyTypeObject *)base, entry) < 0)
+      Py_CLEAR(bases);
+  }
+  Py_XDECREF(names);
+  Py_XDECREF(text);
+  return bases;
+}
+
 static int module_add_type(PyObject *module, module_state *state,
                            const module_type *entry) {
-  PyObject *base = NULL;
+  PyObject *bases = NULL;
   if (entry->base_module != NULL) {
-    base = module_import_attribute(entry->base_module, entry->base_name);
-    if (base == NULL) return -1;
-    if (module_check_base((PyTypeObject *)base, entry) < 0) {
-      Py_DECREF(base);
-      return -1;
-    }
+    bases = module_bases(entry);
+    if (bases == NULL) return -1;
   }
-  PyObject *type = PyType_FromModuleAndSpec(module, entry->spec, base);
-  Py_XDECREF(base);
+  PyObject *type = PyType_FromModuleAndSpec(module, entry->spec, bases);
+  Py_XDECREF(bases);
   *module_member(state, entry->offset) = type;
   return type == NULL ? -1 : PyModule_AddType(module, (PyTypeObject *)type);
 }

@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include "convert.h"
+#include "endpoint.h"
 #include "list.h"
 #include "transport.h"
 
@@ -90,11 +91,7 @@ static void poller_on_event(bide_op *op) {
 bool poller_refused(loop_object *loop, int fd) {
   fd_slot *slot = loop_fd_find(loop, fd);
   if (slot == NULL || slot->transport == NULL) return false;
-  if (!transport_has_file(slot->transport)) {
-    transport_evict(slot->transport);
-    return false;
-  }
-  if (transport_is_closing(slot->transport)) return false;
+  if (!endpoint_holds(loop, slot->transport)) return false;
   PyErr_Format(PyExc_RuntimeError, "File descriptor %d is used by transport %R", fd,
                slot->transport);
   return true;

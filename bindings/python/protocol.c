@@ -1,16 +1,18 @@
 #include "protocol.h"
 
-PyObject *protocol_call(transport_head *self, PyObject *name, PyObject *argument) {
+PyObject *protocol_call_two(transport_head *self, PyObject *name, PyObject *first,
+                            PyObject *second) {
   if (self->protocol == NULL) Py_RETURN_NONE;
   PyObject *protocol = Py_NewRef(self->protocol);
-  PyObject *args[] = {protocol, argument};
+  PyObject *args[] = {protocol, first, second};
+  size_t count = first == NULL ? 1 : second == NULL ? 2 : 3;
   bool outermost = !self->in_call;
   PyObject *result = NULL;
   if (!outermost || PyContext_Enter(self->context) == 0) {
     uint64_t begin_us = self->loop->debug ? bide_clock_us() : 0;
     self->in_call = true;
-    result = PyObject_VectorcallMethod(
-        name, args, (argument != NULL ? 2 : 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    result = PyObject_VectorcallMethod(name, args, count | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                       NULL);
     if (outermost) {
       PyObject *error = result == NULL ? PyErr_GetRaisedException() : NULL;
       self->in_call = false;
@@ -21,6 +23,10 @@ PyObject *protocol_call(transport_head *self, PyObject *name, PyObject *argument
   }
   Py_DECREF(protocol);
   return result;
+}
+
+PyObject *protocol_call(transport_head *self, PyObject *name, PyObject *argument) {
+  return protocol_call_two(self, name, argument, NULL);
 }
 
 void protocol_report_error(transport_head *self, PyObject *error, const char *message) {

@@ -23,6 +23,10 @@ typedef struct transport_head {
  * inside such a call too. Returns NULL with an exception. */
 PyObject *protocol_call(transport_head *self, PyObject *name, PyObject *argument);
 
+/* The same with two arguments. */
+PyObject *protocol_call_two(transport_head *self, PyObject *name, PyObject *first,
+                            PyObject *second);
+
 /* Reports `error` to the loop's handler. */
 void protocol_report_error(transport_head *self, PyObject *error, const char *message);
 

@@ -29,9 +29,11 @@
   X(connection_made) \
   X(context) \
   X(data_received) \
+  X(datagram_received) \
   X(detach) \
   X(done) \
   X(eof_received) \
+  X(error_received) \
   X(get_buffer) \
   X(loop) \
   X(monotonic) \
@@ -56,8 +58,8 @@
   X(get_running_loop, "asyncio.events", "_get_running_loop") \
   X(stat_result, "os", "stat_result")
 
-/* X(member, spec, base's module, base's name): the types, all exported under the name
- * that their spec gives. A base of NULL is object. */
+/* X(member, spec, bases' module, bases' names with a space between): the types, all exported
+ * under the name that their spec gives. A base of NULL is object. */
 #define STATE_TYPES(X) \
   X(loop_type, loop_spec, NULL, NULL) \
   X(handle_type, handle_spec, "asyncio", "Handle") \
@@ -67,7 +69,8 @@
   X(write_pipe_type, write_pipe_spec, "asyncio", "WriteTransport") \
   X(listener_type, listener_spec, NULL, NULL) \
   X(job_queue_type, job_queue_spec, NULL, NULL) \
-  X(file_op_type, file_op_spec, NULL, NULL)
+  X(file_op_type, file_op_spec, NULL, NULL) \
+  X(datagram_type, datagram_spec, "asyncio", "Transport DatagramTransport")
 
 typedef struct handle_object handle_object;
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "convert.h"
+#include "endpoint.h"
 #include "list.h"
 #include "listener.h"
 #include "poller.h"
@@ -29,31 +30,12 @@ void transport_schedule(transport_object *self) {
   Py_INCREF(self);
 }
 
-/* Closes the fd unless the user has taken it from under the Python socket. */
 void transport_release_socket(transport_object *self) {
   int fd = self->fd;
-  loop_object *loop = self->loop;
   if (fd < 0) return;
   self->fd = -1;
-  fd_slot *slot = loop_fd_find(loop, fd);
-  if (slot != NULL && slot->transport == self) slot->transport = NULL;
   if (list_linked(&self->link)) list_remove(&self->link);
-  bool ours = true;
-  if (self->socket != NULL) {
-    PyObject *number = PyObject_CallMethodNoArgs(self->socket, loop->state->names.detach);
-    ours = number != NULL && PyLong_Check(number) && PyLong_AsLong(number) == fd;
-    if (number == NULL) loop_swallow(loop);
-    Py_XDECREF(number);
-  }
-  if (!ours) {
-    /* The user took the fd from the socket and may have closed it; its number must not
-     * stand for this connection any more. */
-    if (loop->core != NULL) bide_loop_forget_fd(loop->core, fd);
-  } else if (loop->core != NULL) {
-    (void)bide_loop_close_fd(loop->core, fd);
-  } else {
-    (void)close(fd);
-  }
+  endpoint_release_fd(self->loop, fd, (PyObject *)self, self->socket);
 }
 
 void transport_finish(transport_object *self) {
@@ -176,54 +158,21 @@ int transport_set_protocol(transport_object *self, PyObject *protocol) {
   return 0;
 }
 
-static void transport_read_addresses(int fd, convert_name *peer, convert_name *name) {
-  peer->len = name->len = sizeof peer->of;
-  if (getpeername(fd, &peer->of.any, &peer->len) < 0) peer->len = 0;
-  if (getsockname(fd, &name->of.any, &name->len) < 0) name->len = 0;
-}
-
-static bool transport_same_address(const convert_name *a, const convert_name *b) {
-  size_t len = a->len < sizeof a->of ? a->len : sizeof a->of;
-  return a->len == b->len && memcmp(&a->of, &b->of, len) == 0;
-}
-
 /* A connection that was reset has no peer any more, and is the same. */
 bool transport_has_file(const transport_object *self) {
-  convert_name peer, name;
-  transport_read_addresses(self->fd, &peer, &name);
-  if (!transport_same_address(&name, &self->name)) return false;
-  return peer.len == 0 || transport_same_address(&peer, &self->peer);
+  convert_name name, peer;
+  endpoint_read_names(self->fd, &name, &peer);
+  if (!endpoint_same_name(&name, &self->name)) return false;
+  return peer.len == 0 || endpoint_same_name(&peer, &self->peer);
 }
 
 void transport_evict(transport_object *self) {
-  if (self->socket != NULL) {
-    PyObject *number =
-        PyObject_CallMethodNoArgs(self->socket, self->loop->state->names.detach);
-    if (number == NULL) loop_swallow(self->loop);
-    Py_XDECREF(number);
-  }
-  if (self->loop->core != NULL) bide_loop_forget_fd(self->loop->core, self->fd);
-  loop_fd_find(self->loop, self->fd)->transport = NULL;
-  list_remove(&self->link);
+  int fd = self->fd;
   self->fd = -1;
+  list_remove(&self->link);
+  endpoint_abandon_fd(self->loop, fd, self->socket);
   transport_fail_code(self, BIDE_EBADF,
                       "Fatal error: the socket was closed under its transport");
-}
-
-/* The number is a new connection's now: whoever still watches it missed its close. */
-static int transport_take_slot(transport_object *self, int fd) {
-  fd_slot *slot = loop_fd_slot(self->loop, fd);
-  if (slot == NULL) return -1;
-  if (slot->reader != NULL) poller_detach(slot->reader);
-  slot = loop_fd_find(self->loop, fd);
-  if (slot->writer != NULL) poller_detach(slot->writer);
-  slot = loop_fd_find(self->loop, fd);
-  if (slot->transport != NULL) transport_evict(slot->transport);
-  slot = loop_fd_find(self->loop, fd);
-  slot->transport = self;
-  self->fd = fd;
-  list_push(&self->loop->transports, &self->link);
-  return 0;
 }
 
 transport_object *transport_new(loop_object *loop, int fd, PyObject *socket,
@@ -239,12 +188,15 @@ transport_object *transport_new(loop_object *loop, int fd, PyObject *socket,
   self->call.cb = transport_on_call;
   write_queue_init(&self->queue);
   self->context = Py_NewRef(context);
-  if (transport_set_protocol(self, protocol) < 0 || transport_take_slot(self, fd) < 0) {
+  if (transport_set_protocol(self, protocol) < 0 ||
+      endpoint_take_fd(loop, fd, (PyObject *)self) < 0) {
     Py_DECREF(self);
     return NULL;
   }
+  self->fd = fd;
+  list_push(&loop->transports, &self->link);
   self->socket = Py_XNewRef(socket);
-  transport_read_addresses(fd, &self->peer, &self->name);
+  endpoint_read_names(fd, &self->name, &self->peer);
   return self;
 }
 

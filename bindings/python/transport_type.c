@@ -2,7 +2,7 @@
 #include <netinet/in.h>
 #include <stddef.h>
 
-#include "convert.h"
+#include "endpoint.h"
 #include "listener.h"
 #include "transport.h"
 
@@ -29,17 +29,13 @@ static PyObject *transport_info_socket(transport_object *self) {
   return Py_XNewRef(self->socket_info);
 }
 
-/* The addresses of the rarer families (vsock, netlink) only the socket can read. */
+/* No socket is made for an address that needs none. */
 static PyObject *transport_info_address(transport_object *self,
                                         const convert_name *address, const char *method) {
   if (address->len == 0 || convert_knows_family(address->of.any.sa_family))
     return convert_address(address);
   PyObject *socket = transport_socket(self);
-  if (socket == NULL || self->fd < 0) return socket == NULL ? NULL : Py_NewRef(Py_None);
-  PyObject *result = PyObject_CallMethod(socket, method, NULL);
-  if (result != NULL || !PyErr_ExceptionMatches(PyExc_OSError)) return result;
-  PyErr_Clear();
-  Py_RETURN_NONE;
+  return socket == NULL ? NULL : endpoint_ask_address(socket, self->fd, method);
 }
 
 static PyObject *transport_get_extra_info(PyObject *object, PyObject *args,

@@ -10,7 +10,7 @@
 #include "list.h"
 #include "transport.h"
 
-enum { TRANSPORT_PARTS_MAX = 64, TRANSPORT_LATE_WRITES_LOGGED = 5 };
+enum { TRANSPORT_PARTS_MAX = 64 };
 
 static const char transport_write_failed[] = "Fatal write error on socket transport";
 
@@ -138,7 +138,7 @@ static int transport_queue_buffer(transport_object *self, PyObject *data) {
 
 /* After connection_lost is certain: dropped, and said so when it goes on. */
 static int transport_write_late(transport_object *self) {
-  if (self->lost++ < TRANSPORT_LATE_WRITES_LOGGED) return 0;
+  if (self->lost++ < WRITE_LATE_LOGGED) return 0;
   PyObject *result = PyObject_CallMethodNoArgs((PyObject *)self->loop,
                                                self->loop->state->names._late_write);
   Py_XDECREF(result);

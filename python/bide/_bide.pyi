@@ -88,6 +88,14 @@ class Loop:
     def _write_pipe(
         self, pipe: Any, protocol: asyncio.BaseProtocol, waiter: asyncio.Future[None] | None, /
     ) -> WritePipeTransport: ...
+    def _connect_datagram(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        remote_addr: Any,
+        waiter: asyncio.Future[None] | None,
+        /,
+    ) -> DatagramTransport: ...
     def _close(self) -> None: ...
 
 @final
@@ -129,6 +137,10 @@ class ReadPipeTransport(asyncio.ReadTransport):
 
 @final
 class WritePipeTransport(asyncio.WriteTransport):
+    pass
+
+@final
+class DatagramTransport(asyncio.DatagramTransport):
     pass
 
 @final

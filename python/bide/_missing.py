@@ -18,7 +18,6 @@ def _missing(name: str) -> Any:
 class MissingLoop(BaseLoop):
     """The methods that raise NotImplementedError."""
 
-    create_datagram_endpoint = _missing("create_datagram_endpoint")
     sendfile = _missing("sendfile")
     sock_sendfile = _missing("sock_sendfile")
     start_tls = _missing("start_tls")
