@@ -1,10 +1,5 @@
 #include "protocol.h"
 
-PyGetSetDef transport_head_getset[] = {
-    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
 PyObject *protocol_call_two(transport_head *self, PyObject *name, PyObject *first,
                             PyObject *second) {
   if (self->protocol == NULL) Py_RETURN_NONE;

@@ -5,13 +5,11 @@
 #include "loop.h"
 
 /* extra_slot is asyncio.BaseTransport's and stays NULL. `protocol` is NULL once it has
- * been told of the end. in_call: `context` is entered. `dict` holds what users set: they put
- * attributes of their own on transports, and functions in place of methods. */
+ * been told of the end. in_call: `context` is entered. */
 #define TRANSPORT_HEAD \
   PyObject_HEAD \
   PyObject *extra_slot; \
   PyObject *weakrefs; \
-  PyObject *dict; \
   loop_object *loop; \
   PyObject *protocol; \
   PyObject *context; \
@@ -20,9 +18,6 @@
 typedef struct transport_head {
   TRANSPORT_HEAD
 } transport_head;
-
-/* The attribute __dict__. */
-extern PyGetSetDef transport_head_getset[];
 
 /* Calls protocol.name(argument) in the transport's context; argument may be NULL. From
  * inside such a call too. Returns NULL with an exception. */

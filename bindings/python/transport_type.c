@@ -153,7 +153,6 @@ static int transport_traverse(PyObject *object, visitproc visit, void *arg) {
   transport_object *self = (transport_object *)object;
   Py_VISIT(Py_TYPE(object));
   Py_VISIT(self->extra_slot);
-  Py_VISIT(self->dict);
   Py_VISIT(self->loop);
   Py_VISIT(self->protocol);
   Py_VISIT(self->context);
@@ -167,7 +166,6 @@ static int transport_traverse(PyObject *object, visitproc visit, void *arg) {
 static int transport_clear(PyObject *object) {
   transport_object *self = (transport_object *)object;
   Py_CLEAR(self->extra_slot);
-  Py_CLEAR(self->dict);
   Py_CLEAR(self->protocol);
   Py_CLEAR(self->waiter);
   Py_CLEAR(self->error);
@@ -244,7 +242,6 @@ static PyMethodDef transport_methods[] = {
 static PyMemberDef transport_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(transport_object, weakrefs), READONLY,
      NULL},
-    {"__dictoffset__", T_PYSSIZET, offsetof(transport_object, dict), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -257,7 +254,6 @@ static PyType_Slot transport_slots[] = {
     {Py_tp_repr, transport_repr},
     {Py_tp_methods, transport_methods},
     {Py_tp_members, transport_members},
-    {Py_tp_getset, transport_head_getset},
     {0, NULL},
 };
 

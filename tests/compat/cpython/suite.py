@@ -1,0 +1,16 @@
+"""CPython's own tests of asyncio, as each interpreter brings them: the classes that hold
+for any loop, and the suites that run with a loop installed."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import run as runner
+
+RUNS = ["asyncio", "uvloop", "io_uring", "epoll", "auto"]
+LIMIT_S = 1800
+
+
+def run(context):
+    runner.run_modules(context.loop, context.journal, context.wants, context.work)
+    context.journal.complete()
