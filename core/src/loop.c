@@ -388,32 +388,50 @@ static void loop_take_posts(bide_loop *loop) {
   }
 }
 
-static uint32_t loop_pick(bide_loop *loop) {
+static void loop_pick(bide_loop *loop) {
   uint32_t count = bide__ready_count(&loop->ready);
-  if (loop->head.hooks.pick == NULL || count < 2) return 0;
+  if (count < 2) return;
   size_t picked = loop->head.hooks.pick(loop->head.hooks.user, count);
   assert(picked < count);
-  return (uint32_t)picked;
+  bide__ready_pick(&loop->ready, (uint32_t)picked);
 }
 
 bool bide_loop_turn_ended(const bide_loop *loop) {
   return (int32_t)(loop->turn_end - loop->ready.head) <= 0;
 }
 
-/* A turn's calls are those that were ready when it began. When they take so long that the
- * kernel must be asked in between, the next dispatch goes on with them. */
+/* A turn's calls are those that were ready when it began. */
+static void loop_begin_turn(bide_loop *loop) {
+  if (bide_loop_turn_ended(loop)) loop->turn_end = loop->ready.tail;
+}
+
+static int loop_run_call(bide_loop *loop) {
+  bide_call *call = bide__ready_take(&loop->ready);
+  if (call == NULL) return 0;
+  loop->calls++;
+  call->cb(call);
+  return 1;
+}
+
+/* The turn's calls, until it is the clock's turn. */
+static int loop_run_calls(bide_loop *loop) {
+  int made = 0;
+  while (!bide_loop_turn_ended(loop) && loop->calls < loop->check && !loop->interrupted) {
+    if (loop->head.hooks.pick != NULL) loop_pick(loop);
+    made += loop_run_call(loop);
+  }
+  return made;
+}
+
+/* When the turn takes so long that the kernel must be asked in between, the next dispatch
+ * goes on with it. */
 static int loop_dispatch_ready(bide_loop *loop) {
   loop_take_posts(loop);
-  if (bide_loop_turn_ended(loop)) loop->turn_end = loop->ready.tail;
-  int made = 0;
-  while (!bide_loop_turn_ended(loop) && !loop->interrupted) {
-    bide_call *call = bide__ready_take(&loop->ready, loop_pick(loop));
-    if (call == NULL) continue;
-    call->cb(call);
-    made++;
-    loop->calls++;
-    if (loop_since_look_us(loop) >= LOOP_TURN_US) break;
-  }
+  loop_begin_turn(loop);
+  int made = loop_run_calls(loop);
+  while (!bide_loop_turn_ended(loop) && !loop->interrupted &&
+         loop_since_look_us(loop) < LOOP_TURN_US)
+    made += loop_run_calls(loop);
   return made;
 }
 
@@ -437,13 +455,15 @@ static int loop_turn(bide_loop *loop, bide_run_mode mode) {
   return error < 0 ? error : 0;
 }
 
-/* Turns of ready calls alone, for as long as nothing else can be due: all that could be is
- * looked at in memory, and the clock's turn comes after `check` calls. */
+/* Ready calls alone, turn after turn, until it is the clock's turn: what else has come
+ * meanwhile waits for a fraction of LOOP_LOOK_US. After a stop those that are ready make up
+ * the last turn. */
 static void loop_run_ready(bide_loop *loop) {
+  if (loop->head.hooks.pick != NULL) return;
   while (bide__ready_count(&loop->ready) > 0 && loop->calls < loop->check &&
-         !loop->stopping && !loop->interrupted && bide__inbox_empty(&loop->inbox) &&
-         !loop->backend->class->peek(loop->backend))
-    loop_dispatch_ready(loop);
+         !loop->stopping && !loop->interrupted)
+    loop_run_call(loop);
+  loop->turn_end = loop->stopping ? loop->ready.tail : loop->ready.head;
 }
 
 int bide_loop_run(bide_loop *loop, bide_run_mode mode) {

@@ -1,12 +1,9 @@
 /* ready.c: see ready.h. */
 #include "ready.h"
 
-#include <assert.h>
-#include <bide/errno.h>
-
 #include "memory.h"
 
-enum { READY_INITIAL = 256, READY_PREFETCH = 4 };
+enum { READY_INITIAL = 256 };
 
 int bide__ready_init(bide__ready *ready) {
   ready->calls = bide__alloc(READY_INITIAL * sizeof *ready->calls);
@@ -18,7 +15,7 @@ int bide__ready_init(bide__ready *ready) {
 
 void bide__ready_free(bide__ready *ready) { bide__free(ready->calls); }
 
-static int ready_grow(bide__ready *ready) {
+int bide__ready_grow(bide__ready *ready) {
   uint32_t capacity = ready->mask + 1;
   if (capacity > UINT32_MAX / 2) return BIDE_ENOMEM;
   bide_call **calls = bide__alloc((size_t)capacity * 2 * sizeof *calls);
@@ -32,14 +29,6 @@ static int ready_grow(bide__ready *ready) {
   bide__free(ready->calls);
   ready->calls = calls;
   ready->mask = mask;
-  return 0;
-}
-
-int bide__ready_push(bide__ready *ready, bide_call *call) {
-  if (bide__ready_count(ready) > ready->mask && ready_grow(ready) < 0) return BIDE_ENOMEM;
-  call->slot_ = ready->tail & ready->mask;
-  call->state_ = BIDE__CALL_QUEUED;
-  ready->calls[ready->tail++ & ready->mask] = call;
   return 0;
 }
 
@@ -59,13 +48,9 @@ static void ready_swap(bide__ready *ready, uint32_t a, uint32_t b) {
   if (*second != NULL) (*second)->slot_ = b & ready->mask;
 }
 
-bide_call *bide__ready_take(bide__ready *ready, uint32_t offset) {
+void bide__ready_pick(bide__ready *ready, uint32_t offset) {
   assert(offset < bide__ready_count(ready));
   if (offset != 0) ready_swap(ready, ready->head, ready->head + offset);
-  __builtin_prefetch(ready->calls[(ready->head + READY_PREFETCH) & ready->mask]);
-  bide_call *call = ready->calls[ready->head++ & ready->mask];
-  if (call != NULL) call->state_ = BIDE__CALL_IDLE;
-  return call;
 }
 
 void bide__inbox_push(bide__inbox *inbox, bide_call *call) {

@@ -6,11 +6,15 @@
 #ifndef BIDE_SRC_READY_H
 #define BIDE_SRC_READY_H
 
+#include <assert.h>
+#include <bide/errno.h>
 #include <bide/loop.h>
 #include <stdatomic.h>
 
 /* bide_call.state_ */
 enum { BIDE__CALL_IDLE = 0, BIDE__CALL_QUEUED, BIDE__CALL_POSTED };
+
+enum { BIDE__READY_PREFETCH = 4 }; /* calls ahead */
 
 /* head and tail count for ever; slot = count & mask. tail - head calls wait. */
 typedef struct bide__ready {
@@ -20,15 +24,37 @@ typedef struct bide__ready {
 
 int bide__ready_init(bide__ready *ready);
 void bide__ready_free(bide__ready *ready);
-int bide__ready_push(bide__ready *ready, bide_call *call);
 void bide__ready_remove(bide__ready *ready, bide_call *call);
 
-/* The next call, taken off, or NULL for one that was cancelled. Not on an empty ring.
- * offset: how far behind the head to pick it from (a hook's choice; 0: the head). */
-bide_call *bide__ready_take(bide__ready *ready, uint32_t offset);
+/* Doubles the ring. Returns 0 or BIDE_ENOMEM. */
+int bide__ready_grow(bide__ready *ready);
+
+/* Brings the call that waits so far behind the head to the head: a hook's choice. */
+void bide__ready_pick(bide__ready *ready, uint32_t offset);
 
 static inline uint32_t bide__ready_count(const bide__ready *ready) {
   return ready->tail - ready->head;
+}
+
+/* Returns 0 or BIDE_ENOMEM. Inline, as is take: a task's step is little more. */
+static inline int bide__ready_push(bide__ready *ready, bide_call *call) {
+  if (bide__ready_count(ready) > ready->mask && bide__ready_grow(ready) < 0)
+    return BIDE_ENOMEM;
+  uint32_t slot = ready->tail++ & ready->mask;
+  call->slot_ = slot;
+  call->state_ = BIDE__CALL_QUEUED;
+  ready->calls[slot] = call;
+  return 0;
+}
+
+/* The next call, taken off, or NULL for one that was cancelled. Not on an empty ring. */
+static inline bide_call *bide__ready_take(bide__ready *ready) {
+  assert(bide__ready_count(ready) > 0);
+  uint32_t head = ready->head++;
+  __builtin_prefetch(ready->calls[(head + BIDE__READY_PREFETCH) & ready->mask]);
+  bide_call *call = ready->calls[head & ready->mask];
+  if (call != NULL) call->state_ = BIDE__CALL_IDLE;
+  return call;
 }
 
 /* The calls that other threads post: a stack that the loop takes whole (Treiber, 1986;
