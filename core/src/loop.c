@@ -6,21 +6,14 @@
 #include <assert.h>
 #include <bide/loop.h>
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "backend/backend.h"
-#include "choose.h"
 #include "list.h"
-#include "loop_internal.h"
+#include "loop_struct.h"
 #include "memory.h"
-#include "ready.h"
-#include "wheel.h"
 
 enum {
-  LOOP_BATCH = 256,
   LOOP_LOOK_US = 100,   /* ready work may keep the loop from the kernel for so long */
   LOOP_TURN_US = 5000,  /* and one long turn: 100 us here cost uvicorn 12 to 25 % */
   LOOP_STRIDE_MAX = 64, /* calls between two looks at the clock, at most */
@@ -31,45 +24,10 @@ enum {
 
 static const int64_t loop_timeout_max_us = 3600 * INT64_C(1000000);
 
-/* in_flight lists the operations from submit to their last completion; head.in_flight
- * counts them and the holds. batch[batch_next .. batch_count) was reaped and not yet
- * delivered. firing: timers taken from the wheel that have not fired yet; a timer that a
- * callback starts with a deadline in the past goes to the wheel, and so to the next
- * dispatch. */
-struct bide_loop {
-  bide__loop_head head;
-  bide__backend *backend;
-  bide__ready ready;
-  bide__inbox inbox;
-  bide__wheel wheel;
-  bide_node firing;
-  bide_node in_flight;
-  int batch_next, batch_count;
-  bide_completion batch[LOOP_BATCH];
-
-  uint32_t turn_end;     /* where the turn under way ends on the ready ring's tail */
-  uint64_t now_us;       /* the clock when it was last read */
-  uint64_t looked_us;    /* when the kernel was last asked */
-  uint32_t calls, check; /* ready calls run since then; when to read the clock next */
-  uint32_t stride;
-
-  atomic_bool running;
-  bool stopping, interrupted;
-  pthread_t thread; /* while running */
-  unsigned generation;
-  char reason[BIDE__REASON_BYTES];
-};
-
 /* ---- checks ---- */
 
 int bide__loop_check(const bide_loop *loop) {
   return loop->generation == bide__fork_generation() ? 0 : BIDE_EFORKED;
-}
-
-/* For asserts. */
-__attribute__((unused)) static bool loop_is_ours(const bide_loop *loop) {
-  return !atomic_load_explicit(&loop->running, memory_order_relaxed) ||
-         pthread_equal(loop->thread, pthread_self());
 }
 
 /* ---- life ---- */
@@ -92,11 +50,6 @@ static int loop_options(bide_loop_options *full, const bide_loop_options *option
   return 0;
 }
 
-static uint64_t loop_clock(bide_loop *loop) {
-  loop->now_us = bide_loop_now_us(loop);
-  return loop->now_us;
-}
-
 static int loop_init(bide_loop *loop, const bide_loop_options *options) {
   bide__backend_config config = {
       .ring_entries = options->ring_entries,
@@ -110,7 +63,7 @@ static int loop_init(bide_loop *loop, const bide_loop_options *options) {
   loop->stride = 1;
   bide__list_init(&loop->firing);
   bide__list_init(&loop->in_flight);
-  loop->looked_us = loop_clock(loop);
+  loop->looked_us = bide__loop_clock(loop);
   bide__wheel_init(&loop->wheel, loop->now_us);
   int error = bide__ready_init(&loop->ready);
   if (error < 0) return error;
@@ -150,24 +103,6 @@ int bide_loop_close(bide_loop *loop) {
 
 /* ---- submit, cancel and completion ---- */
 
-static bide_op *loop_op_of_timer(bide_timer *timer) {
-  bide__scratch *scratch = BIDE_CONTAINER_OF(timer, bide__scratch, as.timer);
-  return BIDE_CONTAINER_OF(scratch, bide_op, scratch_);
-}
-
-static void loop_timeout_fired(bide_timer *timer) {
-  bide_op *op = loop_op_of_timer(timer);
-  bide__backend_done(op->loop_->backend, op, BIDE_ETIME, 0);
-}
-
-static void loop_submit_timeout(bide_loop *loop, bide_op *op) {
-  bide__scratch *scratch = bide__scratch_of(op);
-  scratch->done = (bide_node){NULL, NULL};
-  scratch->as.timer = (bide_timer){.cb = loop_timeout_fired};
-  op->phase_ = BIDE__PHASE_TIMER;
-  bide_timer_start(loop, &scratch->as.timer, op->args.timeout.timeout_us);
-}
-
 static int loop_start(bide_loop *loop, bide_op *op) {
   int32_t result;
   const bide_hooks *hooks = &loop->head.hooks;
@@ -177,14 +112,14 @@ static int loop_start(bide_loop *loop, bide_op *op) {
     return 0;
   }
   if (op->kind == BIDE_OP_TIMEOUT) {
-    loop_submit_timeout(loop, op);
+    bide__loop_submit_timeout(loop, op);
     return 0;
   }
   return loop->backend->class->submit(loop->backend, op);
 }
 
 int bide_loop_submit(bide_loop *loop, bide_op *op) {
-  assert(loop_is_ours(loop));
+  assert(bide__loop_is_ours(loop));
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
   if (op->state != BIDE_OP_IDLE || op->kind >= BIDE_OP_KIND_COUNT) return BIDE_EINVAL;
   op->loop_ = loop;
@@ -202,7 +137,7 @@ int bide_loop_submit(bide_loop *loop, bide_op *op) {
 }
 
 int bide_loop_cancel(bide_loop *loop, bide_op *op) {
-  assert(loop_is_ours(loop));
+  assert(bide__loop_is_ours(loop));
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
   if (op->state == BIDE_OP_CANCELLING) return BIDE_EALREADY;
   if (op->state != BIDE_OP_SUBMITTED) return BIDE_ENOENT;
@@ -237,31 +172,10 @@ static void loop_complete(bide_loop *loop, bide_completion *completion) {
   }
 }
 
-/* Moves the timers that are due to `firing`. */
-static void loop_take_due(bide_loop *loop, uint64_t now_us) {
-  bide__wheel_advance(&loop->wheel, now_us);
-  bide__list_splice(&loop->firing, &loop->wheel.due);
-}
-
-/* Timeouts are operations that complete without a dispatch too; other timers call back
- * and are left to one. */
-static void loop_end_timeouts(bide_loop *loop) {
-  if (loop->wheel.count == 0) return;
-  loop_take_due(loop, loop_clock(loop));
-  bide_node *node = loop->firing.next;
-  while (node != &loop->firing) {
-    bide_timer *timer = BIDE_CONTAINER_OF(node, bide_timer, slot_);
-    node = node->next;
-    if (timer->cb != loop_timeout_fired) continue;
-    bide__wheel_remove(&loop->wheel, timer);
-    loop_timeout_fired(timer);
-  }
-}
-
 int bide_loop_reap(bide_loop *loop, bide_completion *completions, int max) {
-  assert(loop_is_ours(loop));
+  assert(bide__loop_is_ours(loop));
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
-  loop_end_timeouts(loop);
+  bide__loop_end_timeouts(loop);
   int count = 0;
   while (count < max && loop->batch_next < loop->batch_count)
     completions[count++] = loop->batch[loop->batch_next++];
@@ -278,7 +192,7 @@ int bide_loop_reap(bide_loop *loop, bide_completion *completions, int max) {
 static uint64_t loop_since_look_us(bide_loop *loop) {
   if (loop->calls >= loop->check) {
     uint64_t before_us = loop->now_us;
-    uint64_t stride_us = loop_clock(loop) - before_us;
+    uint64_t stride_us = bide__loop_clock(loop) - before_us;
     if (stride_us < LOOP_LOOK_US / 8) {
       if (loop->stride < LOOP_STRIDE_MAX) loop->stride *= 2;
     } else if (stride_us > LOOP_LOOK_US / 4 && loop->stride > 1) {
@@ -296,7 +210,7 @@ static int loop_ask_kernel(bide_loop *loop, int64_t timeout_us) {
   bool posted = !armed || !bide__inbox_empty(&loop->inbox);
   int error = loop->backend->class->wait(loop->backend, posted ? 0 : timeout_us);
   bide__waker_disarm(&loop->backend->waker);
-  loop->looked_us = loop_clock(loop);
+  loop->looked_us = bide__loop_clock(loop);
   loop->calls = 0;
   loop->check = loop->stride;
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_POLL_END, NULL, 0);
@@ -304,7 +218,7 @@ static int loop_ask_kernel(bide_loop *loop, int64_t timeout_us) {
 }
 
 int bide_loop_wait(bide_loop *loop, int64_t timeout_us) {
-  assert(loop_is_ours(loop));
+  assert(bide__loop_is_ours(loop));
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
   if (timeout_us != 0 && bide_loop_timeout(loop) == 0) timeout_us = 0;
   if (timeout_us == 0) {
@@ -316,7 +230,7 @@ int bide_loop_wait(bide_loop *loop, int64_t timeout_us) {
 }
 
 int bide_loop_flush(bide_loop *loop) {
-  assert(loop_is_ours(loop));
+  assert(bide__loop_is_ours(loop));
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
   int error = loop->backend->class->flush(loop->backend);
   bide__waker_arm_fd(&loop->backend->waker);
@@ -343,29 +257,13 @@ static int loop_dispatch_completions(bide_loop *loop) {
   if (loop->batch_next == loop->batch_count) {
     loop->batch_next = 0;
     loop->batch_count =
-        loop->backend->class->reap(loop->backend, loop->batch, LOOP_BATCH);
+        loop->backend->class->reap(loop->backend, loop->batch, BIDE__LOOP_BATCH);
   }
   while (loop->batch_next < loop->batch_count && !loop->interrupted) {
     /* Copied: the callback may dispatch anew, and so refill the batch. */
     bide_completion completion = loop->batch[loop->batch_next++];
     loop_complete(loop, &completion);
     if (completion.op->cb != NULL) completion.op->cb(completion.op);
-    made++;
-  }
-  return made;
-}
-
-static int loop_dispatch_timers(bide_loop *loop) {
-  int made = 0;
-  if (loop->wheel.count == 0) return 0;
-  /* With work ready the clock of the last look will do. */
-  uint64_t now_us = bide__ready_count(&loop->ready) > 0 ? loop->now_us : loop_clock(loop);
-  loop_take_due(loop, now_us);
-  while (!bide__list_empty(&loop->firing) && !loop->interrupted) {
-    bide_timer *timer = BIDE_CONTAINER_OF(loop->firing.next, bide_timer, slot_);
-    bide__wheel_remove(&loop->wheel, timer);
-    BIDE__TRACE(loop->head.trace, BIDE_TRACE_TIMER_FIRE, timer, 0);
-    timer->cb(timer);
     made++;
   }
   return made;
@@ -436,11 +334,11 @@ static int loop_dispatch_ready(bide_loop *loop) {
 }
 
 int bide_loop_dispatch(bide_loop *loop) {
-  assert(loop_is_ours(loop));
+  assert(bide__loop_is_ours(loop));
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
   loop->interrupted = false;
   int made = loop_dispatch_completions(loop);
-  made += loop_dispatch_timers(loop);
+  made += bide__loop_dispatch_timers(loop);
   return made + loop_dispatch_ready(loop);
 }
 
@@ -484,12 +382,12 @@ int bide_loop_run(bide_loop *loop, bide_run_mode mode) {
 }
 
 void bide_loop_stop(bide_loop *loop) {
-  assert(loop_is_ours(loop));
+  assert(bide__loop_is_ours(loop));
   loop->stopping = true;
 }
 
 void bide_loop_interrupt(bide_loop *loop) {
-  assert(loop_is_ours(loop));
+  assert(bide__loop_is_ours(loop));
   loop->interrupted = true;
 }
 
@@ -543,7 +441,7 @@ uint64_t bide_loop_now_us(const bide_loop *loop) {
 bool bide_loop_is_running(const bide_loop *loop) { return atomic_load(&loop->running); }
 
 void bide_loop_forget_fd(bide_loop *loop, int fd) {
-  assert(loop_is_ours(loop));
+  assert(bide__loop_is_ours(loop));
   if (bide__loop_check(loop) == 0) loop->backend->class->forget(loop->backend, fd);
 }
 
@@ -553,7 +451,7 @@ int bide_loop_close_fd(bide_loop *loop, int fd) {
 }
 
 void bide_buffer_release(bide_loop *loop, uint16_t buffer_id) {
-  assert(loop_is_ours(loop));
+  assert(bide__loop_is_ours(loop));
   loop->backend->class->release_buffer(loop->backend, buffer_id);
 }
 
@@ -562,13 +460,13 @@ void *bide_buffer_data(const bide_loop *loop, uint16_t buffer_id) {
 }
 
 int bide_loop_call_soon(bide_loop *loop, bide_call *call) {
-  assert(loop_is_ours(loop));
+  assert(bide__loop_is_ours(loop));
   if (call->state_ != BIDE__CALL_IDLE) return 0;
   return bide__ready_push(&loop->ready, call);
 }
 
 void bide_call_cancel(bide_loop *loop, bide_call *call) {
-  assert(loop_is_ours(loop));
+  assert(bide__loop_is_ours(loop));
   if (call->state_ == BIDE__CALL_QUEUED) bide__ready_remove(&loop->ready, call);
 }
 
@@ -583,29 +481,3 @@ void bide_wake(bide_loop *loop) {
   bide__waker_enter(&loop->backend->waker);
   bide__waker_notify(&loop->backend->waker);
 }
-
-/* ---- timers ---- */
-
-void bide_timer_start_at(bide_loop *loop, bide_timer *timer, uint64_t deadline_us) {
-  assert(loop_is_ours(loop));
-  if (bide_timer_is_active(timer)) bide__wheel_remove(&loop->wheel, timer);
-  timer->deadline_us = deadline_us;
-  bide__wheel_add(&loop->wheel, timer);
-  BIDE__TRACE(loop->head.trace, BIDE_TRACE_TIMER_START, timer, 0);
-}
-
-void bide_timer_start(bide_loop *loop, bide_timer *timer, uint64_t timeout_us) {
-  /* The clock rounds down: one more, or the timer could be early by what it lost. */
-  uint64_t from_us = bide_loop_now_us(loop) + (timeout_us > 0);
-  uint64_t deadline_us = from_us + timeout_us;
-  bide_timer_start_at(loop, timer, deadline_us < from_us ? UINT64_MAX : deadline_us);
-}
-
-void bide_timer_stop(bide_loop *loop, bide_timer *timer) {
-  assert(loop_is_ours(loop));
-  if (!bide_timer_is_active(timer)) return;
-  bide__wheel_remove(&loop->wheel, timer);
-  BIDE__TRACE(loop->head.trace, BIDE_TRACE_TIMER_STOP, timer, 0);
-}
-
-bool bide_timer_is_active(const bide_timer *timer) { return timer->slot_.next != NULL; }

@@ -1,0 +1,67 @@
+/* loop_struct.h: the loop itself, for the files that it is made of: loop.c and
+ * loop_timer.c. */
+#ifndef BIDE_SRC_LOOP_STRUCT_H
+#define BIDE_SRC_LOOP_STRUCT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "backend/backend.h"
+#include "choose.h"
+#include "loop_internal.h"
+#include "ready.h"
+#include "wheel.h"
+
+enum { BIDE__LOOP_BATCH = 256 };
+
+/* in_flight lists the operations from submit to their last completion; head.in_flight
+ * counts them and the holds. batch[batch_next .. batch_count) was reaped and not yet
+ * delivered. firing: timers taken from the wheel that have not fired yet; a timer that a
+ * callback starts with a deadline in the past goes to the wheel, and so to the next
+ * dispatch. */
+struct bide_loop {
+  bide__loop_head head;
+  bide__backend *backend;
+  bide__ready ready;
+  bide__inbox inbox;
+  bide__wheel wheel;
+  bide_node firing;
+  bide_node in_flight;
+  int batch_next, batch_count;
+  bide_completion batch[BIDE__LOOP_BATCH];
+
+  uint32_t turn_end;     /* where the turn under way ends on the ready ring's tail */
+  uint64_t now_us;       /* the clock when it was last read */
+  uint64_t looked_us;    /* when the kernel was last asked */
+  uint32_t calls, check; /* ready calls run since then; when to read the clock next */
+  uint32_t stride;
+
+  atomic_bool running;
+  bool stopping, interrupted;
+  pthread_t thread; /* while running */
+  unsigned generation;
+  char reason[BIDE__REASON_BYTES];
+};
+
+/* For asserts. */
+static inline bool bide__loop_is_ours(const bide_loop *loop) {
+  return !atomic_load_explicit(&loop->running, memory_order_relaxed) ||
+         pthread_equal(loop->thread, pthread_self());
+}
+
+/* Reads the clock into now_us. */
+static inline uint64_t bide__loop_clock(bide_loop *loop) {
+  loop->now_us = bide_loop_now_us(loop);
+  return loop->now_us;
+}
+
+/* loop_timer.c: timeouts are operations that the loop's own wheel completes. */
+void bide__loop_submit_timeout(bide_loop *loop, bide_op *op);
+
+/* Completes those that are due; other timers call back, and are left to a dispatch. */
+void bide__loop_end_timeouts(bide_loop *loop);
+
+/* Calls back the timers that are due. Returns how many. */
+int bide__loop_dispatch_timers(bide_loop *loop);
+
+#endif
