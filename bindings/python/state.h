@@ -67,6 +67,7 @@
   X(transport_type, transport_spec, "asyncio", "Transport") \
   X(read_pipe_type, read_pipe_spec, "asyncio", "ReadTransport") \
   X(write_pipe_type, write_pipe_spec, "asyncio", "WriteTransport") \
+  X(guest_type, guest_spec, NULL, NULL) \
   X(listener_type, listener_spec, NULL, NULL) \
   X(job_queue_type, job_queue_spec, NULL, NULL) \
   X(file_op_type, file_op_spec, NULL, NULL) \

@@ -31,7 +31,11 @@ int timer_handle_start(timer_handle_object *self, double when_s, double now_s) {
   self->timer = (bide_timer){.cb = timer_handle_on_timer};
   if (loop->clock.patched && clock_start(loop, self) < 0) return -1;
   handle_prepare(&self->handle);
-  if (!loop->clock.patched) timer_handle_set(self, now_s);
+  /* Of a timer on the heap the core knows nothing; a guest's outer loop must. */
+  if (loop->clock.patched)
+    bide_wake(loop->core);
+  else
+    timer_handle_set(self, now_s);
   return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "fs/read_file.c"
 #include "future.c"
 #include "loop.c"
+#include "loop_park.c"
 #include "loop_timer.c"
 #include "loop_trace.c"
 #include "net/address.c"

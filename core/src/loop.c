@@ -133,6 +133,7 @@ int bide_loop_submit(bide_loop *loop, bide_op *op) {
   op->inflight_ = (bide_node){NULL, NULL};
   bide__list_push(&loop->in_flight, &op->inflight_);
   loop->head.in_flight++;
+  bide__loop_unpark(loop);
   return 0;
 }
 
@@ -143,6 +144,7 @@ int bide_loop_cancel(bide_loop *loop, bide_op *op) {
   if (op->state != BIDE_OP_SUBMITTED) return BIDE_ENOENT;
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_OP_CANCEL, op, op->kind);
   op->state = BIDE_OP_CANCELLING;
+  bide__loop_unpark(loop);
   if (op->phase_ == BIDE__PHASE_TIMER) {
     bide_timer_stop(loop, &bide__scratch_of(op)->as.timer);
     bide__backend_done(loop->backend, op, BIDE_ECANCELED, 0);
@@ -220,6 +222,7 @@ static int loop_ask_kernel(bide_loop *loop, int64_t timeout_us) {
 int bide_loop_wait(bide_loop *loop, int64_t timeout_us) {
   assert(bide__loop_is_ours(loop));
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
+  loop->head.parked = false;
   if (timeout_us != 0 && bide_loop_timeout(loop) == 0) timeout_us = 0;
   if (timeout_us == 0) {
     bool known = loop->backend->class->peek(loop->backend);
@@ -462,6 +465,7 @@ void *bide_buffer_data(const bide_loop *loop, uint16_t buffer_id) {
 int bide_loop_call_soon(bide_loop *loop, bide_call *call) {
   assert(bide__loop_is_ours(loop));
   if (call->state_ != BIDE__CALL_IDLE) return 0;
+  bide__loop_unpark(loop);
   return bide__ready_push(&loop->ready, call);
 }
 

@@ -12,6 +12,7 @@ typedef struct bide__loop_head {
   bide__trace *trace; /* NULL when off */
   size_t in_flight;   /* operations, and what else holds the loop (bide__loop_hold) */
   bide_hooks hooks;
+  bool parked; /* an outer loop waits on the fd alone, until the next wait */
 } bide__loop_head;
 
 static inline bide__loop_head *bide__loop_head_of(bide_loop *loop) {
@@ -26,6 +27,14 @@ static inline bide__trace *bide__loop_trace(bide_loop *loop) {
  * The loop's thread. */
 void bide__loop_hold(bide_loop *loop);
 void bide__loop_release(bide_loop *loop);
+
+/* Something was given to the loop: if it is parked the outer loop is told. */
+static inline void bide__loop_unpark(bide_loop *loop) {
+  bide__loop_head *head = bide__loop_head_of(loop);
+  if (!head->parked) return;
+  head->parked = false;
+  bide_wake(loop);
+}
 
 /* 0, or BIDE_EFORKED in a child of the loop's process. */
 int bide__loop_check(const bide_loop *loop);

@@ -63,6 +63,7 @@ void bide_timer_start_at(bide_loop *loop, bide_timer *timer, uint64_t deadline_u
   if (bide_timer_is_active(timer)) bide__wheel_remove(&loop->wheel, timer);
   timer->deadline_us = deadline_us;
   bide__wheel_add(&loop->wheel, timer);
+  bide__loop_unpark(loop);
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_TIMER_START, timer, 0);
 }
 

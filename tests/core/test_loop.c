@@ -327,6 +327,53 @@ static void loop_lives_inside_another(void) {
   harness_loop_close(loop);
 }
 
+static void loop_park_round(bide_loop *loop) {
+  REQUIRE(bide_loop_run(loop, BIDE_RUN_NOWAIT) == 0);
+  REQUIRE(bide_loop_park(loop) == 0);
+}
+
+/* Runs what the fd tells of, until it tells of nothing. */
+static void loop_park_quietly(bide_loop *loop) {
+  loop_park_round(loop);
+  for (int spurious = 0; loop_readable(loop, 0); spurious++) {
+    REQUIRE(spurious < 4);
+    loop_park_round(loop);
+  }
+}
+
+/* An outer loop hears of calls, timers and operations that its own callbacks give to the
+ * loop between two turns. */
+static void loop_parked_tells_of_what_it_is_given(void) {
+  bide_loop *loop = harness_loop_new();
+  int fds[2];
+  net_tcp_pair(fds, O_NONBLOCK);
+  memset(loop_log, 0, sizeof loop_log);
+  for (int i = 0; i < 3; i++) {
+    char byte;
+    bide_op op = {0};
+    loop_note call = {.loop = loop, .name = 'c', .call.cb = loop_called};
+    loop_note timer = {.loop = loop, .timer.cb = loop_fired};
+    loop_park_quietly(loop);
+    REQUIRE(bide_loop_call_soon(loop, &call.call) == 0);
+    CHECK(loop_readable(loop, 5000));
+    loop_park_quietly(loop);
+    bide_timer_start(loop, &timer.timer, 60000000);
+    CHECK(loop_readable(loop, 5000));
+    bide_timer_stop(loop, &timer.timer);
+    loop_park_quietly(loop);
+    bide_prep_recv(&op, fds[0], &byte, 1, 0);
+    REQUIRE(bide_loop_submit(loop, &op) == 0);
+    CHECK(loop_readable(loop, 5000));
+    loop_park_quietly(loop);
+    REQUIRE(bide_loop_cancel(loop, &op) == 0);
+    CHECK(loop_readable(loop, 5000));
+    while (op.state != BIDE_OP_DONE) loop_park_round(loop);
+  }
+  CHECK_STR(loop_log, "ccc");
+  net_close_pair(loop, fds);
+  harness_loop_close(loop);
+}
+
 static void loop_owner_gets_no_fd(void) {
   bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
   options.flags = BIDE_LOOP_OWNS_THREAD;
@@ -484,6 +531,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(loop_timers_fire_by_deadline),
     HARNESS_TEST(loop_past_timer_fires_once_a_turn),
     HARNESS_TEST(loop_lives_inside_another),
+    HARNESS_TEST(loop_parked_tells_of_what_it_is_given),
     HARNESS_TEST(loop_owner_gets_no_fd),
     HARNESS_TEST(loop_options_are_checked),
     HARNESS_TEST(loop_signals_end_a_wait_not_a_run),

@@ -27,7 +27,7 @@ MAY_LEAF_INCLUDE = {"base", "errno"}
 # Files whose name is not their concept's.
 CONCEPT_OF_STEM = {
     "list": "base", "memory": "base", "wheel": "timer", "loop_internal": "loop",
-    "loop_trace": "loop", "loop_struct": "loop", "loop_timer": "loop",
+    "loop_trace": "loop", "loop_struct": "loop", "loop_timer": "loop", "loop_park": "loop",
     "choose": "loop", "ready": "loop", "trace_ring": "trace",
 }
 DIRECTORY_CONCEPTS = ("backend", "net", "fs", "sync")

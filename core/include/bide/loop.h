@@ -132,6 +132,12 @@ BIDE_EXTERN int bide_loop_reap(bide_loop *loop, bide_completion *completions,
  * made, or an error. */
 BIDE_EXTERN int bide_loop_dispatch(bide_loop *loop);
 
+/* As flush, when the thread goes back to an outer loop: from here to the next wait,
+ * whatever gives the loop work on its own thread (submit, cancel, call_soon, a timer's
+ * start) makes its fd readable too, at the price of one write. The outer loop comes back
+ * for the fd or when bide_loop_timeout has passed. Returns 0 or an error. */
+BIDE_EXTERN int bide_loop_park(bide_loop *loop);
+
 /* True when no call of the turn under way is left for the next dispatch: where a
  * binding that was told to stop ends its run. The loop's thread. */
 BIDE_EXTERN bool bide_loop_turn_ended(const bide_loop *loop);

@@ -1,0 +1,19 @@
+/* guest.h: a loop that lives inside another one, such as a user interface's.
+ *
+ * The outer loop watches one fd and calls step() when it is readable. The fd is an epoll
+ * set over the loop's own fd and a timer, so that timers and calls that are ready wake the
+ * outer loop as I/O does. */
+#ifndef BIDE_PYTHON_GUEST_H
+#define BIDE_PYTHON_GUEST_H
+
+#include "loop.h"
+
+/* The fds are -1 once it is closed, which the loop's own close does not do. */
+typedef struct guest_object {
+  PyObject_HEAD
+  loop_object *loop;
+  int set_fd;
+  int timer_fd;
+} guest_object;
+
+#endif
