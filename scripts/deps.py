@@ -29,10 +29,18 @@ BUILD = {
     "/usr/include/stdio.h": "libc6-dev",
     "/usr/include/linux/io_uring.h": "linux-libc-dev",
 }
+# PySide6 brings Qt, and leaves these to the system.
+QT = (
+    "libdbus-1-3", "libegl1", "libfontconfig1", "libgl1", "libxcb-cursor0", "libxcb-icccm4",
+    "libxcb-image0", "libxcb-keysyms1", "libxcb-randr0", "libxcb-render-util0",
+    "libxcb-shape0", "libxcb-xkb1", "libxkbcommon-x11-0",
+)
 TEST = {
     **BUILD,
     "clang": "clang",
     "valgrind": "valgrind",
+    "Xvfb": "xvfb",
+    **{f"/usr/share/doc/{package}": package for package in QT},
     "strace": "strace",
     "/usr/include/liburing.h": "liburing-dev",
 }

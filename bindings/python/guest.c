@@ -59,13 +59,18 @@ static PyObject *guest_new(PyTypeObject *type, PyObject *args, PyObject *keyword
   if (self == NULL) return NULL;
   self->loop = (loop_object *)Py_NewRef(loop);
   self->set_fd = self->timer_fd = -1;
+  self->loop->guests++;
+  self->is_open = true;
   int code = guest_open(self);
   if (code == 0) return (PyObject *)self;
   Py_DECREF(self);
   return convert_raise(code);
 }
 
-static void guest_close_fds(guest_object *self) {
+static void guest_shut(guest_object *self) {
+  if (!self->is_open) return;
+  self->is_open = false;
+  self->loop->guests--;
   if (self->set_fd >= 0) close(self->set_fd);
   if (self->timer_fd >= 0) close(self->timer_fd);
   self->set_fd = self->timer_fd = -1;
@@ -78,7 +83,7 @@ static int guest_traverse(PyObject *self, visitproc visit, void *arg) {
 }
 
 static int guest_clear(PyObject *self) {
-  guest_close_fds((guest_object *)self);
+  guest_shut((guest_object *)self);
   Py_CLEAR(((guest_object *)self)->loop);
   return 0;
 }
@@ -94,7 +99,7 @@ static void guest_dealloc(PyObject *self) {
 /* ---- the methods ---- */
 
 static int guest_check_open(const guest_object *self) {
-  if (self->set_fd >= 0) return 0;
+  if (self->is_open) return 0;
   PyErr_SetString(PyExc_ValueError, "the guest is closed");
   return -1;
 }
@@ -122,14 +127,14 @@ static PyObject *guest_step(PyObject *object, PyObject *unused) {
   } while (code == 0 && guest_goes_on(loop, until_us));
   run_end(loop);
   /* A callback may have closed the guest; the loop cannot be closed while it runs. */
-  if (code == 0 && self->set_fd >= 0) code = guest_park(self);
+  if (code == 0 && self->is_open) code = guest_park(self);
   if (run_result(loop, code) < 0) return NULL;
   Py_RETURN_NONE;
 }
 
 static PyObject *guest_close(PyObject *self, PyObject *unused) {
   (void)unused;
-  guest_close_fds((guest_object *)self);
+  guest_shut((guest_object *)self);
   Py_RETURN_NONE;
 }
 

@@ -8,12 +8,13 @@
 
 #include "loop.h"
 
-/* The fds are -1 once it is closed, which the loop's own close does not do. */
+/* It is open until it is closed, which the loop's own close does not do. */
 typedef struct guest_object {
   PyObject_HEAD
   loop_object *loop;
   int set_fd;
   int timer_fd;
+  bool is_open;
 } guest_object;
 
 #endif

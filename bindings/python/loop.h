@@ -73,6 +73,7 @@ typedef struct loop_object {
   unsigned long thread_id; /* of the run under way; 0 when none is */
   double slow_s;
   int depth;
+  int guests; /* open ones; see guest.h */
   int outer_origin_depth; /* coroutine origins were tracked so deep before; -1 */
   bool closed;
   bool draining;

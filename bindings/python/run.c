@@ -209,6 +209,8 @@ PyObject *loop_run(PyObject *self, PyObject *unused) {
   } while (code == 0 && loop->fatal == NULL &&
            !(loop->stopping && bide_loop_turn_ended(loop->core)));
   run_end(loop);
+  /* A guest's outer loop has to look at what is left. */
+  if (loop->guests > 0 && bide_loop_park(loop->core) == 0) bide_wake(loop->core);
   if (run_result(loop, code) < 0) return NULL;
   Py_RETURN_NONE;
 }

@@ -5,7 +5,7 @@
     bide.run(main())
 """
 
-from . import fs
+from . import fs, guest
 from ._bide import __version__
 from ._loop import EventLoop
 from ._policy import EventLoopPolicy, install
@@ -20,6 +20,7 @@ __all__ = [
     "Server",
     "__version__",
     "fs",
+    "guest",
     "install",
     "new_event_loop",
     "offload",

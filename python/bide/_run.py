@@ -21,6 +21,17 @@ def _refuse_inside_a_loop() -> None:
         raise RuntimeError("bide.run() cannot be called from a running event loop")
 
 
+def close_with_all_it_runs(loop: EventLoop) -> None:
+    """Cancel the loop's tasks, end its generators and threads and close it, as
+    asyncio.run() does at its end."""
+    try:
+        asyncio.runners._cancel_all_tasks(loop)  # type: ignore[attr-defined]
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+
+
 if sys.version_info >= (3, 11):
 
     def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
@@ -41,10 +52,5 @@ else:
                 loop.set_debug(debug)
             return loop.run_until_complete(main)
         finally:
-            try:
-                asyncio.runners._cancel_all_tasks(loop)  # type: ignore[attr-defined]
-                loop.run_until_complete(loop.shutdown_asyncgens())
-                loop.run_until_complete(loop.shutdown_default_executor())
-            finally:
-                asyncio.set_event_loop(None)
-                loop.close()
+            asyncio.set_event_loop(None)
+            close_with_all_it_runs(loop)
