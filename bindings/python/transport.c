@@ -62,6 +62,7 @@ static void transport_lose(transport_object *self) {
     transport_report(self, "Exception in callback protocol.connection_lost()");
   Py_XDECREF(result);
   Py_DECREF(error);
+  transport_fail_file(self);
   transport_finish(self);
   Py_CLEAR(self->protocol);
   Py_CLEAR(self->error);

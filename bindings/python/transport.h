@@ -19,6 +19,16 @@ typedef struct listener_object listener_object;
 /* More than this is sent at once, and not when the callback returns. */
 enum { TRANSPORT_COALESCE_MAX = 65536 };
 
+/* A file that is sent by sendfile(2) once the queue is empty. It is under way while there
+ * is a waiter; `sent` stays for who asks afterwards. */
+typedef struct transport_sendfile {
+  PyObject *waiter; /* a future, or NULL */
+  int fd;           /* the waiter's to keep open */
+  off_t offset;
+  size_t left; /* no more than this; the file may end before */
+  size_t sent;
+} transport_sendfile;
+
 /* References to itself: one while receive_armed, one while poll_armed, one while queued
  * and one while `dirty` is on the loop's list. `link` is on the loop's list while fd is
  * open and the loop is, `client` on its listener's. */
@@ -31,6 +41,7 @@ struct transport_object {
   PyObject *held;        /* a list of bytes that came while paused, or NULL */
   listener_object *listener;
   write_queue queue;
+  transport_sendfile sendfile;
   size_t high_bytes, low_bytes;
   bide_op receive;
   bide_op poll;
@@ -115,7 +126,22 @@ void transport_deliver_held(transport_object *self);
 void transport_pause_reading(transport_object *self);
 void transport_resume_reading(transport_object *self);
 
+/* transport_sendfile.c: sends what the socket takes, when the queue is empty. */
+void transport_continue_file(transport_object *self);
+bool transport_sends_file(const transport_object *self);
+
+/* The connection is lost: tells who waits for the file. */
+void transport_fail_file(transport_object *self);
+PyObject *transport_start_file(PyObject *self, PyObject *args);
+PyObject *transport_end_file(PyObject *self, PyObject *unused);
+
 /* transport_write.c */
+
+/* 0 if more may be written; -1 with RuntimeError naming the method. */
+int transport_check_write(transport_object *self, const char *method);
+
+/* Flushes again once the socket has room. */
+void transport_await_writable(transport_object *self);
 void transport_flush(transport_object *self);
 
 /* Everything is sent: goes on to what was asked for meanwhile, the end of the stream or

@@ -68,6 +68,11 @@ static PyObject *transport_get_protocol(PyObject *object, PyObject *unused) {
   return Py_NewRef(protocol != NULL ? protocol : Py_None);
 }
 
+static PyObject *transport_get_paused(PyObject *self, void *unused) {
+  (void)unused;
+  return PyBool_FromLong(((transport_object *)self)->writing_paused);
+}
+
 static PyObject *transport_is_closing_method(PyObject *self, PyObject *unused) {
   (void)unused;
   return PyBool_FromLong(((transport_object *)self)->closing);
@@ -157,6 +162,7 @@ static int transport_traverse(PyObject *object, visitproc visit, void *arg) {
   Py_VISIT(self->protocol);
   Py_VISIT(self->context);
   Py_VISIT(self->waiter);
+  Py_VISIT(self->sendfile.waiter);
   Py_VISIT(self->error);
   Py_VISIT(self->listener);
   return 0;
@@ -168,6 +174,7 @@ static int transport_clear(PyObject *object) {
   Py_CLEAR(self->extra_slot);
   Py_CLEAR(self->protocol);
   Py_CLEAR(self->waiter);
+  Py_CLEAR(self->sendfile.waiter);
   Py_CLEAR(self->error);
   Py_CLEAR(self->held);
   return 0;
@@ -236,6 +243,12 @@ static PyMethodDef transport_methods[] = {
     {"get_extra_info", (PyCFunction)(void (*)(void))transport_get_extra_info,
      METH_VARARGS | METH_KEYWORDS,
      "get_extra_info(name, default=None)\nReturn 'socket', 'sockname' or 'peername'."},
+    {"_start_file", transport_start_file, METH_VARARGS,
+     "_start_file(fd, offset, count, waiter)\nSend count bytes of a file, or what it has "
+     "of "
+     "them, after what was written; waiter is set once that is done."},
+    {"_end_file", transport_end_file, METH_NOARGS,
+     "Send no more of the file; return how many bytes were sent."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -243,6 +256,12 @@ static PyMemberDef transport_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(transport_object, weakrefs), READONLY,
      NULL},
     {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef transport_getset[] = {
+    {"_protocol_paused", transport_get_paused, NULL,
+     "True between pause_writing() and resume_writing().", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyType_Slot transport_slots[] = {
@@ -254,6 +273,7 @@ static PyType_Slot transport_slots[] = {
     {Py_tp_repr, transport_repr},
     {Py_tp_methods, transport_methods},
     {Py_tp_members, transport_members},
+    {Py_tp_getset, transport_getset},
     {0, NULL},
 };
 

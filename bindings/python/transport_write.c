@@ -30,7 +30,7 @@ static ssize_t transport_send(transport_object *self, struct iovec *parts, size_
   return sent < 0 ? -errno : sent;
 }
 
-static void transport_await_writable(transport_object *self) {
+void transport_await_writable(transport_object *self) {
   bide_prep_poll(&self->poll, self->fd, POLLOUT);
   self->poll.cb = transport_on_writable;
   int code = bide_loop_submit(self->loop->core, &self->poll);
@@ -91,11 +91,14 @@ void transport_flushed(transport_object *self) {
 }
 
 void transport_flush(transport_object *self) {
-  if (self->poll_armed || self->lost || self->queue.count == 0) return;
+  bool idle = self->queue.count == 0 && !transport_sends_file(self);
+  if (self->poll_armed || self->lost || idle) return;
   transport_send_queue(self);
   if (self->lost) return;
   transport_resume_writing(self);
-  if (self->queue.count == 0 && !self->lost) transport_flushed(self);
+  if (self->queue.count > 0 || self->lost) return;
+  if (transport_sends_file(self) && !self->closing) transport_continue_file(self);
+  if (!transport_sends_file(self) || self->closing) transport_flushed(self);
 }
 
 static void transport_on_writable(bide_op *op) {
@@ -166,9 +169,13 @@ static void transport_after_write(transport_object *self) {
   transport_pause_writing(self);
 }
 
-static int transport_check_write(transport_object *self, const char *method) {
+int transport_check_write(transport_object *self, const char *method) {
   if (self->eof_written) {
     PyErr_Format(PyExc_RuntimeError, "Cannot call %s() after write_eof()", method);
+    return -1;
+  }
+  if (transport_sends_file(self)) {
+    PyErr_Format(PyExc_RuntimeError, "unable to %s; sendfile is in progress", method);
     return -1;
   }
   return self->lost ? 0 : loop_check_open(self->loop);
@@ -212,7 +219,7 @@ PyObject *transport_write_eof(PyObject *object, PyObject *unused) {
   if (self->closing || self->eof_written) Py_RETURN_NONE;
   if (loop_check_open(self->loop) < 0) return NULL;
   self->eof_written = true;
-  if (self->queue.count == 0)
+  if (self->queue.count == 0 && !transport_sends_file(self))
     (void)shutdown(self->fd, SHUT_WR);
   else
     transport_flush(self);

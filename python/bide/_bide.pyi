@@ -108,7 +108,12 @@ class TimerHandle(asyncio.TimerHandle):
 
 @final
 class Transport(asyncio.Transport):
-    pass
+    @property
+    def _protocol_paused(self) -> bool: ...
+    def _start_file(
+        self, fd: int, offset: int, count: int, waiter: asyncio.Future[None], /
+    ) -> None: ...
+    def _end_file(self) -> int: ...
 
 @final
 class JobQueue:

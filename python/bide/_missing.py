@@ -18,8 +18,6 @@ def _missing(name: str) -> Any:
 class MissingLoop(BaseLoop):
     """The methods that raise NotImplementedError."""
 
-    sendfile = _missing("sendfile")
-    sock_sendfile = _missing("sock_sendfile")
     start_tls = _missing("start_tls")
     subprocess_exec = _missing("subprocess_exec")
     subprocess_shell = _missing("subprocess_shell")

@@ -274,8 +274,6 @@ MISSING = {
     "subprocess_exec": (asyncio.SubprocessProtocol, "true"),
     "subprocess_shell": (asyncio.SubprocessProtocol, "true"),
     "start_tls": (None, None, None),
-    "sendfile": (None, None),
-    "sock_sendfile": (None, None),
 }
 
 
