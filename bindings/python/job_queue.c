@@ -265,10 +265,13 @@ static PyObject *job_queue_add_worker(PyObject *self, PyObject *unused) {
   (void)unused;
   job_queue_object *queue = (job_queue_object *)self;
   pthread_mutex_lock(&queue->lock);
-  queue->workers++;
-  queue->idle++;
+  bool wanted = queue->workers < queue->workers_max;
+  if (wanted) {
+    queue->workers++;
+    queue->idle++;
+  }
   pthread_mutex_unlock(&queue->lock);
-  Py_RETURN_NONE;
+  return PyBool_FromLong(wanted);
 }
 
 /* What is queued may have counted on this worker. */
@@ -406,7 +409,7 @@ static PyMethodDef job_queue_methods[] = {
     {"work", job_queue_work, METH_NOARGS,
      "Run jobs until end() and the last of them: what a worker thread does."},
     {"add_worker", job_queue_add_worker, METH_NOARGS,
-     "Count on a thread that will call work()."},
+     "Count on a thread that will call work(). False when there are enough by now."},
     {"remove_worker", job_queue_remove_worker, METH_NOARGS,
      "That thread could not be made. Return how many are left."},
     {"end", job_queue_end_method, METH_O,

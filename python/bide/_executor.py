@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import logging
 import socket
+import sys
 import warnings
 from asyncio.log import logger
 from collections.abc import Callable
@@ -48,9 +49,7 @@ class ExecutorLoop(BaseLoop):
         if executor is None:
             executor = self._get_default_executor()
         if isinstance(executor, Pool):
-            future: asyncio.Future[_T] = self.create_future()
-            executor._start(self, future, func, args)
-            return future
+            return executor._run(self, func, args, True)
         return asyncio.wrap_future(executor.submit(func, *args), loop=self)
 
     def _get_default_executor(self) -> concurrent.futures.ThreadPoolExecutor:
@@ -70,7 +69,14 @@ class ExecutorLoop(BaseLoop):
     def set_default_executor(self, executor: Any) -> None:
         """Set the executor that run_in_executor(None, ...) uses."""
         if not isinstance(executor, concurrent.futures.ThreadPoolExecutor):
-            raise TypeError("executor must be ThreadPoolExecutor instance")
+            if sys.version_info >= (3, 11):
+                raise TypeError("executor must be ThreadPoolExecutor instance")
+            warnings.warn(
+                "Using the default executor that is not an instance of ThreadPoolExecutor "
+                "is deprecated and will be prohibited in Python 3.9",
+                DeprecationWarning,
+                stacklevel=2,
+            )
         self._default_executor = executor
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:

@@ -87,6 +87,8 @@ class Pool(concurrent.futures.ThreadPoolExecutor):
         # Under the names that programs know which look into a ThreadPoolExecutor.
         self._work_queue: Any = self._make_queue(queue_max)
         self._threads: set[threading.Thread] = set()
+        # Thread.start() waits, and while it does a signal handler may come back here.
+        self._starting = threading.RLock()
         self._name = name
         self._queue_max = queue_max
         _pools.add(self)
@@ -128,46 +130,58 @@ class Pool(concurrent.futures.ThreadPoolExecutor):
 
     # ---- starting jobs ----
 
-    def _start(
+    def _run(
+        self, loop: Any, fn: Callable[..., _T], args: tuple[Any, ...], bounded: bool
+    ) -> "asyncio.Future[_T]":
+        """Queue fn(*args) for a bide loop; return its future."""
+        future: asyncio.Future[_T] = loop.create_future()
+        self._put(loop, future, fn, args, bounded)
+        return future
+
+    def _submit(
+        self, fn: Callable[..., _T], args: tuple[Any, ...], bounded: bool
+    ) -> "concurrent.futures.Future[_T]":
+        """Queue fn(*args) for any thread; return its future."""
+        future: concurrent.futures.Future[_T] = concurrent.futures.Future()
+        self._put(None, future, fn, args, bounded)
+        return future
+
+    def _put(
         self,
         loop: Any,
         future: Any,
         fn: Callable[..., object],
         args: tuple[Any, ...],
-        bounded: bool = True,
+        bounded: bool,
     ) -> None:
-        """Queue fn(*args), which completes a future of a bide loop or, when loop is None,
-        a concurrent one."""
-        put = self._work_queue.put
         grow = True
-        while not put(loop, future, fn, args, bounded, grow):
+        while not self._work_queue.put(loop, future, fn, args, bounded, grow):
             grow = self._add_worker()
 
     def _add_worker(self) -> bool:
         """Start a thread. False when there can be no more, but there are some."""
-        if _exiting.is_set():
-            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
-        queue = self._work_queue
-        thread = threading.Thread(
-            name=f"{self._name}_{len(self._threads)}", target=queue.work, daemon=False
-        )
-        queue.add_worker()
-        self._threads.add(thread)
-        try:
-            thread.start()
-        except (RuntimeError, MemoryError):
-            self._threads.discard(thread)
-            if queue.remove_worker() == 0:
-                raise
-            return False
-        return True
+        with self._starting:
+            if _exiting.is_set():
+                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+            queue = self._work_queue
+            thread = threading.Thread(
+                name=f"{self._name}_{len(self._threads)}", target=queue.work, daemon=False
+            )
+            if not queue.add_worker():
+                # Another thread was faster.
+                return True
+            try:
+                thread.start()
+            except (RuntimeError, MemoryError):
+                if queue.remove_worker() == 0:
+                    raise
+                return False
+            self._threads.add(thread)
+            return True
 
-    def _submit(
-        self, bounded: bool, fn: Callable[..., _T], args: tuple[Any, ...]
-    ) -> "concurrent.futures.Future[_T]":
-        future: concurrent.futures.Future[_T] = concurrent.futures.Future()
-        self._start(None, future, fn, args, bounded)
-        return future
+    def _all_threads(self) -> list[threading.Thread]:
+        with self._starting:
+            return list(self._threads)
 
     def submit(
         self, fn: "Callable[_P, _T]", /, *args: "_P.args", **kwargs: "_P.kwargs"
@@ -175,8 +189,8 @@ class Pool(concurrent.futures.ThreadPoolExecutor):
         """Run fn(*args, **kwargs) in the pool; return its concurrent future. queue.Full
         when queue_max jobs wait."""
         if kwargs:
-            return self._submit(True, functools.partial(fn, *args, **kwargs), ())
-        return self._submit(True, fn, args)
+            return self._submit(functools.partial(fn, *args, **kwargs), (), True)
+        return self._submit(fn, args, True)
 
     # ---- ending ----
 
@@ -188,7 +202,7 @@ class Pool(concurrent.futures.ThreadPoolExecutor):
         if cancel_futures:
             self._work_queue.cancel()
         if wait:
-            for thread in list(self._threads):
+            for thread in self._all_threads():
                 thread.join()
 
     async def aclose(self) -> None:
@@ -212,6 +226,7 @@ class Pool(concurrent.futures.ThreadPoolExecutor):
         self._work_queue.end(True)
 
     def _renew(self) -> None:
+        self._starting = threading.RLock()
         self._threads.clear()
         self._work_queue.renew()
 
@@ -224,7 +239,7 @@ def _join_all() -> None:
     for pool in pools:
         pool._exit()
     for pool in pools:
-        for thread in list(pool._threads):
+        for thread in pool._all_threads():
             thread.join()
 
 
@@ -263,8 +278,8 @@ async def offload(
     call = functools.partial(context.run, fn, *args, **kwargs)
     if not isinstance(pool, Pool):
         return await loop.run_in_executor(pool, call)
-    if not isinstance(loop, _bide.Loop):
-        return await asyncio.wrap_future(pool._submit(False, call, ()), loop=loop)
-    future: asyncio.Future[_T] = loop.create_future()
-    pool._start(loop, future, call, (), False)
-    return await future
+    # No name for the future here: an exception's traceback holds this frame, and the
+    # future the exception.
+    if isinstance(loop, _bide.Loop):
+        return await pool._run(loop, call, (), False)
+    return await asyncio.wrap_future(pool._submit(call, (), False), loop=loop)

@@ -3,9 +3,34 @@
 import asyncio
 import gc
 import os
+import threading
 
 import bide
 import pytest
+
+
+class Gate:
+    """Jobs that block a pool's threads until the test lets them go."""
+
+    def __init__(self):
+        self.entered = threading.Semaphore(0)
+        self.opened = threading.Event()
+
+    def wait(self, result=None):
+        self.entered.release()
+        assert self.opened.wait(30)
+        return result
+
+    def await_entered(self, count=1):
+        for _ in range(count):
+            assert self.entered.acquire(timeout=30)
+
+
+@pytest.fixture
+def gate():
+    made = Gate()
+    yield made
+    made.opened.set()
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
-"""call_soon_threadsafe, executors and signals: users lose wake-ups and results."""
+"""call_soon_threadsafe and signals: users lose wake-ups."""
 
 import asyncio
-import concurrent.futures
 import os
 import signal
-import socket
 import threading
 import time
 
@@ -82,54 +80,6 @@ def test_the_interpreter_lock_is_free_while_the_loop_waits(loop):
     done.set()
     thread.join()
     assert len(ticks) > 10
-
-
-def test_run_in_executor_returns_and_raises(loop, run):
-    def fail():
-        raise LookupError("in the thread")
-
-    async def main():
-        assert await loop.run_in_executor(None, lambda *args: args, 1, 2) == (1, 2)
-        assert await asyncio.to_thread(threading.current_thread) is not threading.main_thread()
-        with pytest.raises(LookupError, match="in the thread"):
-            await loop.run_in_executor(None, fail)
-        with concurrent.futures.ThreadPoolExecutor(1) as own:
-            assert await loop.run_in_executor(own, int, "7") == 7
-        await loop.shutdown_default_executor()
-        with pytest.raises(RuntimeError, match="Executor shutdown has been called"):
-            loop.run_in_executor(None, int)
-
-    run(main())
-
-
-def test_executor_types_are_checked(loop):
-    with pytest.raises(TypeError, match="executor must be ThreadPoolExecutor instance"):
-        loop.set_default_executor(object())
-
-
-def test_shutdown_of_the_executor_keeps_its_time_limit(loop, run):
-    release = threading.Event()
-
-    async def main():
-        future = loop.run_in_executor(None, release.wait, 10)
-        with pytest.warns(RuntimeWarning, match="within 0.01 seconds"):
-            await loop.shutdown_default_executor(0.01)
-        release.set()
-        assert await future
-
-    run(main())
-
-
-def test_getaddrinfo_and_getnameinfo(loop, run):
-    async def main():
-        infos = await loop.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
-        assert infos[0][4] == ("127.0.0.1", 80)
-        host, port = await loop.getnameinfo(
-            ("127.0.0.1", 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
-        )
-        assert (host, port) == ("127.0.0.1", "80")
-
-    run(main())
 
 
 def test_signal_handlers_run_in_the_loop(loop, run):
