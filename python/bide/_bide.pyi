@@ -6,11 +6,15 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, TypeVar, final
 
-from typing_extensions import Buffer, TypeVarTuple, Unpack, disjoint_base
+from _typeshed import OpenBinaryMode, OpenTextMode
+from typing_extensions import Buffer, TypeAlias, TypeVarTuple, Unpack, disjoint_base
 
 _Ts = TypeVarTuple("_Ts")
 _T_co = TypeVar("_T_co", covariant=True)
 _Path = str | bytes | os.PathLike[Any]
+_Buffer: TypeAlias = Buffer
+_BinaryMode: TypeAlias = OpenBinaryMode
+_TextMode: TypeAlias = OpenTextMode
 
 __version__: str
 
