@@ -19,5 +19,3 @@ class MissingLoop(BaseLoop):
     """The methods that raise NotImplementedError."""
 
     start_tls = _missing("start_tls")
-    subprocess_exec = _missing("subprocess_exec")
-    subprocess_shell = _missing("subprocess_shell")

@@ -4,25 +4,12 @@ import asyncio
 import gc
 import os
 import shutil
-import subprocess
 import sys
-import textwrap
 
 import bide
 import pytest
+from processes import run_program
 from protocols import Echo, close_all, connected_pair, listen
-
-ISOLATED = ["-P"] if sys.version_info >= (3, 11) else []
-
-
-def run_program(program, *wrapper, **environment):
-    done = subprocess.run(
-        [*wrapper, sys.executable, *ISOLATED, "-c", textwrap.dedent(program)],
-        capture_output=True, text=True, timeout=60, env={**os.environ, **environment},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
 
 def test_backend_is_told(loop):
     asked = os.environ.get("BIDE_BACKEND", "auto")

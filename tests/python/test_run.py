@@ -271,8 +271,6 @@ def test_create_future_is_asyncios(loop):
 
 
 MISSING = {
-    "subprocess_exec": (asyncio.SubprocessProtocol, "true"),
-    "subprocess_shell": (asyncio.SubprocessProtocol, "true"),
     "start_tls": (None, None, None),
 }
 
