@@ -12,6 +12,7 @@
 #include "base.c"
 #include "cancel.c"
 #include "choose.c"
+#include "combine.c"
 #include "errno.c"
 #include "fs/read_file.c"
 #include "future.c"
