@@ -13,6 +13,7 @@
 #include "bide/offload.h"
 #include "bide/op.h"
 #include "bide/pool.h"
+#include "bide/sync.h"
 #include "bide/task.h"
 #include "bide/timer.h"
 #include "bide/trace.h"
