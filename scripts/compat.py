@@ -19,6 +19,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -212,6 +213,7 @@ class Run:
             outcomes, _, complete = context.read(path)
             if complete:
                 return
+            known = len(outcomes)
             why = self._child(path, only, sorted(outcomes), deadline)
             outcomes, running, complete = context.read(path)
             if complete:
@@ -219,7 +221,8 @@ class Run:
             with context.Journal(path) as journal:
                 lost = running or f"the run itself, after {len(outcomes)} tests"
                 journal.ended(lost, "failed", why)
-            if time.monotonic() > deadline:
+            fruitless = running is None and len(outcomes) == known
+            if fruitless or time.monotonic() > deadline:
                 break
         with context.Journal(path) as journal:
             journal.complete()
@@ -229,6 +232,7 @@ class Run:
         work = tempfile.mkdtemp(prefix="bc")
         lists = {"only": only, "done": done}
         command = [
+            *hosts_wrapper(),
             self.environment.python, "-P" if self.environment.version != "3.10" else "-s",
             os.path.join(ROOT, LIBRARY, "child.py"), self.suite.directory,
             "--loop", self.loop, "--sources", json.dumps(self.sources),
@@ -265,6 +269,21 @@ class Run:
         return variables
 
 
+def hosts_wrapper():
+    """Many suites take it that localhost is 127.0.0.1 and ::1. Where /etc/hosts has only
+    the one, a mount namespace gives the run a file that has both, if we may make one."""
+    families = {info[0] for info in socket.getaddrinfo("localhost", 1, type=socket.SOCK_STREAM)}
+    hosts = os.path.join(BUILD, "hosts")
+    with open(hosts, "w", encoding="utf-8") as file:
+        file.write("127.0.0.1 localhost\n::1 localhost\n")
+    mount = f'mount --bind "{hosts}" /etc/hosts && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", mount, "sh"]
+    if len(families) == 2 or not shutil.which("unshare"):
+        return []
+    works = subprocess.run([*command, "true"], capture_output=True).returncode == 0
+    return command if works else []
+
+
 def end_group(process):
     """What the tests have left running goes with them."""
     try:
@@ -294,7 +313,7 @@ def wait_for(process, journal, deadline):
 
 def measure(suite, environment, names, sources, again):
     """{run: its outcomes, seconds, flaky and new failures}, asyncio first."""
-    measured = {}
+    measured, nothing = {}, compat_report.RunResult("asyncio", {})
     for name in names:
         print(f"compat: {suite.name} on CPython {environment.version}, {name} ... ",
               end="", flush=True)
@@ -302,8 +321,8 @@ def measure(suite, environment, names, sources, again):
         began = time.monotonic()
         outcomes, _, _ = context.read(run.journal(again))
         result = compat_report.RunResult(name, outcomes)
-        if "asyncio" in measured and name != "asyncio":
-            candidates = result.worse_than(measured["asyncio"])
+        if name != "asyncio":
+            candidates = result.worse_than(measured.get("asyncio", nothing))
             for attempt in range(1, RERUNS + 1):
                 if 0 < len(candidates) <= RERUN_TESTS_MAX:
                     result.retried(candidates, run.rerun(candidates, attempt))

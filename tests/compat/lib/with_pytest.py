@@ -45,6 +45,8 @@ class Recorder:
 def last_line(text):
     """The line that says what went wrong: pytest marks it with an E."""
     marked = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
+    if marked and marked[0].startswith("+ Exception Group"):
+        marked = [line.strip("|+- ") for line in marked if "Error" in line][-1:] or marked
     lines = marked or [line.strip() for line in text.splitlines() if line.strip()]
     return lines[0][:300] if lines else ""
 
@@ -58,10 +60,15 @@ def skip_reason(report):
 
 
 def run(context, directory, *arguments, plugins=()):
-    """Runs the tests of a directory with the loop installed. The suite's own settings
-    count but for its addopts: those ask for coverage and many processes."""
-    os.chdir(directory)
+    """Runs the tests of a directory with the loop installed."""
     loops.install(context.loop)
+    run_here(context, directory, *arguments, plugins=plugins)
+
+
+def run_here(context, directory, *arguments, plugins=()):
+    """Runs the tests of a directory. The suite's own settings count but for its addopts:
+    those ask for coverage and many processes."""
+    os.chdir(directory)
     code = pytest.main(
         [
             "-q", "-p", "no:cacheprovider", "-o", "addopts=", "--tb=short",
