@@ -239,7 +239,9 @@ static PyObject *listener_get_clients(PyObject *object, PyObject *unused) {
   PyObject *clients = PyList_New(0);
   for (bide_node *node = self->clients.next; clients != NULL && node != &self->clients;
        node = node->next) {
-    PyObject *client = (PyObject *)BIDE_CONTAINER_OF(node, transport_object, client);
+    transport_object *transport = BIDE_CONTAINER_OF(node, transport_object, client);
+    PyObject *client =
+        transport->tls != NULL ? (PyObject *)transport->tls : (PyObject *)transport;
     if (PyList_Append(clients, client) < 0) Py_CLEAR(clients);
   }
   return clients;
@@ -255,7 +257,7 @@ static PyMethodDef listener_methods[] = {
     {"stop", listener_stop_method, METH_NOARGS,
      "Accept no more and close the socket. Connections stay open."},
     {"clients", listener_get_clients, METH_NOARGS,
-     "Return the transports of the connections that are open."},
+     "Return the transports of the connections that are open, TLS over those below."},
     {NULL, NULL, 0, NULL},
 };
 

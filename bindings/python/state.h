@@ -19,6 +19,7 @@
   X(_late_write) \
   X(_server_idle) \
   X(_set_running_loop) \
+  X(_sslobj) \
   X(buffer_updated) \
   X(call_at) \
   X(call_exception_handler) \
@@ -38,21 +39,32 @@
   X(loop) \
   X(monotonic) \
   X(pause_writing) \
+  X(pending) \
+  X(read) \
   X(resume_writing) \
   X(set_exception) \
   X(set_result) \
   X(set_running_or_notify_cancel) \
-  X(time)
+  X(time) \
+  X(write)
 
 /* X(member, module, attribute): borrowed from the standard library at import. */
 #define STATE_IMPORTS(X) \
   X(BufferedProtocol, "asyncio", "BufferedProtocol") \
+  X(CertificateError, "ssl", "CertificateError") \
   X(Future, "asyncio", "Future") \
+  X(MemoryBIO, "ssl", "MemoryBIO") \
   X(QueueFull, "queue", "Full") \
+  X(SSLObject, "ssl", "SSLObject") \
+  X(SSLSyscallError, "ssl", "SSLSyscallError") \
+  X(SSLWantReadError, "ssl", "SSLWantReadError") \
+  X(SSLZeroReturnError, "ssl", "SSLZeroReturnError") \
+  X(TimeoutError, "asyncio", "TimeoutError") \
   X(TransportSocket, "asyncio.trsock", "TransportSocket") \
   X(constants, "asyncio", "constants") \
   X(events, "asyncio", "events") \
   X(extract_stack, "asyncio.format_helpers", "extract_stack") \
+  X(logger, "asyncio.log", "logger") \
   X(monotonic, "time", "monotonic") \
   X(socket_type, "socket", "socket") \
   X(get_running_loop, "asyncio.events", "_get_running_loop") \
@@ -69,6 +81,8 @@
   X(write_pipe_type, write_pipe_spec, "asyncio", "WriteTransport") \
   X(guest_type, guest_spec, NULL, NULL) \
   X(listener_type, listener_spec, NULL, NULL) \
+  X(tls_protocol_type, tls_protocol_spec, "asyncio", "Protocol") \
+  X(tls_type, tls_spec, "asyncio", "Transport") \
   X(job_queue_type, job_queue_spec, NULL, NULL) \
   X(file_op_type, file_op_spec, NULL, NULL) \
   X(datagram_type, datagram_spec, "asyncio", "Transport DatagramTransport")

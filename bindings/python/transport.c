@@ -43,6 +43,18 @@ void transport_finish(transport_object *self) {
     transport_release_socket(self);
 }
 
+/* The peer learns of the end now, and not when a cancelled operation has come back, which
+ * may be in the loop's next run. A user who wants the close to be a reset, by SO_LINGER,
+ * gets that then. */
+static void transport_disconnect(transport_object *self) {
+  struct linger linger = {0};
+  socklen_t len = sizeof linger;
+  transport_finish(self);
+  if (self->fd < 0) return;
+  (void)getsockopt(self->fd, SOL_SOCKET, SO_LINGER, &linger, &len);
+  if (!linger.l_onoff) (void)shutdown(self->fd, SHUT_RDWR);
+}
+
 void transport_leave_listener(transport_object *self) {
   listener_object *listener = self->listener;
   if (listener == NULL) return;
@@ -63,14 +75,15 @@ static void transport_lose(transport_object *self) {
   Py_XDECREF(result);
   Py_DECREF(error);
   transport_fail_file(self);
-  transport_finish(self);
+  transport_disconnect(self);
+  self->tls = NULL;
   Py_CLEAR(self->protocol);
   Py_CLEAR(self->error);
   Py_CLEAR(self->held);
   transport_leave_listener(self);
 }
 
-static void transport_force_close(transport_object *self, PyObject *error) {
+void transport_end(transport_object *self, PyObject *error) {
   if (self->lost) return;
   self->lost = 1;
   self->closing = true;
@@ -86,7 +99,7 @@ void transport_fail(transport_object *self, const char *message) {
   PyObject *error = PyErr_GetRaisedException();
   if (!PyObject_TypeCheck(error, (PyTypeObject *)PyExc_OSError))
     protocol_report_error((transport_head *)self, error, message);
-  transport_force_close(self, error);
+  transport_end(self, error);
   Py_DECREF(error);
 }
 
@@ -98,6 +111,7 @@ void transport_fail_code(transport_object *self, int code, const char *message) 
 /* A loop that is closed runs no connection_lost: the socket is all there is to close. */
 void transport_close(transport_object *self) {
   if (self->closing) return;
+  if (self->tls != NULL) tls_flush(self->tls);
   self->closing = true;
   if (self->loop->closed) {
     if (self->loop->core == NULL) transport_release_socket(self);
@@ -114,7 +128,7 @@ void transport_abort(transport_object *self) {
   if (self->loop->closed)
     transport_close(self);
   else
-    transport_force_close(self, NULL);
+    transport_end(self, NULL);
 }
 
 bool transport_is_closing(const transport_object *self) { return self->closing; }
@@ -155,6 +169,9 @@ int transport_set_protocol(transport_object *self, PyObject *protocol) {
   int buffered = PyObject_IsInstance(protocol, self->loop->state->BufferedProtocol);
   if (buffered < 0) return -1;
   self->buffered = buffered != 0;
+  self->tls = Py_TYPE(protocol) == self->loop->state->tls_protocol_type
+                  ? ((tls_protocol *)protocol)->tls
+                  : NULL;
   Py_XSETREF(self->protocol, Py_NewRef(protocol));
   return 0;
 }

@@ -12,6 +12,7 @@
 
 #include "convert.h"
 #include "protocol.h"
+#include "tls.h"
 #include "write_queue.h"
 
 typedef struct listener_object listener_object;
@@ -40,6 +41,7 @@ struct transport_object {
   PyObject *error;       /* what connection_lost will be told, or NULL */
   PyObject *held;        /* a list of bytes that came while paused, or NULL */
   listener_object *listener;
+  tls_object *tls; /* of `protocol`, if that is a TLSProtocol: called in C */
   write_queue queue;
   transport_sendfile sendfile;
   size_t high_bytes, low_bytes;
@@ -109,6 +111,9 @@ void transport_fail_code(transport_object *self, int code, const char *message);
 void transport_close(transport_object *self);
 void transport_abort(transport_object *self);
 
+/* Closes at once; connection_lost is told `error`, which may be NULL. */
+void transport_end(transport_object *self, PyObject *error);
+
 /* Queues the transport's call: connection_made, held input or connection_lost, as its
  * state says. */
 void transport_schedule(transport_object *self);
@@ -148,6 +153,13 @@ void transport_flush(transport_object *self);
  * of it all. */
 void transport_flushed(transport_object *self);
 PyObject *transport_write(PyObject *self, PyObject *data);
+
+/* Writes a bytes object that is not empty, or drops it if that is too late. 0, or -1 with
+ * MemoryError. */
+int transport_write_bytes(transport_object *self, PyObject *bytes);
+
+/* Flushes when the callback under way returns. */
+void transport_mark_dirty(transport_object *self);
 PyObject *transport_writelines(PyObject *self, PyObject *list);
 PyObject *transport_write_eof(PyObject *self, PyObject *unused);
 int transport_set_limits(transport_object *self, PyObject *high, PyObject *low);

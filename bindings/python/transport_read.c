@@ -99,10 +99,23 @@ static void transport_give_buffer(transport_object *self, const char *base, size
   if (len > 0) transport_give(self, base, len);
 }
 
+/* TLS copies it into its own buffer. */
+static void transport_give_tls(transport_object *self, const char *base, size_t len) {
+  PyObject *view = PyMemoryView_FromMemory((char *)base, (Py_ssize_t)len, PyBUF_READ);
+  if (view == NULL) {
+    transport_fail(self, "Fatal read error on socket transport");
+    return;
+  }
+  tls_receive(self->tls, view);
+  Py_DECREF(view);
+}
+
 /* To whichever kind of protocol is on top now: a callback may have changed it. */
 static void transport_give(transport_object *self, const char *base, size_t len) {
   if (!transport_takes_input(self) || self->held != NULL) {
     transport_hold(self, base, len);
+  } else if (self->tls != NULL) {
+    transport_give_tls(self, base, len);
   } else if (self->buffered) {
     transport_give_buffer(self, base, len);
   } else {

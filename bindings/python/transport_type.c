@@ -118,6 +118,12 @@ static PyObject *transport_true(PyObject *self, PyObject *unused) {
   Py_RETURN_TRUE;
 }
 
+static PyObject *transport_get_true(PyObject *self, void *unused) {
+  (void)self;
+  (void)unused;
+  Py_RETURN_TRUE;
+}
+
 static PyObject *transport_get_size(PyObject *self, PyObject *unused) {
   (void)unused;
   return PyLong_FromSize_t(((transport_object *)self)->queue.bytes);
@@ -172,6 +178,7 @@ static int transport_traverse(PyObject *object, visitproc visit, void *arg) {
 static int transport_clear(PyObject *object) {
   transport_object *self = (transport_object *)object;
   Py_CLEAR(self->extra_slot);
+  self->tls = NULL;
   Py_CLEAR(self->protocol);
   Py_CLEAR(self->waiter);
   Py_CLEAR(self->sendfile.waiter);
@@ -252,16 +259,18 @@ static PyMethodDef transport_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyGetSetDef transport_getset[] = {
+    {"_start_tls_compatible", transport_get_true, NULL, "True: start_tls() takes it.",
+     NULL},
+    {"_protocol_paused", transport_get_paused, NULL,
+     "True between pause_writing() and resume_writing().", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyMemberDef transport_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(transport_object, weakrefs), READONLY,
      NULL},
     {NULL, 0, 0, 0, NULL},
-};
-
-static PyGetSetDef transport_getset[] = {
-    {"_protocol_paused", transport_get_paused, NULL,
-     "True between pause_writing() and resume_writing().", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyType_Slot transport_slots[] = {

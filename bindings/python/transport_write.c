@@ -91,6 +91,7 @@ void transport_flushed(transport_object *self) {
 }
 
 void transport_flush(transport_object *self) {
+  if (self->tls != NULL) tls_flush(self->tls);
   bool idle = self->queue.count == 0 && !transport_sends_file(self);
   if (self->poll_armed || self->lost || idle) return;
   transport_send_queue(self);
@@ -154,6 +155,12 @@ static int transport_queue_data(transport_object *self, PyObject *data) {
   return write_queue_push(&self->queue, data);
 }
 
+void transport_mark_dirty(transport_object *self) {
+  if (list_linked(&self->dirty)) return;
+  list_push(&self->loop->dirty, &self->dirty);
+  Py_INCREF(self);
+}
+
 /* What was queued leaves when the callback under way returns, or now if it is much or
  * none is. */
 static void transport_after_write(transport_object *self) {
@@ -162,10 +169,7 @@ static void transport_after_write(transport_object *self) {
                                                              : TRANSPORT_COALESCE_MAX;
   if (self->queue.bytes > at_once || loop->depth == 0) transport_flush(self);
   if (self->queue.count == 0 || self->lost) return;
-  if (!self->poll_armed && !list_linked(&self->dirty)) {
-    list_push(&loop->dirty, &self->dirty);
-    Py_INCREF(self);
-  }
+  if (!self->poll_armed) transport_mark_dirty(self);
   transport_pause_writing(self);
 }
 
@@ -192,6 +196,13 @@ PyObject *transport_write(PyObject *object, PyObject *data) {
   if (transport_queue_data(self, data) < 0) return NULL;
   transport_after_write(self);
   Py_RETURN_NONE;
+}
+
+int transport_write_bytes(transport_object *self, PyObject *bytes) {
+  if (self->lost || self->eof_written) return 0;
+  if (write_queue_push(&self->queue, bytes) < 0) return -1;
+  transport_after_write(self);
+  return 0;
 }
 
 PyObject *transport_writelines(PyObject *object, PyObject *list) {

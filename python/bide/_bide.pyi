@@ -118,6 +118,8 @@ class Transport(asyncio.Transport):
         self, fd: int, offset: int, count: int, waiter: asyncio.Future[None], /
     ) -> None: ...
     def _end_file(self) -> int: ...
+    @property
+    def _start_tls_compatible(self) -> bool: ...
 
 @final
 class JobQueue:
@@ -162,6 +164,32 @@ class Guest:
     def close(self) -> None: ...
 
 @final
+class TLSProtocol(asyncio.Protocol):
+    pass
+
+@final
+class TLSTransport(asyncio.Transport):
+    def __new__(
+        cls,
+        loop: Loop,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: Any,
+        waiter: asyncio.Future[None] | None,
+        server_side: bool,
+        server_hostname: str | None,
+        call_connection_made: bool,
+        handshake_timeout: float,
+        shutdown_timeout: float,
+        linger: float | None,
+    ) -> TLSTransport: ...
+    @property
+    def _ssl_protocol(self) -> TLSProtocol: ...
+    @property
+    def _protocol_paused(self) -> bool: ...
+    @property
+    def _start_tls_compatible(self) -> bool: ...
+
+@final
 class Listener:
     def __new__(
         cls,
@@ -174,7 +202,7 @@ class Listener:
     def client_count(self) -> int: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
-    def clients(self) -> list[Transport]: ...
+    def clients(self) -> list[Transport | TLSTransport]: ...
 
 @final
 class FileOp(Coroutine[Any, Any, _T_co]):

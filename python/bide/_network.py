@@ -14,26 +14,9 @@ from typing import Any, NoReturn
 
 from ._addresses import AddressInfo, ensure_resolved, interleave_families
 from ._server import Server
-from ._sockets import SocketLoop
+from ._tls import TLS, TLSLoop, accepted_tls, client_tls, server_tls
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
-
-
-def check_no_tls(
-    method: str,
-    ssl: Any,
-    server_hostname: Any,
-    handshake_timeout: float | None,
-    shutdown_timeout: float | None,
-) -> None:
-    if ssl:
-        raise NotImplementedError(f"bide's loop has no {method}(ssl=...) yet")
-    if server_hostname is not None:
-        raise ValueError("server_hostname is only meaningful with ssl")
-    if handshake_timeout is not None:
-        raise ValueError("ssl_handshake_timeout is only meaningful with ssl")
-    if shutdown_timeout is not None:
-        raise ValueError("ssl_shutdown_timeout is only meaningful with ssl")
 
 
 def _check_stream(sock: socket.socket) -> None:
@@ -111,7 +94,7 @@ def _bind_server_socket(
     return sock
 
 
-class NetworkLoop(SocketLoop):
+class NetworkLoop(TLSLoop):
     """create_connection, create_server and connect_accepted_socket."""
 
     async def create_connection(
@@ -134,13 +117,11 @@ class NetworkLoop(SocketLoop):
         all_errors: bool = False,
     ) -> Any:
         """Connect to a TCP server; return the transport and the protocol."""
-        check_no_tls(
-            "create_connection",
-            ssl,
-            server_hostname,
-            ssl_handshake_timeout,
-            ssl_shutdown_timeout,
-        )
+        if server_hostname is None and ssl:
+            if not host:
+                raise ValueError("You must set server_hostname when using ssl without a host")
+            server_hostname = host
+        tls = client_tls(ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
         if host is None and port is None:
             if sock is None:
                 raise ValueError("host and port was not specified and no sock specified")
@@ -161,7 +142,7 @@ class NetworkLoop(SocketLoop):
                 infos, local_infos, happy_eyeballs_delay, all_errors
             )
         try:
-            result = await self._make_connection(sock, protocol_factory)
+            result = await self._make_connection(sock, protocol_factory, tls)
         except BaseException:
             # A transport that was made has taken the socket over; else nobody has.
             if host is not None or port is not None:
@@ -243,12 +224,17 @@ class NetworkLoop(SocketLoop):
             raise
 
     async def _make_connection(
-        self, sock: socket.socket, protocol_factory: ProtocolFactory
+        self, sock: socket.socket, protocol_factory: ProtocolFactory, tls: TLS | None = None
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         sock.setblocking(False)
         protocol = protocol_factory()
         waiter: asyncio.Future[None] = self.create_future()
-        transport = self._connect(sock, protocol, waiter)
+        transport: asyncio.Transport
+        if tls is None:
+            transport = self._connect(sock, protocol, waiter)
+        else:
+            transport = wrapped = self._wrap_tls(protocol, tls, waiter)
+            self._connect(sock, wrapped._ssl_protocol, None)
         # The user's sock.close() must not take the fd from under the transport, which
         # detaches it when it closes.
         sock._io_refs += 1  # type: ignore[attr-defined]
@@ -271,10 +257,8 @@ class NetworkLoop(SocketLoop):
         """Make a transport of a connection that was accepted elsewhere; return it and
         its protocol."""
         _check_stream(sock)
-        check_no_tls(
-            "connect_accepted_socket", ssl, None, ssl_handshake_timeout, ssl_shutdown_timeout
-        )
-        return await self._make_connection(sock, protocol_factory)
+        tls = accepted_tls(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        return await self._make_connection(sock, protocol_factory, tls)
 
     async def create_server(
         self,
@@ -295,11 +279,7 @@ class NetworkLoop(SocketLoop):
         start_serving: bool = True,
     ) -> Any:
         """Listen on every address of host, or on sock; return the Server."""
-        if isinstance(ssl, bool):
-            raise TypeError("ssl argument must be an SSLContext or None")
-        check_no_tls(
-            "create_server", ssl, None, ssl_handshake_timeout, ssl_shutdown_timeout
-        )
+        tls = server_tls(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         if host is None and port is None:
             if sock is None:
                 raise ValueError("Neither host/port nor sock were specified")
@@ -314,7 +294,8 @@ class NetworkLoop(SocketLoop):
             )
         for each in sockets:
             each.setblocking(False)
-        server = Server(self, sockets, protocol_factory, backlog)
+        factory = self._tls_factory(protocol_factory, tls)
+        server = Server(self, sockets, factory, backlog)
         if start_serving:
             await server.start_serving()
         if self.get_debug():

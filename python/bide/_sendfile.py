@@ -53,6 +53,8 @@ def _refusal(error: OSError, sent: int) -> OSError | RuntimeError:
 def _mode_of(transport: Any) -> Any:
     if isinstance(transport, _bide.Transport):
         return _Mode.TRY_NATIVE
+    if isinstance(transport, _bide.TLSTransport):
+        return _Mode.FALLBACK
     return getattr(transport, "_sendfile_compatible", _Mode.UNSUPPORTED)
 
 

@@ -9,8 +9,9 @@ from asyncio.log import logger
 from collections.abc import Callable
 from typing import Any
 
-from ._network import NetworkLoop, ProtocolFactory, check_no_tls
+from ._network import NetworkLoop, ProtocolFactory
 from ._server import Server
+from ._tls import client_tls, server_tls
 
 # Up to 3.12 a server left its file behind.
 _CLEANS_UP = sys.version_info >= (3, 13)
@@ -95,25 +96,19 @@ class UnixLoop(NetworkLoop):
         """Connect to a Unix socket; return the transport and the protocol."""
         if ssl and server_hostname is None:
             raise ValueError("you have to pass server_hostname when using ssl")
-        check_no_tls(
-            "create_unix_connection",
-            ssl,
-            server_hostname,
-            ssl_handshake_timeout,
-            ssl_shutdown_timeout,
-        )
+        tls = client_tls(ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
         if path is None:
             if sock is None:
                 raise ValueError("no path and sock were specified")
             _check_unix_stream(sock)
-            return await self._make_connection(sock, protocol_factory)
+            return await self._make_connection(sock, protocol_factory, tls)
         if sock is not None:
             raise ValueError("path and sock can not be specified at the same time")
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
             await self._connect_resolved(sock, os.fspath(path))
-            return await self._make_connection(sock, protocol_factory)
+            return await self._make_connection(sock, protocol_factory, tls)
         except BaseException:
             sock.close()
             raise
@@ -132,11 +127,7 @@ class UnixLoop(NetworkLoop):
         cleanup_socket: bool = _CLEANS_UP,
     ) -> Any:
         """Listen on a path, an abstract name or sock; return the Server."""
-        if isinstance(ssl, bool):
-            raise TypeError("ssl argument must be an SSLContext or None")
-        check_no_tls(
-            "create_unix_server", ssl, None, ssl_handshake_timeout, ssl_shutdown_timeout
-        )
+        tls = server_tls(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         if path is not None:
             if sock is not None:
                 raise ValueError("path and sock can not be specified at the same time")
@@ -147,7 +138,8 @@ class UnixLoop(NetworkLoop):
             _check_unix_stream(sock)
         sock.setblocking(False)
         cleanup = _cleanup_of(sock) if cleanup_socket else None
-        server = Server(self, [sock], protocol_factory, backlog, cleanup)
+        factory = self._tls_factory(protocol_factory, tls)
+        server = Server(self, [sock], factory, backlog, cleanup)
         if start_serving:
             await server.start_serving()
         return server

@@ -173,7 +173,7 @@ def test_wrong_arguments_say_what_is_wrong(loop, run):
                 await create(Recorder, sock=datagram)
         with pytest.raises(TypeError, match="ssl argument must be an SSLContext or None"):
             await create(Recorder, "127.0.0.1", 0, ssl=True)
-        with pytest.raises(NotImplementedError, match="create_server"):
+        with pytest.raises(TypeError, match="ssl argument must be an SSLContext or None"):
             await create(Recorder, "127.0.0.1", 0, ssl=object())
         with pytest.raises(ValueError, match="ssl_handshake_timeout is only meaningful"):
             await create(Recorder, "127.0.0.1", 0, ssl_handshake_timeout=1)

@@ -1,0 +1,105 @@
+/* tls_lower.c: the transport below: bide's own, called in C, or anybody's. */
+#include "tls.h"
+#include "transport.h"
+
+static int tls_lower_call(tls_object *self, const char *name) {
+  PyObject *result = PyObject_CallMethod(self->lower, name, NULL);
+  Py_XDECREF(result);
+  return result == NULL ? -1 : 0;
+}
+
+int tls_lower_attach(tls_object *self, PyObject *lower) {
+  Py_XSETREF(self->lower, Py_NewRef(lower));
+  if (Py_TYPE(lower) == self->loop->state->transport_type) {
+    self->native = (transport_object *)lower;
+    /* What was written before TLS may still fill it. */
+    self->lower_paused = self->native->writing_paused;
+    self->writing_paused = self->announced && self->lower_paused;
+  }
+  return tls_lower_set_limits(self);
+}
+
+int tls_lower_write(tls_object *self, PyObject *bytes) {
+  if (self->native != NULL) return transport_write_bytes(self->native, bytes);
+  PyObject *result =
+      PyObject_CallMethodOneArg(self->lower, self->loop->state->names.write, bytes);
+  Py_XDECREF(result);
+  return result == NULL ? -1 : 0;
+}
+
+void tls_lower_flush(tls_object *self) {
+  if (self->native != NULL) transport_flush(self->native);
+}
+
+int tls_lower_set_reading(tls_object *self, bool wanted) {
+  if (self->native == NULL)
+    return tls_lower_call(self, wanted ? "resume_reading" : "pause_reading");
+  if (wanted)
+    transport_resume_reading(self->native);
+  else
+    transport_pause_reading(self->native);
+  return 0;
+}
+
+/* The marks below are no higher than the application's, so that with limits of 0 it is
+ * told when the last byte has left. */
+int tls_lower_set_limits(tls_object *self) {
+  size_t high = self->high_bytes, low = self->low_bytes;
+  if (self->lower == NULL) return 0;
+  if (high > WRITE_LIMIT_HIGH_BYTES) high = WRITE_LIMIT_HIGH_BYTES;
+  if (low > high / 4) low = high / 4;
+  PyObject *result = PyObject_CallMethod(self->lower, "set_write_buffer_limits", "nn",
+                                         (Py_ssize_t)high, (Py_ssize_t)low);
+  if (result == NULL && PyErr_ExceptionMatches(PyExc_NotImplementedError)) {
+    PyErr_Clear();
+    return 0;
+  }
+  Py_XDECREF(result);
+  return result == NULL ? -1 : 0;
+}
+
+/* Ends the outgoing stream where the transport below can, which wakes a peer that reads
+ * on after close_notify. */
+int tls_lower_end(tls_object *self) {
+  PyObject *able = PyObject_CallMethod(self->lower, "can_write_eof", NULL);
+  int can = able == NULL ? -1 : PyObject_IsTrue(able);
+  Py_XDECREF(able);
+  return can <= 0 ? can : tls_lower_call(self, "write_eof");
+}
+
+int tls_lower_close(tls_object *self) {
+  if (self->native == NULL) return tls_lower_call(self, "close");
+  transport_close(self->native);
+  return 0;
+}
+
+/* asyncio's transports take the reason by a private method, others have abort(). */
+void tls_lower_abort(tls_object *self, PyObject *error) {
+  PyObject *result;
+  if (self->native != NULL) {
+    transport_end(self->native, error);
+    return;
+  }
+  if (PyObject_HasAttrString(self->lower, "_force_close"))
+    result = PyObject_CallMethod(self->lower, "_force_close", "O",
+                                 error != NULL ? error : Py_None);
+  else
+    result = PyObject_CallMethod(self->lower, "abort", NULL);
+  if (result == NULL) loop_swallow(self->loop);
+  Py_XDECREF(result);
+}
+
+/* How much it has not sent yet, as far as it says. */
+size_t tls_lower_bytes(tls_object *self) {
+  if (self->native != NULL) return self->native->queue.bytes;
+  if (self->lower == NULL || self->phase == TLS_OVER) return 0;
+  PyObject *size = PyObject_CallMethod(self->lower, "get_write_buffer_size", NULL);
+  size_t bytes = size == NULL ? 0 : PyLong_AsSize_t(size);
+  Py_XDECREF(size);
+  if (!PyErr_Occurred()) return bytes;
+  if (PyErr_ExceptionMatches(PyExc_NotImplementedError))
+    PyErr_Clear();
+  else
+    loop_swallow(self->loop);
+  return 0;
+}
