@@ -4,6 +4,7 @@
 
 #include "bide/base.h"
 #include "bide/cancel.h"
+#include "bide/channel.h"
 #include "bide/combine.h"
 #include "bide/errno.h"
 #include "bide/fs.h"

@@ -28,7 +28,7 @@ MAY_LEAF_INCLUDE = {"base", "errno"}
 CONCEPT_OF_STEM = {
     "list": "base", "memory": "base", "wheel": "timer", "loop_internal": "loop",
     "loop_trace": "loop", "loop_struct": "loop", "loop_timer": "loop", "loop_park": "loop",
-    "choose": "loop", "ready": "loop", "trace_ring": "trace",
+    "choose": "loop", "ready": "loop", "trace_ring": "trace", "channel": "sync",
 }
 DIRECTORY_CONCEPTS = ("backend", "net", "fs", "sync")
 UMBRELLAS = ("core/include/bide.h", "core/src/lib.c")

@@ -99,7 +99,8 @@ extern "C" {
   X(ECLOSED, 4098, 9, "the loop is closed") \
   X(EFORKED, 4099, 1, "the loop belongs to the parent process; make a new one after fork") \
   X(ERUNNING, 4100, 16, "the loop is already running") \
-  X(EQUEUEFULL, 4101, 11, "the pool's queue is full")
+  X(EQUEUEFULL, 4101, 11, "the pool's queue is full") \
+  X(ELAGGED, 4102, 75, "items were overwritten before they were received")
 
 enum {
 #define BIDE_ERRNO_X(name, number, text) BIDE_##name = -(number),

@@ -37,3 +37,9 @@ void bide__wait_finish_all(bide_node *queue) {
   for (intptr_t index = 0; (wait = bide__wait_dequeue(&leaving)) != NULL; index++)
     bide__wait_finish(wait, index);
 }
+
+void bide__wait_fail_all(bide_node *queue, int error) {
+  for (bide_node *n = queue->next; n != queue; n = n->next)
+    bide__wait_of_node(n)->error_ = error;
+  bide__wait_finish_all(queue);
+}

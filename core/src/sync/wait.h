@@ -31,4 +31,7 @@ void bide__wait_finish(bide_wait *wait, intptr_t value);
 /* Wakes all of the queue, each with its index; who comes meanwhile is not among them. */
 void bide__wait_finish_all(bide_node *queue);
 
+/* The same with an error. */
+void bide__wait_fail_all(bide_node *queue, int error);
+
 #endif
