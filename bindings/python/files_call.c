@@ -93,7 +93,7 @@ static const file_kind file_open_file_kind = {
 
 static const file_kind file_close_kind = {
     .name = "close",
-    .flags = FILE_RUNS_ON,
+    .flags = FILE_RUNS_ON | FILE_WAITS,
     .start = file_start_close,
     .step = file_step_close,
     .finish = file_finish_none,

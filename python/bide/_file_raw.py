@@ -169,7 +169,8 @@ class RawFile(File[bytes]):
 
     The position of a regular file is kept here and given with each operation, so that a
     cancelled one has not moved it. `_offset` is None for pipes, terminals and the like,
-    which are read where the kernel is. `_written` counts what the kernel took, also when
+    which are read where the kernel is; what a cancelled call had taken from one of those
+    is `_kept` for the next. `_written` counts what the kernel took, also when
     a write was cancelled.
     """
 
@@ -183,6 +184,7 @@ class RawFile(File[bytes]):
         self._closefd = closefd
         self._appends = mode[0] == "a"
         self._seekable: bool | None = True if explicit else None
+        self._kept = b""
         self._written = 0
         self._offset: int | None = None
         if explicit:
@@ -233,17 +235,32 @@ class RawFile(File[bytes]):
 
     async def _read(self, size: int) -> bytes:
         if self._offset is None:
-            return await read(self._fd, size)
+            return self._take_kept(size) or await read(self._fd, size)
         data = await pread(self._fd, size, self._offset)
         self._offset += len(data)
         return data
 
     async def _readinto(self, buffer: "Buffer") -> int:
+        if self._kept:
+            with memoryview(buffer) as given, given.cast("B") as view:
+                data = self._take_kept(len(view))
+                view[: len(data)] = data
+            return len(data)
         if self._offset is None:
             return await readinto(self._fd, buffer)
         count = await preadinto(self._fd, buffer, self._offset)
         self._offset += count
         return count
+
+    def _take_kept(self, size: int) -> bytes:
+        data, self._kept = self._kept[:size], self._kept[size:]
+        return data
+
+    def _put_back(self, start: int | None, parts: list[bytes]) -> None:
+        """The call that read these parts from start on has been cancelled."""
+        self._offset = start
+        if start is None:
+            self._kept = b"".join(parts) + self._kept
 
     def _left(self) -> int:
         """How much a regular file still holds; what it says may be wrong, as in /proc."""
@@ -315,16 +332,23 @@ class RawFile(File[bytes]):
         if self._closefd:
             os.close(fd)
 
-    async def _readline(self, size: int) -> bytes:
-        """A stream is read byte by byte: what is behind the line is not ours to take."""
-        if self._offset is None:
-            line = b""
-            while not line.endswith(b"\n") and (size < 0 or len(line) < size):
+    async def _readline_of_stream(self, size: int) -> bytes:
+        """Byte by byte: what is behind the line is not ours to take."""
+        line: list[bytes] = []
+        try:
+            while (not line or line[-1] != b"\n") and (size < 0 or len(line) < size):
                 byte = await self._read(1)
                 if not byte:
                     break
-                line += byte
-            return line
+                line.append(byte)
+        except BaseException:
+            self._put_back(None, line)
+            raise
+        return b"".join(line)
+
+    async def _readline(self, size: int) -> bytes:
+        if self._offset is None:
+            return await self._readline_of_stream(size)
         start = self._offset
         found = b""
         while b"\n" not in found and (size < 0 or len(found) < size):
@@ -357,7 +381,7 @@ class RawFile(File[bytes]):
         try:
             await self._readall(parts)
         except BaseException:
-            self._offset = start
+            self._put_back(start, parts)
             raise
         return b"".join(parts)
 

@@ -54,6 +54,8 @@ def _parse_mode(mode: str) -> _Mode:
         flags |= os.O_RDWR
     else:
         flags |= os.O_RDONLY if kind == "r" else os.O_WRONLY
+    # io names a file for reading and writing alike, whether it was emptied or not.
+    kind = "r" if kind == "w" and "+" in letters else kind
     raw = f"{kind}b+" if "+" in letters else f"{kind}b"
     return _Mode(raw, flags, "b" not in letters)
 
@@ -160,7 +162,8 @@ def _raw_file(opened: _Descriptor, file: Any, mode: _Mode, closefd: bool) -> Raw
         if stat.S_ISDIR(opened.mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), file)
         explicit = stat.S_ISREG(opened.mode) or stat.S_ISBLK(opened.mode)
-        return RawFile(opened.fd, file, mode.raw, closefd, explicit)
+        name = file if isinstance(file, int) else os.fspath(file)
+        return RawFile(opened.fd, name, mode.raw, closefd, explicit)
     except BaseException:
         if not isinstance(file, int):
             os.close(opened.fd)
