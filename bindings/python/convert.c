@@ -70,7 +70,8 @@ int convert_fd(PyObject *fileobj) {
     number = PyObject_CallMethod(fileobj, "fileno", NULL);
     if (number == NULL || !PyLong_Check(number)) {
       bool refused = number != NULL || PyErr_ExceptionMatches(PyExc_AttributeError) ||
-                     PyErr_ExceptionMatches(PyExc_TypeError);
+                     PyErr_ExceptionMatches(PyExc_TypeError) ||
+                     PyErr_ExceptionMatches(PyExc_ValueError);
       Py_XDECREF(number);
       if (!refused) return -1;
       PyErr_Clear();

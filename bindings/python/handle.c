@@ -116,6 +116,7 @@ int handle_traverse(PyObject *self, visitproc visit, void *arg) {
   Py_VISIT(handle->context);
   Py_VISIT(handle->loop);
   Py_VISIT(handle->source_traceback);
+  Py_VISIT(handle->when_given);
   PyObject **args = handle_args(handle);
   for (uint32_t i = 0; i < handle->nargs; i++) Py_VISIT(args[i]);
   return 0;
@@ -129,6 +130,7 @@ static void handle_clear_values(handle_object *handle) {
   Py_CLEAR(handle->repr);
   Py_CLEAR(handle->source_traceback);
   Py_CLEAR(handle->cancelled);
+  Py_CLEAR(handle->when_given);
 }
 
 /* The loop stays: it owns this handle if it is queued, and dealloc needs its state. The
@@ -138,6 +140,7 @@ int handle_clear(PyObject *self) {
   if (handle->running) return 0;
   handle_drop_args(handle);
   Py_CLEAR(handle->args_slot);
+  Py_CLEAR(handle->when_given);
   Py_XSETREF(handle->callback, Py_NewRef(Py_None));
   Py_XSETREF(handle->cancelled, Py_NewRef(Py_True));
   Py_XSETREF(handle->source_traceback, Py_NewRef(Py_None));

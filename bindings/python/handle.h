@@ -29,6 +29,7 @@ struct handle_object {
   void *timer_slots[3]; /* asyncio.TimerHandle's and a weakref list before 3.12 */
   bide_node link;
   bide_call call;
+  PyObject *when_given; /* a timer's time, if it was no float; else NULL */
   PyObject **spilled;
   PyObject *args[1 + HANDLE_ARGS_INLINE];
   uint32_t nargs;

@@ -249,6 +249,8 @@ static int loop_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(BIDE_CONTAINER_OF(node, handle_object, link));
   for (bide_node *node = loop->pollers.next; node != &loop->pollers; node = node->next)
     Py_VISIT(BIDE_CONTAINER_OF(node, poller, link)->handle);
+  for (bide_node *node = loop->pollers.next; node != &loop->pollers; node = node->next)
+    Py_VISIT(BIDE_CONTAINER_OF(node, poller, link)->fileobj);
   return loop_traverse_core(loop, visit, arg);
 }
 
@@ -371,16 +373,17 @@ static int loop_set_slow(PyObject *self, PyObject *value, void *unused) {
 
 static PyMethodDef loop_methods[] = {
     {"call_soon", LOOP_KEYWORDS(loop_call_soon),
-     "call_soon(callback, *args, context=None)\nRun callback in the next turn."},
+     "call_soon($self, callback, *args, context=None)\n--\n\nRun callback in the next "
+     "turn."},
     {"call_soon_threadsafe", LOOP_KEYWORDS(loop_call_soon_threadsafe),
-     "call_soon_threadsafe(callback, *args, context=None)\nAs call_soon, from any "
-     "thread."},
+     "call_soon_threadsafe($self, callback, *args, context=None)\n--\n\nAs call_soon, "
+     "from any thread."},
     {"call_later", LOOP_KEYWORDS(loop_call_later),
-     "call_later(delay, callback, *args, context=None)\nRun callback after delay "
-     "seconds, never earlier."},
+     "call_later($self, delay, callback, *args, context=None)\n--\n\nRun callback after "
+     "delay seconds, never earlier."},
     {"call_at", LOOP_KEYWORDS(loop_call_at),
-     "call_at(when, callback, *args, context=None)\nRun callback at a time of "
-     "loop.time(), never earlier."},
+     "call_at($self, when, callback, *args, context=None)\n--\n\nRun callback at a time "
+     "of loop.time(), never earlier."},
     {"time", loop_time, METH_NOARGS, "Return the loop's clock in seconds."},
     {"stop", loop_stop, METH_NOARGS, "End the run after the turn under way."},
     {"is_running", loop_is_running, METH_NOARGS, "Return True while the loop runs."},
@@ -389,14 +392,18 @@ static PyMethodDef loop_methods[] = {
     {"set_debug", loop_set_debug, METH_O, "Turn debug mode on or off."},
     {"create_future", loop_create_future, METH_NOARGS,
      "Return an asyncio.Future of this loop."},
-    {"add_reader", LOOP_FASTCALL(loop_add_reader),
-     "add_reader(fd, callback, *args)\nCall callback whenever fd is readable."},
-    {"add_writer", LOOP_FASTCALL(loop_add_writer),
-     "add_writer(fd, callback, *args)\nCall callback whenever fd is writable."},
-    {"remove_reader", loop_remove_reader, METH_O,
-     "Stop watching fd for reading; return whether it was watched."},
-    {"remove_writer", loop_remove_writer, METH_O,
-     "Stop watching fd for writing; return whether it was watched."},
+    {"add_reader", LOOP_KEYWORDS(loop_add_reader),
+     "add_reader($self, fd, callback, *args)\n--\n\nCall callback whenever fd is "
+     "readable."},
+    {"add_writer", LOOP_KEYWORDS(loop_add_writer),
+     "add_writer($self, fd, callback, *args)\n--\n\nCall callback whenever fd is "
+     "writable."},
+    {"remove_reader", LOOP_KEYWORDS(loop_remove_reader),
+     "remove_reader($self, fd)\n--\n\nStop watching fd for reading; return whether it "
+     "was watched."},
+    {"remove_writer", LOOP_KEYWORDS(loop_remove_writer),
+     "remove_writer($self, fd)\n--\n\nStop watching fd for writing; return whether it "
+     "was watched."},
     {"_add_reader", LOOP_FASTCALL(loop_watch_read),
      "As add_reader, returning the handle."},
     {"_add_writer", LOOP_FASTCALL(loop_watch_write),

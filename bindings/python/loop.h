@@ -73,7 +73,7 @@ typedef struct loop_object {
   unsigned long thread_id; /* of the run under way; 0 when none is */
   double slow_s;
   int depth;
-  int guests; /* open ones; see guest.h */
+  int guests;             /* open ones; see guest.h */
   int outer_origin_depth; /* coroutine origins were tracked so deep before; -1 */
   bool closed;
   bool draining;
@@ -128,12 +128,16 @@ PyObject *loop_call_later(PyObject *self, PyObject *const *args, Py_ssize_t narg
                           PyObject *keywords);
 PyObject *loop_call_at(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                        PyObject *keywords);
-PyObject *loop_add_reader(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
-PyObject *loop_add_writer(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *loop_add_reader(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *keywords);
+PyObject *loop_add_writer(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *keywords);
 PyObject *loop_watch_read(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 PyObject *loop_watch_write(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
-PyObject *loop_remove_reader(PyObject *self, PyObject *fileobj);
-PyObject *loop_remove_writer(PyObject *self, PyObject *fileobj);
+PyObject *loop_remove_reader(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                             PyObject *keywords);
+PyObject *loop_remove_writer(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                             PyObject *keywords);
 PyObject *loop_run(PyObject *self, PyObject *unused);
 PyObject *loop_check_running(PyObject *self, PyObject *unused);
 PyObject *loop_track_origins(PyObject *self, PyObject *enabled);

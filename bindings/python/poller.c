@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include "arguments.h"
 #include "convert.h"
 #include "endpoint.h"
 #include "list.h"
@@ -22,17 +23,20 @@ static void poller_forget_slot(poller *self) {
   if (slot->writer == self) slot->writer = NULL;
 }
 
-/* Dropping the handle may run any code, but that finds the poller detached. The poller
+/* Dropping handle and file object may run any code, but that finds the poller detached. The poller
  * itself stays until its operation has completed. */
 void poller_detach(poller *self) {
   handle_object *handle = self->handle;
+  PyObject *fileobj = self->fileobj;
   if (handle == NULL) return;
   self->handle = NULL;
+  self->fileobj = NULL;
   poller_forget_slot(self);
   if (self->armed) bide_loop_cancel(self->loop->core, &self->op);
   poller_free_if_idle(self);
   if (handle_cancel(handle) < 0) PyErr_Clear();
   Py_DECREF(handle);
+  Py_DECREF(fileobj);
 }
 
 static int poller_arm(poller *self) {
@@ -86,7 +90,7 @@ static void poller_on_event(bide_op *op) {
     poller_detach(self);
 }
 
-/* ---- the methods ---- */
+/* ---- adding ---- */
 
 bool poller_refused(loop_object *loop, int fd) {
   fd_slot *slot = loop_fd_find(loop, fd);
@@ -117,8 +121,8 @@ static void poller_detach_stale(loop_object *loop, int fd, const struct stat *fi
   if (writer != NULL && !poller_is_for(writer, file)) poller_detach(writer);
 }
 
-static int poller_start(loop_object *loop, handle_object *handle, int fd,
-                        const struct stat *file, unsigned events) {
+static int poller_start(loop_object *loop, handle_object *handle, PyObject *fileobj,
+                        int fd, const struct stat *file, unsigned events) {
   fd_slot *slot = loop_fd_slot(loop, fd);
   poller *self = slot == NULL ? NULL : PyMem_Calloc(1, sizeof *self);
   if (self == NULL) {
@@ -140,6 +144,7 @@ static int poller_start(loop_object *loop, handle_object *handle, int fd,
     return -1;
   }
   self->handle = (handle_object *)Py_NewRef((PyObject *)handle);
+  self->fileobj = Py_NewRef(fileobj);
   slot = loop_fd_find(loop, fd); /* which moves when a detached callback's end adds fds */
   poller **place = events == POLLIN ? &slot->reader : &slot->writer;
   poller *old = *place;
@@ -148,35 +153,74 @@ static int poller_start(loop_object *loop, handle_object *handle, int fd,
   return 0;
 }
 
-static PyObject *poller_add(PyObject *self, const char *method, PyObject *const *args,
-                            Py_ssize_t nargs, unsigned events) {
+/* ---- the methods ---- */
+
+static const arguments_spec poller_adds_reader = {
+    "add_reader", {"fd", "callback"}, false};
+static const arguments_spec poller_adds_writer = {
+    "add_writer", {"fd", "callback"}, false};
+static const arguments_spec poller_removes_reader = {"remove_reader", {"fd"}, false};
+static const arguments_spec poller_removes_writer = {"remove_writer", {"fd"}, false};
+
+static PyObject *poller_add(PyObject *self, const arguments_spec *spec,
+                            PyObject *const *args, Py_ssize_t nargs, PyObject *keywords,
+                            unsigned events) {
   loop_object *loop = (loop_object *)self;
-  if (nargs < 2) {
-    return PyErr_Format(PyExc_TypeError, "%s() takes at least 2 arguments (%zd given)",
-                        method, nargs);
-  }
+  arguments parsed;
   struct stat file;
-  int fd = convert_fd(args[0]);
+  if (arguments_parse(loop, spec, args, nargs, keywords, &parsed) < 0) return NULL;
+  PyObject *fileobj = parsed.named[0];
+  int fd = convert_fd(fileobj);
   if (fd < 0 || loop_check_open(loop) < 0 || poller_refused(loop, fd) ||
       poller_check_fd(fd, &file) < 0)
     return NULL;
-  handle_object *handle =
-      handle_new(loop, loop->state->handle_type, args[1], args + 2, nargs - 2, NULL);
-  if (handle != NULL && poller_start(loop, handle, fd, &file, events) < 0)
+  handle_object *handle = handle_new(loop, loop->state->handle_type, parsed.named[1],
+                                     parsed.rest, parsed.rest_count, NULL);
+  if (handle != NULL && poller_start(loop, handle, fileobj, fd, &file, events) < 0)
     Py_CLEAR(handle);
   return (PyObject *)handle;
 }
 
-static PyObject *poller_remove(PyObject *self, PyObject *fileobj, bool reader) {
-  loop_object *loop = (loop_object *)self;
-  if (loop->closed) Py_RETURN_FALSE;
+/* The registration that was made with an object which has no fd any more. */
+static poller *poller_find_object(loop_object *loop, PyObject *fileobj, unsigned events) {
+  for (bide_node *node = loop->pollers.next; node != &loop->pollers; node = node->next) {
+    poller *self = BIDE_CONTAINER_OF(node, poller, link);
+    if (self->handle != NULL && self->events == events && self->fileobj == fileobj)
+      return self;
+  }
+  return NULL;
+}
+
+/* The registration to be removed, or NULL, with an exception if there can be none. */
+static poller *poller_find(loop_object *loop, PyObject *fileobj, unsigned events) {
   int fd = convert_fd(fileobj);
-  if (fd < 0 || poller_refused(loop, fd)) return NULL;
+  if (fd < 0) {
+    if (!PyErr_ExceptionMatches(PyExc_ValueError)) return NULL;
+    poller *found = poller_find_object(loop, fileobj, events);
+    if (found != NULL) PyErr_Clear();
+    return found;
+  }
+  if (poller_refused(loop, fd)) return NULL;
   fd_slot *slot = loop_fd_find(loop, fd);
-  poller *found = slot == NULL ? NULL : reader ? slot->reader : slot->writer;
-  if (found == NULL) Py_RETURN_FALSE;
-  poller_detach(found);
-  Py_RETURN_TRUE;
+  if (slot == NULL) return NULL;
+  return events == POLLIN ? slot->reader : slot->writer;
+}
+
+static PyObject *poller_remove(PyObject *self, const arguments_spec *spec,
+                               PyObject *const *args, Py_ssize_t nargs,
+                               PyObject *keywords, unsigned events) {
+  loop_object *loop = (loop_object *)self;
+  arguments parsed;
+  if (arguments_parse(loop, spec, args, nargs, keywords, &parsed) < 0) return NULL;
+  if (parsed.rest_count > 0)
+    return PyErr_Format(PyExc_TypeError,
+                        "EventLoop.%s() takes 2 positional arguments but %zd were given",
+                        spec->method, nargs + 1);
+  if (loop->closed) Py_RETURN_FALSE;
+  poller *found = poller_find(loop, parsed.named[0], events);
+  if (found == NULL && PyErr_Occurred()) return NULL;
+  if (found != NULL) poller_detach(found);
+  return PyBool_FromLong(found != NULL);
 }
 
 static PyObject *poller_none(PyObject *handle) {
@@ -186,25 +230,31 @@ static PyObject *poller_none(PyObject *handle) {
 }
 
 PyObject *loop_watch_read(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
-  return poller_add(self, "_add_reader", args, nargs, POLLIN);
+  return poller_add(self, &poller_adds_reader, args, nargs, NULL, POLLIN);
 }
 
 PyObject *loop_watch_write(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
-  return poller_add(self, "_add_writer", args, nargs, POLLOUT);
+  return poller_add(self, &poller_adds_writer, args, nargs, NULL, POLLOUT);
 }
 
-PyObject *loop_add_reader(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
-  return poller_none(poller_add(self, "add_reader", args, nargs, POLLIN));
+PyObject *loop_add_reader(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *keywords) {
+  return poller_none(
+      poller_add(self, &poller_adds_reader, args, nargs, keywords, POLLIN));
 }
 
-PyObject *loop_add_writer(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
-  return poller_none(poller_add(self, "add_writer", args, nargs, POLLOUT));
+PyObject *loop_add_writer(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *keywords) {
+  return poller_none(
+      poller_add(self, &poller_adds_writer, args, nargs, keywords, POLLOUT));
 }
 
-PyObject *loop_remove_reader(PyObject *self, PyObject *fileobj) {
-  return poller_remove(self, fileobj, true);
+PyObject *loop_remove_reader(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                             PyObject *keywords) {
+  return poller_remove(self, &poller_removes_reader, args, nargs, keywords, POLLIN);
 }
 
-PyObject *loop_remove_writer(PyObject *self, PyObject *fileobj) {
-  return poller_remove(self, fileobj, false);
+PyObject *loop_remove_writer(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                             PyObject *keywords) {
+  return poller_remove(self, &poller_removes_writer, args, nargs, keywords, POLLOUT);
 }

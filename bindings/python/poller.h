@@ -17,6 +17,7 @@ struct poller {
   bide_node link;
   loop_object *loop;
   handle_object *handle; /* owned; NULL once detached */
+  PyObject *fileobj;     /* likewise: what was given for fd, which stays open by it */
   int fd;
   dev_t device;
   ino_t inode;

@@ -1,37 +1,17 @@
 /* schedule.c: call_soon and its kin. */
 #include <math.h>
 
+#include "arguments.h"
 #include "clock.h"
 #include "convert.h"
 #include "list.h"
 #include "timer_handle.h"
 
-/* The value of the keyword `context`, borrowed; NULL when it is not given. -1 with
- * TypeError for any other keyword. */
-static int schedule_context(loop_object *loop, const char *method,
-                            PyObject *const *values, PyObject *keywords,
-                            PyObject **context) {
-  *context = NULL;
-  if (keywords == NULL) return 0;
-  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keywords); i++) {
-    PyObject *name = PyTuple_GET_ITEM(keywords, i);
-    if (name != loop->state->names.context &&
-        PyUnicode_CompareWithASCIIString(name, "context") != 0) {
-      PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R", method,
-                   name);
-      return -1;
-    }
-    *context = values[i];
-  }
-  return 0;
-}
-
-static int schedule_check_count(const char *method, Py_ssize_t nargs, Py_ssize_t least) {
-  if (nargs >= least) return 0;
-  PyErr_Format(PyExc_TypeError, "%s() takes at least %zd positional argument%s", method,
-               least, least == 1 ? "" : "s");
-  return -1;
-}
+static const arguments_spec schedule_soon = {"call_soon", {"callback"}, true};
+static const arguments_spec schedule_threadsafe = {
+    "call_soon_threadsafe", {"callback"}, true};
+static const arguments_spec schedule_later = {"call_later", {"delay", "callback"}, true};
+static const arguments_spec schedule_at = {"call_at", {"when", "callback"}, true};
 
 /* What asyncio checks in debug mode alone: the thread, and that the callback is one. */
 static int schedule_check_debug(loop_object *loop, const char *method, PyObject *callback,
@@ -44,16 +24,21 @@ static int schedule_check_debug(loop_object *loop, const char *method, PyObject 
   return result == NULL ? -1 : 0;
 }
 
+/* A handle for what was parsed, whose callback is the named argument at `place`. */
+static handle_object *schedule_handle(loop_object *loop, PyTypeObject *type,
+                                      const arguments *parsed, int place) {
+  return handle_new(loop, type, parsed->named[place], parsed->rest, parsed->rest_count,
+                    parsed->context);
+}
+
 PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                          PyObject *keywords) {
   loop_object *loop = (loop_object *)self;
-  PyObject *context;
-  if (schedule_check_count("call_soon", nargs, 1) < 0 ||
-      schedule_context(loop, "call_soon", args + nargs, keywords, &context) < 0 ||
-      schedule_check_debug(loop, "call_soon", args[0], false) < 0)
+  arguments parsed;
+  if (arguments_parse(loop, &schedule_soon, args, nargs, keywords, &parsed) < 0 ||
+      schedule_check_debug(loop, "call_soon", parsed.named[0], false) < 0)
     return NULL;
-  handle_object *handle =
-      handle_new(loop, loop->state->handle_type, args[0], args + 1, nargs - 1, context);
+  handle_object *handle = schedule_handle(loop, loop->state->handle_type, &parsed, 0);
   if (handle != NULL && handle_schedule(handle) < 0) Py_CLEAR(handle);
   return (PyObject *)handle;
 }
@@ -64,14 +49,11 @@ PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t nargs
 PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args,
                                     Py_ssize_t nargs, PyObject *keywords) {
   loop_object *loop = (loop_object *)self;
-  PyObject *context;
-  if (schedule_check_count("call_soon_threadsafe", nargs, 1) < 0 ||
-      schedule_context(loop, "call_soon_threadsafe", args + nargs, keywords, &context) <
-          0 ||
-      schedule_check_debug(loop, "call_soon_threadsafe", args[0], true) < 0)
+  arguments parsed;
+  if (arguments_parse(loop, &schedule_threadsafe, args, nargs, keywords, &parsed) < 0 ||
+      schedule_check_debug(loop, "call_soon_threadsafe", parsed.named[0], true) < 0)
     return NULL;
-  handle_object *handle =
-      handle_new(loop, loop->state->handle_type, args[0], args + 1, nargs - 1, context);
+  handle_object *handle = schedule_handle(loop, loop->state->handle_type, &parsed, 0);
   if (handle == NULL) return NULL;
   if (loop->thread_id == 0 || loop->thread_id == PyThread_get_thread_ident()) {
     if (handle_schedule(handle) < 0) Py_CLEAR(handle);
@@ -83,38 +65,37 @@ PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args,
 }
 
 static PyObject *schedule_timer(loop_object *loop, double when_s, double now_s,
-                                PyObject *const *args, Py_ssize_t nargs,
-                                PyObject *context) {
+                                const arguments *parsed) {
   if (isnan(when_s)) {
     PyErr_SetString(PyExc_ValueError, "Invalid delay or time: nan");
     return NULL;
   }
-  handle_object *handle = handle_new(loop, loop->state->timer_handle_type, args[0],
-                                     args + 1, nargs - 1, context);
+  handle_object *handle =
+      schedule_handle(loop, loop->state->timer_handle_type, parsed, 1);
   if (handle != NULL &&
       timer_handle_start((timer_handle_object *)handle, when_s, now_s) < 0)
     Py_CLEAR(handle);
   return (PyObject *)handle;
 }
 
-/* A subclass has a call_at of its own: asyncio's call_later goes through it. args[0] is the
- * delay. */
-static PyObject *schedule_by_call_at(loop_object *loop, PyObject *const *args,
-                                     Py_ssize_t nargs, PyObject *context) {
+/* A subclass has a call_at of its own: asyncio's call_later goes through it. */
+static PyObject *schedule_by_call_at(loop_object *loop, const arguments *parsed) {
   double now_s;
   if (clock_now(loop, &now_s) < 0) return NULL;
+  Py_ssize_t count = parsed->rest_count;
   PyObject *now = PyFloat_FromDouble(now_s);
-  PyObject *when = now == NULL ? NULL : PyNumber_Add(now, args[0]);
+  PyObject *when = now == NULL ? NULL : PyNumber_Add(now, parsed->named[0]);
   Py_XDECREF(now);
   PyObject *keywords = when == NULL ? NULL : PyTuple_Pack(1, loop->state->names.context);
-  PyObject **all = keywords == NULL ? NULL : PyMem_New(PyObject *, nargs + 2);
+  PyObject **all = keywords == NULL ? NULL : PyMem_New(PyObject *, count + 4);
   PyObject *handle = NULL;
   if (all != NULL) {
     all[0] = (PyObject *)loop;
     all[1] = when;
-    memcpy(all + 2, args + 1, (size_t)(nargs - 1) * sizeof *all);
-    all[nargs + 1] = context != NULL ? context : Py_None;
-    handle = PyObject_VectorcallMethod(loop->state->names.call_at, all, (size_t)nargs + 1,
+    all[2] = parsed->named[1];
+    if (count > 0) memcpy(all + 3, parsed->rest, (size_t)count * sizeof *all);
+    all[count + 3] = parsed->context != NULL ? parsed->context : Py_None;
+    handle = PyObject_VectorcallMethod(loop->state->names.call_at, all, (size_t)count + 3,
                                        keywords);
   } else if (keywords != NULL) {
     PyErr_NoMemory();
@@ -139,37 +120,38 @@ static int schedule_delay(PyObject *delay, double *delay_s) {
 PyObject *loop_call_later(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                           PyObject *keywords) {
   loop_object *loop = (loop_object *)self;
-  PyObject *context;
-  if (schedule_check_count("call_later", nargs, 2) < 0 ||
-      schedule_context(loop, "call_later", args + nargs, keywords, &context) < 0)
+  arguments parsed;
+  if (arguments_parse(loop, &schedule_later, args, nargs, keywords, &parsed) < 0)
     return NULL;
-  if (args[0] == Py_None) {
+  if (parsed.named[0] == Py_None) {
     PyErr_SetString(PyExc_TypeError, "delay must not be None");
     return NULL;
   }
   double delay_s, now_s;
   if (clock_check(loop) < 0) return NULL;
-  if (loop->clock.call_at_foreign) return schedule_by_call_at(loop, args, nargs, context);
-  if (schedule_delay(args[0], &delay_s) < 0 || clock_now(loop, &now_s) < 0 ||
-      schedule_check_debug(loop, "call_at", args[1], false) < 0)
+  if (loop->clock.call_at_foreign) return schedule_by_call_at(loop, &parsed);
+  if (schedule_delay(parsed.named[0], &delay_s) < 0 || clock_now(loop, &now_s) < 0 ||
+      schedule_check_debug(loop, "call_at", parsed.named[1], false) < 0)
     return NULL;
-  return schedule_timer(loop, now_s + delay_s, now_s, args + 1, nargs - 1, context);
+  return schedule_timer(loop, now_s + delay_s, now_s, &parsed);
 }
 
 PyObject *loop_call_at(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                        PyObject *keywords) {
   loop_object *loop = (loop_object *)self;
-  PyObject *context;
-  if (schedule_check_count("call_at", nargs, 2) < 0 ||
-      schedule_context(loop, "call_at", args + nargs, keywords, &context) < 0)
+  arguments parsed;
+  if (arguments_parse(loop, &schedule_at, args, nargs, keywords, &parsed) < 0)
     return NULL;
-  if (args[0] == Py_None) {
+  if (parsed.named[0] == Py_None) {
     PyErr_SetString(PyExc_TypeError, "when cannot be None");
     return NULL;
   }
-  double when_s = PyFloat_AsDouble(args[0]);
+  double when_s = PyFloat_AsDouble(parsed.named[0]);
   if ((when_s == -1.0 && PyErr_Occurred()) || clock_check(loop) < 0 ||
-      schedule_check_debug(loop, "call_at", args[1], false) < 0)
+      schedule_check_debug(loop, "call_at", parsed.named[1], false) < 0)
     return NULL;
-  return schedule_timer(loop, when_s, loop_now_s(), args + 1, nargs - 1, context);
+  PyObject *handle = schedule_timer(loop, when_s, loop_now_s(), &parsed);
+  if (handle != NULL && !PyFloat_CheckExact(parsed.named[0]))
+    ((handle_object *)handle)->when_given = Py_NewRef(parsed.named[0]);
+  return handle;
 }

@@ -55,14 +55,16 @@ static PyObject *timer_handle_cancel(PyObject *self, PyObject *unused) {
   Py_RETURN_NONE;
 }
 
-static PyObject *timer_handle_when(PyObject *self, PyObject *unused) {
+static PyObject *timer_handle_get_when(PyObject *self, void *unused) {
   (void)unused;
+  PyObject *given = ((handle_object *)self)->when_given;
+  if (given != NULL) return Py_NewRef(given);
   return PyFloat_FromDouble(((timer_handle_object *)self)->when_s);
 }
 
-static PyObject *timer_handle_get_when(PyObject *self, void *unused) {
+static PyObject *timer_handle_when(PyObject *self, PyObject *unused) {
   (void)unused;
-  return PyFloat_FromDouble(((timer_handle_object *)self)->when_s);
+  return timer_handle_get_when(self, NULL);
 }
 
 static PyObject *timer_handle_get_scheduled(PyObject *self, void *unused) {

@@ -19,6 +19,14 @@ from . import _bide
 _T = TypeVar("_T")
 _ExceptionHandler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 
+# What this version's create_task takes: none but these keywords or any; and whether it is
+# the loop or, since 3.14, the factory that names the task.
+_TASK_OPTIONS = inspect.signature(asyncio.BaseEventLoop.create_task).parameters
+_TAKES_ANY_OPTION = any(
+    option.kind is inspect.Parameter.VAR_KEYWORD for option in _TASK_OPTIONS.values()
+)
+_NAMES_TASKS = "name" in _TASK_OPTIONS
+
 _SHOWS_DEBUG = "debug" in inspect.signature(format_helpers._format_callback_source).parameters
 
 
@@ -26,6 +34,14 @@ def _debug_by_default() -> bool:
     if sys.flags.dev_mode:
         return True
     return not sys.flags.ignore_environment and bool(os.environ.get("PYTHONASYNCIODEBUG"))
+
+
+def _name_task(task: Any, name: Any) -> None:
+    task.set_name(name)
+
+
+# Before 3.13 a task that takes no name is warned of, since then it is an error.
+_set_task_name: Any = getattr(tasks, "_set_task_name", _name_task)
 
 
 def _stop_when_done(future: "asyncio.Future[Any]") -> None:
@@ -59,6 +75,9 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
         warnings.warn(f"unclosed event loop {self!r}", ResourceWarning, source=self)
         if not self.is_running():
             self.close()
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """A TimerHandle that somebody made tells of its end; the loop's own do not ask."""
 
     # ---- running ----
 
@@ -137,18 +156,32 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
         """Return a task that runs the coroutine, made by the task factory if there is
         one. Takes the keywords that asyncio.Task takes in this version of Python."""
         self._check_closed()
-        if self._task_factory is None:
-            task: Any = tasks.Task(coro, loop=self, **options)
-            if task._source_traceback:
-                del task._source_traceback[-1]
+        if options and not _TAKES_ANY_OPTION:
+            for name in options:
+                if name not in _TASK_OPTIONS:
+                    raise TypeError(
+                        f"EventLoop.create_task() got an unexpected keyword argument {name!r}"
+                    )
+        if self._task_factory is not None:
+            return self._make_task(self._task_factory, coro, options)
+        task: Any = tasks.Task(coro, loop=self, **options)
+        if task._source_traceback:
+            del task._source_traceback[-1]
+        try:
             return task
+        finally:
+            # An eager task's exception holds this frame, which must not hold the task.
+            del task
+
+    def _make_task(self, factory: Any, coro: Any, options: dict[str, Any]) -> Any:
+        if not _NAMES_TASKS:
+            return factory(self, coro, **options)
         name = options.pop("name", None)
         if options.get("context") is None:
             # A factory of two arguments will do when no context is wanted.
             options.pop("context", None)
-        task = self._task_factory(self, coro, **options)
-        if name is not None or hasattr(task, "set_name"):
-            task.set_name(name)
+        task = factory(self, coro, **options)
+        _set_task_name(task, name)
         return task
 
     def set_task_factory(self, factory: Any) -> None:
@@ -177,6 +210,10 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """Log the exception with what is known of where it came from."""
         error = context.get("exception")
+        handle = self._current_handle
+        if handle is not None and handle._source_traceback:
+            if "source_traceback" not in context:
+                context["handle_traceback"] = handle._source_traceback
         lines = [context.get("message") or "Unhandled exception in event loop"]
         for key in sorted(context):
             value = context[key]
@@ -184,13 +221,16 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
                 continue
             if key == "source_traceback":
                 text = "".join(traceback.format_list(value)).rstrip()
-                lines.append(f"Object created at (most recent call last):\n{text}")
+                lines.append(f"{key}: Object created at (most recent call last):\n{text}")
             elif key == "handle_traceback":
                 text = "".join(traceback.format_list(value)).rstrip()
-                lines.append(f"Handle created at (most recent call last):\n{text}")
+                lines.append(f"{key}: Handle created at (most recent call last):\n{text}")
             else:
                 lines.append(f"{key}: {value!r}")
-        logger.error("\n".join(lines), exc_info=error if error is not None else False)
+        exc_info: Any = False
+        if error is not None:
+            exc_info = (type(error), error, error.__traceback__)
+        logger.error("\n".join(lines), exc_info=exc_info)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Pass an exception that nobody awaits to the handler."""

@@ -91,6 +91,22 @@ def test_what_is_no_callback_is_refused(loop):
         loop.run_in_executor(None, coroutine)
 
 
+def test_a_report_says_which_handle_ran(loop, caplog):
+    loop.set_debug(True)
+    loop.set_exception_handler(None)
+
+    def report():
+        assert loop._current_handle is handle
+        loop.call_exception_handler({"message": "from inside"})
+
+    handle = loop.call_soon(report)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert loop._current_handle is None
+    assert "handle_traceback: Handle created at (most recent call last):" in caplog.text
+    assert "test_a_report_says_which_handle_ran" in caplog.text
+
+
 def test_debug_follows_the_environment(monkeypatch):
     import bide
 

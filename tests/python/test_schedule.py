@@ -134,6 +134,40 @@ def test_timers_compare_by_their_time(loop):
     late.cancel()
 
 
+def test_a_timer_says_the_time_that_it_was_given(loop):
+    timer = loop.call_at(10, print)
+    assert type(timer.when()) is int and repr(timer) == "<TimerHandle when=10 print()>"
+    timer.cancel()
+
+
+def test_a_timer_handle_of_ones_own_may_be_cancelled(loop):
+    class Own(asyncio.TimerHandle):
+        pass
+
+    own = Own(10.0, print, (), loop)
+    theirs = loop.call_at(10.0, print)
+    assert own == theirs and theirs == own and own <= theirs
+    own.cancel()
+    assert own.cancelled() and own != theirs
+    theirs.cancel()
+
+
+def test_delays_beyond_all_measure_are_taken(loop):
+    for delay in (float("inf"), 1e300, 2**63, -1e300, float("-inf")):
+        handle = loop.call_later(delay, print)
+        assert handle.when() == pytest.approx(delay, abs=1e9)
+        handle.cancel()
+    with pytest.raises(OverflowError):
+        loop.call_later(10**400, print)
+    with pytest.raises(TypeError, match="for \\+: 'float' and 'str'"):
+        loop.call_later("1", print)
+    seen = []
+    loop.call_later(float("inf"), seen.append, "inf")
+    loop.call_later(float("-inf"), seen.append, "-inf")
+    loop.run_until_complete(asyncio.sleep(0.005))
+    assert seen == ["-inf"]
+
+
 def test_a_cancelled_handle_does_not_run(loop):
     seen = []
     handle = loop.call_soon(seen.append, "handle")
