@@ -88,3 +88,14 @@ int convert_fd(PyObject *fileobj) {
   }
   return (int)fd;
 }
+
+PyObject *convert_argument(PyObject *const *args, Py_ssize_t nargs, PyObject *keywords,
+                           const char *method, const char *name) {
+  Py_ssize_t named = keywords == NULL ? 0 : PyTuple_GET_SIZE(keywords);
+  if (nargs == 1 && named == 0) return args[0];
+  if (nargs == 0 && named == 1 &&
+      PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keywords, 0), name) == 0)
+    return args[0];
+  return PyErr_Format(PyExc_TypeError, "%s() takes one argument, '%s' (%zd given)",
+                      method, name, nargs + named);
+}

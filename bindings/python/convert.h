@@ -17,6 +17,11 @@ PyObject *convert_error(int code);
 /* Raises convert_error(code). Returns NULL. */
 PyObject *convert_raise(int code);
 
+/* The one argument of a vectorcalled method, given by position or by its name, borrowed;
+ * NULL with TypeError. */
+PyObject *convert_argument(PyObject *const *args, Py_ssize_t nargs, PyObject *keywords,
+                           const char *method, const char *name);
+
 /* An address as the kernel gave it: IPv4, IPv6 or Unix; a longer one is cut short, and its
  * family is none of these. len 0: none. */
 typedef struct convert_name {

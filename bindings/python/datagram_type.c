@@ -40,12 +40,11 @@ static PyObject *datagram_get_extra_info(PyObject *object, PyObject *args,
 
 /* ---- state ---- */
 
-static PyObject *datagram_set_protocol(PyObject *object, PyObject *args,
-                                       PyObject *keywords) {
-  static char *names[] = {"protocol", NULL};
-  PyObject *protocol;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O:set_protocol", names, &protocol))
-    return NULL;
+static PyObject *datagram_set_protocol(PyObject *object, PyObject *const *args,
+                                       Py_ssize_t nargs, PyObject *keywords) {
+  PyObject *protocol =
+      convert_argument(args, nargs, keywords, "set_protocol", "protocol");
+  if (protocol == NULL) return NULL;
   Py_XSETREF(((datagram_object *)object)->protocol, Py_NewRef(protocol));
   Py_RETURN_NONE;
 }
@@ -101,6 +100,8 @@ static PyObject *datagram_repr(PyObject *object) {
   datagram_object *self = (datagram_object *)object;
   const char *state = self->fd < 0 ? "closed " : self->closing ? "closing " : "";
   bool reading = self->read_armed && !self->closing;
+  if (self->loop->closed)
+    return PyUnicode_FromFormat("<DatagramTransport %sfd=%d>", state, self->number);
   return PyUnicode_FromFormat(
       "<DatagramTransport %sfd=%d read=%s write=<%s, bufsize=%zu>>", state, self->number,
       reading ? "polling" : "idle", self->write_armed ? "polling" : "idle", self->bytes);
@@ -178,7 +179,8 @@ static PyMethodDef datagram_methods[] = {
      "Close the endpoint, dropping what is not sent yet."},
     {"is_closing", datagram_is_closing, METH_NOARGS,
      "Return True once the transport closes or has closed."},
-    {"set_protocol", DATAGRAM_KEYWORDS(datagram_set_protocol), "Set the protocol."},
+    {"set_protocol", (PyCFunction)(void (*)(void))datagram_set_protocol,
+     METH_FASTCALL | METH_KEYWORDS, "set_protocol(protocol)\nSet the protocol."},
     {"get_protocol", datagram_get_protocol, METH_NOARGS, "Return the protocol."},
     {"get_write_buffer_size", datagram_get_size, METH_NOARGS,
      "Return the number of bytes that wait to be sent."},

@@ -200,6 +200,7 @@ transport_object *transport_new(loop_object *loop, int fd, PyObject *socket,
   if (self == NULL) return NULL;
   self->loop = (loop_object *)Py_NewRef((PyObject *)loop);
   self->fd = -1;
+  self->number = fd;
   self->held_end = 1;
   self->high_bytes = WRITE_LIMIT_HIGH_BYTES;
   self->low_bytes = WRITE_LIMIT_HIGH_BYTES / 4;

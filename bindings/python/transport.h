@@ -51,6 +51,7 @@ struct transport_object {
   bide_node link, dirty, client;
   convert_name peer, name; /* to become Python objects when asked for */
   int fd;                  /* -1 once closed */
+  int number;              /* the fd for repr(), also when closed */
   int held_end;  /* what ended the input while paused: 0 or an error; 1: nothing did */
   unsigned lost; /* as asyncio's _conn_lost: not 0 once lost, then counts late writes */
   bool buffered; /* the protocol is a BufferedProtocol */

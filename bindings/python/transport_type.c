@@ -57,9 +57,25 @@ static PyObject *transport_get_extra_info(PyObject *object, PyObject *args,
 
 /* ---- state ---- */
 
-static PyObject *transport_set_protocol_method(PyObject *self, PyObject *protocol) {
-  if (transport_set_protocol((transport_object *)self, protocol) < 0) return NULL;
+static PyObject *transport_set_protocol_method(PyObject *self, PyObject *const *args,
+                                               Py_ssize_t nargs, PyObject *keywords) {
+  PyObject *protocol =
+      convert_argument(args, nargs, keywords, "set_protocol", "protocol");
+  if (protocol == NULL || transport_set_protocol((transport_object *)self, protocol) < 0)
+    return NULL;
   Py_RETURN_NONE;
+}
+
+static PyObject *transport_write_method(PyObject *self, PyObject *const *args,
+                                        Py_ssize_t nargs, PyObject *keywords) {
+  PyObject *data = convert_argument(args, nargs, keywords, "write", "data");
+  return data == NULL ? NULL : transport_write(self, data);
+}
+
+static PyObject *transport_writelines_method(PyObject *self, PyObject *const *args,
+                                             Py_ssize_t nargs, PyObject *keywords) {
+  PyObject *list = convert_argument(args, nargs, keywords, "writelines", "list_of_data");
+  return list == NULL ? NULL : transport_writelines(self, list);
 }
 
 static PyObject *transport_get_protocol(PyObject *object, PyObject *unused) {
@@ -148,11 +164,12 @@ static PyObject *transport_set_limits_method(PyObject *self, PyObject *args,
 
 static PyObject *transport_repr(PyObject *object) {
   transport_object *self = (transport_object *)object;
-  if (self->fd < 0) return PyUnicode_FromString("<Transport closed>");
+  const char *state = self->fd < 0 ? "closed " : self->closing ? "closing " : "";
   bool reading = self->receive_armed && !self->paused && !self->closing;
+  if (self->loop->closed)
+    return PyUnicode_FromFormat("<Transport %sfd=%d>", state, self->number);
   return PyUnicode_FromFormat("<Transport %sfd=%d read=%s write=<%s, bufsize=%zu>>",
-                              self->closing ? "closing " : "", self->fd,
-                              reading ? "polling" : "idle",
+                              state, self->number, reading ? "polling" : "idle",
                               self->poll_armed ? "polling" : "idle", self->queue.bytes);
 }
 
@@ -220,9 +237,14 @@ static void transport_dealloc(PyObject *object) {
 }
 /* ---- the type ---- */
 
+#define TRANSPORT_NAMED(function) \
+  ((PyCFunction)(void (*)(void))(function)), METH_FASTCALL | METH_KEYWORDS
+
 static PyMethodDef transport_methods[] = {
-    {"write", transport_write, METH_O, "Send bytes, in order and without blocking."},
-    {"writelines", transport_writelines, METH_O, "Send each of an iterable of bytes."},
+    {"write", TRANSPORT_NAMED(transport_write_method),
+     "write(data)\nSend bytes, in order and without blocking."},
+    {"writelines", TRANSPORT_NAMED(transport_writelines_method),
+     "writelines(list_of_data)\nSend each of an iterable of bytes."},
     {"write_eof", transport_write_eof, METH_NOARGS,
      "End the outgoing stream once what was written is sent."},
     {"can_write_eof", transport_true, METH_NOARGS, "Return True."},
@@ -238,7 +260,8 @@ static PyMethodDef transport_methods[] = {
      "Give data to the protocol again."},
     {"is_reading", transport_is_reading, METH_NOARGS,
      "Return True unless reading is paused or the transport closes."},
-    {"set_protocol", transport_set_protocol_method, METH_O, "Set the protocol."},
+    {"set_protocol", TRANSPORT_NAMED(transport_set_protocol_method),
+     "set_protocol(protocol)\nSet the protocol."},
     {"get_protocol", transport_get_protocol, METH_NOARGS, "Return the protocol."},
     {"get_write_buffer_size", transport_get_size, METH_NOARGS,
      "Return the number of bytes written and not sent yet."},
@@ -252,8 +275,7 @@ static PyMethodDef transport_methods[] = {
      "get_extra_info(name, default=None)\nReturn 'socket', 'sockname' or 'peername'."},
     {"_start_file", transport_start_file, METH_VARARGS,
      "_start_file(fd, offset, count, waiter)\nSend count bytes of a file, or what it has "
-     "of "
-     "them, after what was written; waiter is set once that is done."},
+     "of them, after what was written; waiter is set once that is done."},
     {"_end_file", transport_end_file, METH_NOARGS,
      "Send no more of the file; return how many bytes were sent."},
     {NULL, NULL, 0, NULL},

@@ -1,6 +1,7 @@
 """Files into sockets: by sendfile(2), and by reading and writing where that will not do."""
 
 import asyncio
+import contextlib
 import errno
 import io
 import os
@@ -48,6 +49,12 @@ def _refusal(error: OSError, sent: int) -> OSError | RuntimeError:
     if error.errno == errno.ENOTCONN:
         return ConnectionError("socket is not connected", errno.ENOTCONN)
     return error
+
+
+def _seek(fd: int, position: int) -> None:
+    """Where sendfile(2) left off, which keeps to its own count. A pipe has no position."""
+    with contextlib.suppress(OSError):
+        os.lseek(fd, position, os.SEEK_SET)
 
 
 def _mode_of(transport: Any) -> Any:
@@ -168,8 +175,7 @@ class SendfileLoop(SocketLoop):
         except OSError as error:
             raise _refusal(error, sent) from error
         finally:
-            if sent > 0:
-                os.lseek(fd, offset + sent, os.SEEK_SET)
+            _seek(fd, offset + sent)
             if was_reading:
                 transport.resume_reading()
         return sent
@@ -177,7 +183,7 @@ class SendfileLoop(SocketLoop):
     async def _sendfile_by_writing(
         self, transport: Any, file: Any, offset: int, count: int | None
     ) -> int:
-        if offset:
+        if hasattr(file, "seek"):
             file.seek(offset)
         feeder = _Feeder(self, transport)
 
@@ -243,8 +249,7 @@ class SendfileLoop(SocketLoop):
         except OSError as error:
             raise _refusal(error, sent) from error
         finally:
-            if sent > 0:
-                os.lseek(fd, offset + sent, os.SEEK_SET)
+            _seek(fd, offset + sent)
         return sent
 
     async def _feed(

@@ -12,6 +12,11 @@ from . import _bide
 # Up to 3.11 wait_closed() of a closed server did not wait for its connections.
 _WAITS_FOR_CLIENTS = sys.version_info >= (3, 12)
 
+# A cancelled serve_forever() closes them too in the releases that were mended so.
+_CANCEL_CLOSES_CLIENTS = (
+    "close_clients" in asyncio.base_events.Server.serve_forever.__code__.co_names
+)
+
 
 class Server(asyncio.AbstractServer):
     """Listening sockets that share a protocol factory."""
@@ -23,6 +28,7 @@ class Server(asyncio.AbstractServer):
         protocol_factory: Callable[[], asyncio.BaseProtocol],
         backlog: int,
         cleanup: Callable[[], None] | None = None,
+        ssl_context: Any = None,
     ) -> None:
         self._loop = loop
         self._sockets: list[socket.socket] | None = sockets
@@ -31,6 +37,8 @@ class Server(asyncio.AbstractServer):
         ]
         self._backlog = backlog
         self._cleanup = cleanup  # called once the sockets are closed
+        # Web servers look here to tell https from http.
+        self._ssl_context = ssl_context
         self._serving = False
         self._waiters: list[asyncio.Future[None]] | None = []
         self._serving_forever: asyncio.Future[None] | None = None
@@ -82,6 +90,8 @@ class Server(asyncio.AbstractServer):
         except asyncio.CancelledError:
             try:
                 self.close()
+                if _CANCEL_CLOSES_CLIENTS:
+                    self.close_clients()
                 await self.wait_closed()
             finally:
                 raise

@@ -269,7 +269,8 @@ def test_close_calls_connection_lost_later_and_once(loop, run):
         here.transport.close()
         assert here.transport.get_protocol() is None
         assert here.events.count("lost") == 1
-        assert repr(here.transport) == "<Transport closed>"
+        closed = f"<Transport closed fd={fd} read=idle write=<idle, bufsize=0>>"
+        assert repr(here.transport) == closed
         await there.lost
         await close_all(server)
 
@@ -478,5 +479,24 @@ def test_a_detached_socket_leaves_its_number_usable(loop, run):
         transport.abort()
         await protocol.lost
         other.close()
+
+    run(main())
+
+
+def test_arguments_have_asyncios_names(run):
+    """Code that names them must not have to know whose transport it has."""
+
+    async def main():
+        here, there, server = await connected_pair()
+        here.transport.write(data=b"1")
+        here.transport.writelines(list_of_data=[b"2", b"3"])
+        here.transport.set_protocol(protocol=here)
+        here.transport.set_write_buffer_limits(low=1, high=2)
+        assert here.transport.get_extra_info(name="none", default=5) == 5
+        await there.until(lambda: there.data == b"123")
+        for wrong in ({}, {"text": b""}, {"data": b"", "more": 1}):
+            with pytest.raises(TypeError, match="takes one argument, 'data'"):
+                here.transport.write(**wrong)
+        await close_all(here, there, server)
 
     run(main())
