@@ -32,7 +32,10 @@ void poller_detach(poller *self) {
   self->handle = NULL;
   self->fileobj = NULL;
   poller_forget_slot(self);
-  if (self->armed) bide_loop_cancel(self->loop->core, &self->op);
+  if (self->armed)
+    bide_loop_cancel(self->loop->core, &self->op);
+  else
+    bide_call_cancel(self->loop->core, &self->arming);
   poller_free_if_idle(self);
   if (handle_cancel(handle) < 0) PyErr_Clear();
   Py_DECREF(handle);
@@ -86,8 +89,13 @@ static void poller_on_event(bide_op *op) {
   if (op->result >= 0) poller_run(self);
   if (self->handle == NULL)
     poller_free_if_idle(self);
-  else if (!poller_has_file(self) || poller_arm(self) < 0)
+  else if (bide_loop_call_soon(self->loop->core, &self->arming) < 0)
     poller_detach(self);
+}
+
+static void poller_on_arming(bide_call *call) {
+  poller *self = BIDE_CONTAINER_OF(call, poller, arming);
+  if (!poller_has_file(self) || poller_arm(self) < 0) poller_detach(self);
 }
 
 /* ---- adding ---- */
@@ -130,6 +138,7 @@ static int poller_start(loop_object *loop, handle_object *handle, PyObject *file
     return -1;
   }
   self->op.cb = poller_on_event;
+  self->arming.cb = poller_on_arming;
   self->loop = loop;
   self->fd = fd;
   self->device = file->st_dev;

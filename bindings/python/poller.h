@@ -7,13 +7,16 @@
 #include "handle.h"
 
 /* One registration. It waits with a one-shot poll and is armed again after each run of
- * its callback, which makes it level-triggered on either backend. On its loop's
+ * its callback, which makes it level-triggered on either backend; the arming waits its
+ * turn among the ready calls, so that what the callback made ready, a removal say, comes
+ * before the next event. On its loop's
  * `pollers` list from add until it is freed: when it has been detached and neither its
  * operation nor its callback is under way. A replaced registration is a new poller,
  * since the old one's operation may still wait on a file that had the same number. It is
  * for one file, device and inode: a number that has become another file's ends it. */
 struct poller {
   bide_op op;
+  bide_call arming; /* queued only while it is not detached */
   bide_node link;
   loop_object *loop;
   handle_object *handle; /* owned; NULL once detached */

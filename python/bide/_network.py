@@ -50,7 +50,7 @@ def _bind_first(
 def _raise_connect_errors(errors: list[OSError], all_errors: bool) -> NoReturn:
     try:
         if all_errors and sys.version_info >= (3, 11):
-            raise ExceptionGroup("create_connection failed", errors)
+            raise ExceptionGroup("create_connection failed", list(errors))
         if len({str(error) for error in errors}) == 1:
             raise errors[0]
         texts = ", ".join(str(error) for error in errors)
@@ -173,10 +173,13 @@ class NetworkLoop(TLSLoop):
                     continue
         else:
             sock = await self._race(attempts, delay)
-        if sock is None:
-            _raise_connect_errors(errors, all_errors)
-        errors.clear()
-        return sock
+        try:
+            if sock is None:
+                _raise_connect_errors(errors, all_errors)
+            return sock
+        finally:
+            # An error's traceback leads back to this list.
+            errors.clear()
 
     async def _race(
         self, attempts: Sequence[Callable[[], Awaitable[socket.socket]]], delay: float

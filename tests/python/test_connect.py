@@ -1,6 +1,7 @@
 """create_connection: users lose the reason why nothing connected."""
 
 import asyncio
+import gc
 import socket
 import sys
 
@@ -18,6 +19,19 @@ def test_a_refused_connection_names_the_address(loop, run):
     port = free_port()
     with pytest.raises(ConnectionRefusedError, match=rf"\('127.0.0.1', {port}\)"):
         run(loop.create_connection(Recorder, "127.0.0.1", port))
+
+
+def test_an_error_is_freed_as_soon_as_it_is_dropped(run):
+    """Not held by a cycle through its traceback, which keeps sockets until a collection."""
+
+    async def main():
+        try:
+            await asyncio.get_running_loop().create_connection(Recorder, "127.0.0.1", free_port())
+        except OSError as raised:
+            error = raised
+        assert not [held for held in gc.get_referrers(error) if isinstance(held, (list, tuple))]
+
+    run(main())
 
 
 def test_names_are_resolved(loop, run):

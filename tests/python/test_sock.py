@@ -4,6 +4,8 @@ import asyncio
 import os
 import random
 import socket
+import time
+import weakref
 
 import bide
 import pytest
@@ -317,6 +319,51 @@ def test_a_reused_fd_number_never_wakes_the_old_reader(loop, run):
 
     run(main())
     assert old_calls == []
+
+
+def test_what_a_reader_made_ready_comes_before_its_next_event(loop, run, pair):
+    """anyio and others wake a future from a reader and remove the reader when it is
+    done: called twice before that it would set the future twice."""
+    left, right = pair
+    calls = []
+    removed = loop.create_future()
+
+    def remove():
+        loop.remove_reader(left)
+        removed.set_result(None)
+
+    def on_readable():
+        calls.append("read")
+        for _ in range(3):
+            loop.call_soon(time.sleep, 0.02)
+        loop.call_soon(remove)
+
+    async def main():
+        right.send(b"left unread")
+        loop.add_reader(left, on_readable)
+        await removed
+
+    run(main())
+    assert calls == ["read"]
+
+
+def test_a_closed_socket_is_still_removed(loop, run):
+    """It closes its socket first and removes the reader when the waiting task runs."""
+
+    async def main():
+        left, right = socket.socketpair()
+        left.setblocking(False)
+        gone = weakref.ref(left)
+        loop.add_reader(left, print)
+        loop.add_writer(left, loop.remove_writer, left)
+        left.close()
+        assert loop.remove_reader(left) is True
+        assert loop.remove_writer(left) is True
+        del left
+        assert gone() is None
+        right.close()
+
+    run(main())
 
 
 def test_a_reader_that_closes_its_fd_never_hears_of_the_next(loop, run):
