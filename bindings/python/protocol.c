@@ -29,6 +29,13 @@ PyObject *protocol_call(transport_head *self, PyObject *name, PyObject *argument
   return protocol_call_two(self, name, argument, NULL);
 }
 
+int protocol_is_buffered(module_state *state, PyObject *protocol) {
+  int derived = PyObject_IsInstance(protocol, state->BufferedProtocol);
+  if (derived != 0) return derived;
+  return !PyObject_HasAttr(protocol, state->names.data_received) &&
+         PyObject_HasAttr(protocol, state->names.get_buffer);
+}
+
 void protocol_report_error(transport_head *self, PyObject *error, const char *message) {
   loop_object *loop = self->loop;
   PyObject *protocol = self->protocol != NULL ? self->protocol : Py_None;

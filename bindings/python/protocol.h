@@ -27,6 +27,10 @@ PyObject *protocol_call(transport_head *self, PyObject *name, PyObject *argument
 PyObject *protocol_call_two(transport_head *self, PyObject *name, PyObject *first,
                             PyObject *second);
 
+/* Whether it is driven as a BufferedProtocol: one that only looks like it is too, where
+ * there is no data_received() that could be called instead. -1 with an exception. */
+int protocol_is_buffered(module_state *state, PyObject *protocol);
+
 /* Reports `error` to the loop's handler. */
 void protocol_report_error(transport_head *self, PyObject *error, const char *message);
 

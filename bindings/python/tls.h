@@ -62,6 +62,8 @@ typedef struct tls_object {
   bool buffered;  /* the protocol is a BufferedProtocol */
   bool paused;    /* reading is */
   bool closed;    /* for the application */
+  bool waking;    /* who awaits the connection goes on first, and then what was read */
+  bool eof_told;  /* the protocol's eof_received has been called */
   bool ended;     /* the peer's close_notify has come */
   bool cut;       /* the stream below has ended */
   bool lower_paused;
@@ -125,6 +127,12 @@ void tls_read(tls_object *self);
 void tls_proceed(tls_object *self);
 void tls_pause_reading(tls_object *self);
 int tls_resume_reading(tls_object *self);
+
+/* Reads what is there in a call of its own. 0, or -1 with an exception. */
+int tls_read_later(tls_object *self);
+
+/* Calls eof_received(), once. */
+void tls_tell_eof(tls_object *self);
 
 /* The stream below has ended. */
 void tls_receive_eof(tls_object *self);

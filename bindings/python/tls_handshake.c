@@ -59,8 +59,7 @@ static void tls_shake_log(tls_object *self) {
   Py_XDECREF(result);
 }
 
-/* Who awaits the connection is woken first, but goes on after the data that came with
- * the handshake's end has been given, as asyncio has it. */
+/* Who awaits the connection goes on before the data that came with the handshake's end. */
 static void tls_shake_done(tls_object *self) {
   tls_stop_timer(self);
   self->phase = TLS_OPEN;
@@ -75,7 +74,11 @@ static void tls_shake_done(tls_object *self) {
       tls_fail(self, "Fatal error: protocol.connection_made() call failed.");
     Py_XDECREF(result);
   }
-  if (self->phase == TLS_OPEN) tls_wake_waiter(self, NULL);
+  if (self->phase == TLS_OPEN && self->waiter != NULL) {
+    self->waking = true;
+    tls_wake_waiter(self, NULL);
+    if (tls_read_later(self) < 0) tls_fail(self, "Fatal error on SSL protocol");
+  }
   if (self->phase == TLS_OPEN && self->paused && tls_lower_set_reading(self, false) < 0)
     tls_fail(self, "Fatal error on SSL protocol");
   tls_flush(self);

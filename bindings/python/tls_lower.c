@@ -8,7 +8,24 @@ static int tls_lower_call(tls_object *self, const char *name) {
   return result == NULL ? -1 : 0;
 }
 
+/* After start_tls() the protocol is called in the context that it had before, whoever has
+ * called start_tls(). Another's transport calls in a context of its own choice, which then
+ * counts as entered. */
+static int tls_lower_inherit(tls_object *self, PyObject *lower) {
+  const module_state *state = self->loop->state;
+  if (!self->announced) return 0;
+  if (Py_TYPE(lower) != state->transport_type && Py_TYPE(lower) != state->tls_type) {
+    self->in_call = true;
+    return 0;
+  }
+  PyObject *context = PyContext_Copy(((transport_head *)lower)->context);
+  if (context == NULL) return -1;
+  Py_SETREF(self->context, context);
+  return 0;
+}
+
 int tls_lower_attach(tls_object *self, PyObject *lower) {
+  if (tls_lower_inherit(self, lower) < 0) return -1;
   Py_XSETREF(self->lower, Py_NewRef(lower));
   if (Py_TYPE(lower) == self->loop->state->transport_type) {
     self->native = (transport_object *)lower;

@@ -36,7 +36,7 @@ static PyObject *tls_protocol_connection_lost(PyObject *self, PyObject *error) {
 }
 
 static PyObject *tls_protocol_repr(PyObject *self) {
-  return PyUnicode_FromFormat("<TLSProtocol of %R>",
+  return PyUnicode_FromFormat("<SSLProtocol of %R>",
                               (PyObject *)((tls_protocol *)self)->tls);
 }
 
@@ -67,7 +67,7 @@ static PyMethodDef tls_protocol_methods[] = {
 };
 
 static PyType_Slot tls_protocol_slots[] = {
-    {Py_tp_doc, "The protocol that a TLSTransport puts on the transport below."},
+    {Py_tp_doc, "The protocol that a SSLTransport puts on the transport below."},
     {Py_tp_dealloc, tls_protocol_dealloc},
     {Py_tp_traverse, tls_protocol_traverse},
     {Py_tp_repr, tls_protocol_repr},
@@ -76,7 +76,7 @@ static PyType_Slot tls_protocol_slots[] = {
 };
 
 PyType_Spec tls_protocol_spec = {
-    .name = "bide._bide.TLSProtocol",
+    .name = "bide._bide.SSLProtocol",
     .basicsize = sizeof(tls_protocol),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = tls_protocol_slots,

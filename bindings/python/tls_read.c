@@ -7,11 +7,15 @@ enum { TLS_READ_MAX = 262144 };
 static const char tls_read_failed[] = "Fatal error on SSL protocol";
 
 int tls_set_protocol(tls_object *self, PyObject *protocol) {
-  int buffered = PyObject_IsInstance(protocol, self->loop->state->BufferedProtocol);
+  int buffered = protocol_is_buffered(self->loop->state, protocol);
   if (buffered < 0) return -1;
   self->buffered = buffered != 0;
   Py_XSETREF(self->protocol, Py_NewRef(protocol));
   return 0;
+}
+
+static bool tls_read_wanted(const tls_object *self) {
+  return self->phase == TLS_OPEN && !self->paused && !self->waking;
 }
 
 /* ---- the end ---- */
@@ -24,17 +28,22 @@ static void tls_read_warn(tls_object *self) {
   Py_XDECREF(result);
 }
 
-/* By close_notify or, truncated, by the end of the stream below. */
-static void tls_read_end(tls_object *self) {
+void tls_tell_eof(tls_object *self) {
+  if (self->eof_told || self->protocol == NULL) return;
+  self->eof_told = true;
   PyObject *keep_open =
       protocol_call((transport_head *)self, self->loop->state->names.eof_received, NULL);
   int keep = keep_open == NULL ? -1 : PyObject_IsTrue(keep_open);
   Py_XDECREF(keep_open);
-  if (keep < 0) {
+  if (keep < 0)
     tls_fail(self, "Error calling eof_received()");
-    return;
-  }
-  if (keep) tls_read_warn(self);
+  else if (keep)
+    tls_read_warn(self);
+}
+
+/* By close_notify or, truncated, by the end of the stream below. */
+static void tls_read_end(tls_object *self) {
+  tls_tell_eof(self);
   tls_begin_close(self);
 }
 
@@ -42,7 +51,7 @@ void tls_receive_eof(tls_object *self) {
   self->cut = true;
   if (self->phase == TLS_HANDSHAKE)
     tls_shake_cut(self);
-  else if (self->phase == TLS_OPEN && !self->paused)
+  else if (tls_read_wanted(self))
     tls_read_end(self);
   else if (self->phase == TLS_CLOSING)
     tls_end(self);
@@ -56,7 +65,7 @@ static bool tls_read_outcome(tls_object *self, ssize_t outcome, PyObject *error)
   if (outcome > 0) return true;
   if (outcome == 0) {
     self->ended = true;
-    if (self->phase == TLS_OPEN && !self->paused) tls_read_end(self);
+    if (tls_read_wanted(self)) tls_read_end(self);
   } else if (outcome == -1) {
     if (error != NULL) PyErr_SetRaisedException(error);
     tls_fail(self, tls_read_failed);
@@ -167,7 +176,7 @@ static bool tls_read_buffered(tls_object *self, ssize_t hint) {
 
 void tls_read(tls_object *self) {
   bool more = true;
-  while (more && self->phase == TLS_OPEN && !self->paused) {
+  while (more && tls_read_wanted(self)) {
     ssize_t pending = tls_record_pending(self);
     if (pending == 0) break;
     if (pending < 0)
@@ -208,7 +217,10 @@ void tls_pause_reading(tls_object *self) {
 int tls_resume_reading(tls_object *self) {
   if (!self->paused) return 0;
   self->paused = false;
-  if (self->phase != TLS_OPEN) return 0;
+  return self->phase == TLS_OPEN ? tls_read_later(self) : 0;
+}
+
+int tls_read_later(tls_object *self) {
   PyObject *proceed = PyObject_GetAttrString((PyObject *)self, "_proceed");
   PyObject *handle = proceed == NULL ? NULL
                                      : PyObject_CallMethod((PyObject *)self->loop,
@@ -219,9 +231,9 @@ int tls_resume_reading(tls_object *self) {
 }
 
 void tls_proceed(tls_object *self) {
-  if (self->phase != TLS_OPEN || self->paused) return;
+  self->waking = false;
   tls_read(self);
-  if (self->phase != TLS_OPEN || self->paused) return;
+  if (!tls_read_wanted(self)) return;
   if (self->ended || self->cut)
     tls_read_end(self);
   else if (tls_lower_set_reading(self, true) < 0)

@@ -44,8 +44,8 @@ static void tls_shutdown_late(tls_object *self) {
   tls_fail(self, "SSL shutdown timed out");
 }
 
-/* With linger_s of None the user has set shutdown_s, which limits the whole. Else it
- * limits how long nothing moves. */
+/* With linger_s of None the user has set shutdown_s, which limits the whole: the peer gets
+ * that long, as asyncio has it. Else it limits how long nothing moves. */
 void tls_timed_out(tls_object *self) {
   bool patient = self->linger_s != Py_None;
   tls_stop_timer(self);
@@ -139,14 +139,16 @@ void tls_notify(tls_object *self) {
     return;
   } else if (tls_shutdown_heard(self)) {
     tls_end(self);
-  } else if (tls_lower_end(self) < 0 ||
-             (self->linger_s != Py_None && tls_start_timer(self, self->linger_s) < 0) ||
+  } else if ((self->linger_s != Py_None &&
+              (tls_lower_end(self) < 0 || tls_start_timer(self, self->linger_s) < 0)) ||
              tls_lower_set_reading(self, true) < 0) {
     tls_fail(self, "SSL shutdown failed");
   }
 }
 
 void tls_end(tls_object *self) {
+  if (self->phase >= TLS_ENDING) return;
+  if (self->ended || self->cut) tls_tell_eof(self);
   if (self->phase >= TLS_ENDING) return;
   self->phase = TLS_ENDING;
   (void)tls_shutdown_moves(self);

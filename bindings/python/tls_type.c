@@ -33,7 +33,7 @@ static PyObject *tls_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
       *linger_s;
   int server_side, announce;
   if (state == NULL ||
-      !PyArg_ParseTupleAndKeywords(args, keywords, "O!OOOpOpOOO:TLSTransport", names,
+      !PyArg_ParseTupleAndKeywords(args, keywords, "O!OOOpOpOOO:SSLTransport", names,
                                    state->loop_type, &loop, &protocol, &context, &waiter,
                                    &server_side, &hostname, &announce, &handshake_s,
                                    &shutdown_s, &linger_s))
@@ -231,8 +231,8 @@ static PyObject *tls_repr(PyObject *object) {
                                        "closing", "closing",       "closed"};
   tls_object *self = (tls_object *)object;
   if (self->lower == NULL || self->phase == TLS_OVER)
-    return PyUnicode_FromFormat("<TLSTransport %s>", states[self->phase]);
-  return PyUnicode_FromFormat("<TLSTransport %s bufsize=%zu over %R>",
+    return PyUnicode_FromFormat("<SSLTransport %s>", states[self->phase]);
+  return PyUnicode_FromFormat("<SSLTransport %s bufsize=%zu over %R>",
                               states[self->phase], self->queue.bytes, self->lower);
 }
 
@@ -373,7 +373,7 @@ static PyType_Slot tls_slots[] = {
 };
 
 PyType_Spec tls_spec = {
-    .name = "bide._bide.TLSTransport",
+    .name = "bide._bide.SSLTransport",
     .basicsize = sizeof(tls_object),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .slots = tls_slots,

@@ -166,7 +166,7 @@ static void transport_on_call(bide_call *call) {
 }
 
 int transport_set_protocol(transport_object *self, PyObject *protocol) {
-  int buffered = PyObject_IsInstance(protocol, self->loop->state->BufferedProtocol);
+  int buffered = protocol_is_buffered(self->loop->state, protocol);
   if (buffered < 0) return -1;
   self->buffered = buffered != 0;
   self->tls = Py_TYPE(protocol) == self->loop->state->tls_protocol_type

@@ -41,7 +41,7 @@ struct transport_object {
   PyObject *error;       /* what connection_lost will be told, or NULL */
   PyObject *held;        /* a list of bytes that came while paused, or NULL */
   listener_object *listener;
-  tls_object *tls; /* of `protocol`, if that is a TLSProtocol: called in C */
+  tls_object *tls; /* of `protocol`, if that is a SSLProtocol: called in C */
   write_queue queue;
   transport_sendfile sendfile;
   size_t high_bytes, low_bytes;

@@ -245,6 +245,8 @@ class NetworkLoop(TLSLoop):
             await waiter
         except BaseException:
             transport.close()
+            # The future holds the error, whose traceback holds this frame.
+            del waiter
             raise
         return transport, protocol
 

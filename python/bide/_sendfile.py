@@ -60,7 +60,7 @@ def _seek(fd: int, position: int) -> None:
 def _mode_of(transport: Any) -> Any:
     if isinstance(transport, _bide.Transport):
         return _Mode.TRY_NATIVE
-    if isinstance(transport, _bide.TLSTransport):
+    if isinstance(transport, _bide.SSLTransport):
         return _Mode.FALLBACK
     return getattr(transport, "_sendfile_compatible", _Mode.UNSUPPORTED)
 

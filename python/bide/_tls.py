@@ -130,8 +130,8 @@ class TLSLoop(SocketLoop):
         tls: TLS,
         waiter: "asyncio.Future[None] | None",
         call_connection_made: bool = True,
-    ) -> _bide.TLSTransport:
-        return _bide.TLSTransport(
+    ) -> _bide.SSLTransport:
+        return _bide.SSLTransport(
             self,
             protocol,
             tls.context,
@@ -194,5 +194,7 @@ class TLSLoop(SocketLoop):
             await waiter
         except BaseException:
             transport.close()
+            # The future holds the error, whose traceback holds this frame.
+            del waiter
             raise
         return wrapped

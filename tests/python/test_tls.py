@@ -125,9 +125,9 @@ def test_the_transport_is_asyncios_and_knows_its_connection(run):
         assert not transport.can_write_eof() and not transport.is_closing()
         with pytest.raises(NotImplementedError):
             transport.write_eof()
-        assert repr(transport).startswith("<TLSTransport open bufsize=0 over <Transport fd=")
+        assert repr(transport).startswith("<SSLTransport open bufsize=0 over <Transport fd=")
         await close_all(here, there, server)
-        assert transport.is_closing() and repr(transport) == "<TLSTransport closed>"
+        assert transport.is_closing() and repr(transport) == "<SSLTransport closed>"
         # Logs are written in connection_lost and after it.
         assert transport.get_extra_info("peername") == server_address(there)
         assert transport.get_extra_info("cipher")[1] == "TLSv1.3"
