@@ -210,7 +210,7 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """Log the exception with what is known of where it came from."""
         error = context.get("exception")
-        handle = self._current_handle
+        handle: Any = self._current_handle
         if handle is not None and handle._source_traceback:
             if "source_traceback" not in context:
                 context["handle_traceback"] = handle._source_traceback
