@@ -13,6 +13,9 @@ import sys
 import tarfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "scripts"))
+import debian_python
+
 DIRECTORY = os.path.join(ROOT, "build", "compat", "src")
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 FETCH_LIMIT_S = 300
@@ -51,12 +54,15 @@ def fetch_sdist(name, version):
 def fetch_debian(package, version, suite):
     """The upstream tarball of a Debian source package, with apt's lists in a directory
     of our own: the machine's stay as they are."""
+    mirror = debian_python.mirror()
+    if mirror is None:
+        raise Unavailable(f"{package} {version}: apt has no mirror of Debian here")
     apt = os.path.join(DIRECTORY, "apt-" + suite)
     for directory in ("lists/partial", "cache/archives/partial"):
         os.makedirs(os.path.join(apt, directory), exist_ok=True)
     with open(os.path.join(apt, "sources.list"), "w", encoding="utf-8") as file:
         file.write(
-            f"deb-src [signed-by={KEYRING}] http://deb.debian.org/debian {suite} main\n"
+            f"deb-src [signed-by={KEYRING}] {mirror} {suite} main\n"
         )
     apt_get = [
         "apt-get", "-q", "-o", f"Dir::Etc::SourceList={apt}/sources.list",

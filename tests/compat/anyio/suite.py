@@ -18,6 +18,7 @@ SOURCES = [
     }
 ]
 LIMIT_S = 900
+PYTHONS = ["3.13", "3.11"]
 
 
 class LoopFactory:

@@ -7,6 +7,7 @@ import with_pytest
 
 RUNS = ["io_uring", "epoll", "auto"]
 LIMIT_S = 600
+PYTHONS = ["3.13", "3.11"]
 # The plugins are tried in runs of their own.
 OPTIONS = ("-p", "pytester", "-p", "no:asyncio", "-p", "no:anyio")
 

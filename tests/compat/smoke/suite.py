@@ -6,6 +6,7 @@ import os
 import with_pytest
 
 LIMIT_S = 300
+PYTHONS = ["3.13", "3.11"]
 
 
 def run(context):

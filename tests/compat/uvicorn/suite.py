@@ -13,6 +13,7 @@ SOURCES = [
     }
 ]
 LIMIT_S = 900
+PYTHONS = ["3.13", "3.11"]
 
 
 def run(context):
