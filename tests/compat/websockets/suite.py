@@ -1,6 +1,7 @@
 """websockets' own tests. Its sdist leaves out those that open connections, and the
 newest has none at all; Debian's source package of 15.0.1 has them."""
 
+import os
 import sys
 
 import with_pytest
@@ -22,5 +23,7 @@ PYTHONS = ["3.13", "3.11"]
 def run(context):
     directory = context.sources["websockets"]
     sys.path.insert(0, directory)
+    # Its tests are unittest's and have no settings for pytest: nor are bide's to count.
     # tests/sync has threads and no loop.
-    with_pytest.run(context, directory, "tests", "--ignore=tests/sync")
+    settings = (f"--rootdir={directory}", f"--config-file={os.devnull}")
+    with_pytest.run(context, directory, "tests", "--ignore=tests/sync", *settings)
