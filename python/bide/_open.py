@@ -3,6 +3,7 @@
 import asyncio
 import codecs
 import errno
+import functools
 import inspect
 import io
 import locale
@@ -32,9 +33,8 @@ class _Mode(NamedTuple):
     text: bool
 
 
+@functools.lru_cache(maxsize=64)
 def _parse_mode(mode: str) -> _Mode:
-    if not isinstance(mode, str):
-        raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
     letters = set(mode)
     if letters - set("axrwb+t") or len(mode) > len(letters):
         raise ValueError(f"invalid mode: {mode!r}")
@@ -186,6 +186,8 @@ async def _open(
             f"bide.open() needs a bide event loop, but {loop!r} is running; start the "
             "program with bide.run(main())"
         )
+    if not isinstance(mode, str):
+        raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
     wanted = _parse_mode(mode)
     _check_text_options(wanted.text, encoding, errors, newline)
     _check_buffering(buffering, wanted)
