@@ -467,6 +467,45 @@ static void ops_file_is_opened_written_read_and_stated(void) {
   harness_loop_close(loop);
 }
 
+static int ops_threads(void) {
+  int count = 0;
+  DIR *tasks = opendir("/proc/self/task");
+  REQUIRE(tasks != NULL);
+  while (readdir(tasks) != NULL) count++;
+  closedir(tasks);
+  return count;
+}
+
+/* What was just written is cached: reading it costs no thread, and a short count is the
+ * file's end. */
+static void ops_cached_reads_need_no_thread(void) {
+  enum { BYTES = 10000 };
+  static char bytes[BYTES], buffer[2 * BYTES];
+  bide_loop *loop = harness_loop_new();
+  char path[] = "/tmp/bide-test-ops-XXXXXX";
+  int fd = mkstemp(path);
+  REQUIRE(fd >= 0 && unlink(path) == 0);
+  for (int i = 0; i < BYTES; i++) bytes[i] = (char)(i * 7);
+  REQUIRE(write(fd, bytes, BYTES) == BYTES);
+  struct iovec part = {buffer, 1};
+  bool supported = preadv2(fd, &part, 1, 0, RWF_NOWAIT) == 1;
+  int threads = ops_threads();
+  bide_op op = {0};
+  for (int offset = 0; offset <= BYTES + 1; offset += 1000) {
+    int left = offset < BYTES ? BYTES - offset : 0;
+    bide_prep_read(&op, fd, buffer, sizeof buffer, offset);
+    CHECK_INT(net_do(loop, &op), left);
+    CHECK(memcmp(buffer, bytes + BYTES - left, (size_t)left) == 0);
+    bide_prep_read(&op, fd, buffer, 100, offset);
+    CHECK_INT(net_do(loop, &op), left < 100 ? left : 100);
+  }
+  if (supported) CHECK_INT(ops_threads(), threads);
+  bide_prep_read(&op, fd, buffer, 0, 0);
+  CHECK_INT(net_do(loop, &op), 0);
+  bide_loop_close_fd(loop, fd);
+  harness_loop_close(loop);
+}
+
 static void ops_errors_come_as_results(void) {
   bide_loop *loop = harness_loop_new();
   bide_op op = {0};
@@ -707,6 +746,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(ops_send_to_a_dead_peer_fails_alone),
     HARNESS_TEST(ops_pipe_reads_and_writes_wait),
     HARNESS_TEST(ops_file_is_opened_written_read_and_stated),
+    HARNESS_TEST(ops_cached_reads_need_no_thread),
     HARNESS_TEST(ops_errors_come_as_results),
     HARNESS_TEST(ops_timeout_is_never_early),
     HARNESS_TEST(ops_cancel_ends_what_waits),

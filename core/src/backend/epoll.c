@@ -201,6 +201,14 @@ static void epoll_end_list(epoll *e, bide_node *list, int fd) {
   }
 }
 
+/* What is in the page cache needs no thread. */
+static int epoll_submit_file(epoll *e, bide_op *op) {
+  int32_t result = bide__direct_cached(op);
+  if (result == -EAGAIN) return epoll_submit_work(e, op);
+  bide__backend_done(&e->base, op, result, 0);
+  return 0;
+}
+
 /* ---- submit and cancel ---- */
 
 /* Waits for the next edge; the first wait registers the fd. */
@@ -274,7 +282,7 @@ static int epoll_submit(bide__backend *backend, bide_op *op) {
       return epoll_submit_work(e, op);
     case BIDE_OP_READ:
     case BIDE_OP_WRITE:
-      return op->args.io.offset >= 0 ? epoll_submit_work(e, op) : epoll_submit_fd(e, op);
+      return op->args.io.offset >= 0 ? epoll_submit_file(e, op) : epoll_submit_fd(e, op);
     case BIDE_OP_RECV_MULTI: {
       int error = bide__buffers_open(&backend->buffers);
       return error < 0 ? error : epoll_submit_fd(e, op);
