@@ -89,6 +89,11 @@ static PyObject *transport_get_paused(PyObject *self, void *unused) {
   return PyBool_FromLong(((transport_object *)self)->writing_paused);
 }
 
+static PyObject *transport_get_reading_paused(PyObject *self, void *unused) {
+  (void)unused;
+  return PyBool_FromLong(((transport_object *)self)->paused);
+}
+
 static PyObject *transport_is_closing_method(PyObject *self, PyObject *unused) {
   (void)unused;
   return PyBool_FromLong(((transport_object *)self)->closing);
@@ -286,6 +291,8 @@ static PyGetSetDef transport_getset[] = {
      NULL},
     {"_protocol_paused", transport_get_paused, NULL,
      "True between pause_writing() and resume_writing().", NULL},
+    {"_paused", transport_get_reading_paused, NULL,
+     "True between pause_reading() and resume_reading().", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -18,15 +18,14 @@ _Pair = tuple[Any, Any]
 
 _UNSET = object()
 
+_EXPECTED = "datagram socket" if sys.version_info >= (3, 12) else "UDP Socket"
+
 
 def _check_reuse_address(reuse_address: Any) -> None:
-    """3.11 took the argument away, which had become an error years before."""
+    """3.11 took the argument away, which had become an error years before; programs that
+    still give it are told the same on every version."""
     if reuse_address is _UNSET:
         return
-    if sys.version_info >= (3, 11):
-        raise TypeError(
-            "create_datagram_endpoint() got an unexpected keyword argument 'reuse_address'"
-        )
     if reuse_address:
         raise ValueError(
             "Passing `reuse_address=True` is no longer supported, as the usage of "
@@ -42,7 +41,7 @@ def _check_reuse_address(reuse_address: Any) -> None:
 
 def _check_given_socket(sock: socket.socket, options: dict[str, Any]) -> None:
     if sock.type == socket.SOCK_STREAM:
-        raise ValueError(f"A datagram socket was expected, got {sock!r}")
+        raise ValueError(f"A {_EXPECTED} was expected, got {sock!r}")
     if any(options.values()):
         problems = ", ".join(f"{name}={value}" for name, value in options.items() if value)
         raise ValueError(

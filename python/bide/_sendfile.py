@@ -238,7 +238,8 @@ class SendfileLoop(SocketLoop):
                 try:
                     step = os.sendfile(sock.fileno(), fd, offset + sent, block)
                 except (BlockingIOError, InterruptedError):
-                    await self._writable(sock)
+                    with self._holding(sock):
+                        await self._writable(sock)
                     continue
                 if step == 0:
                     break

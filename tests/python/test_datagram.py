@@ -517,7 +517,7 @@ def test_the_protocol_can_be_changed(run):
 def test_arguments_that_contradict_each_other(loop, run):
     with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as sock:
         for options, expected, message in [
-            ({"sock": stream}, ValueError, "A datagram socket was expected, got"),
+            ({"sock": stream}, ValueError, "A (datagram socket|UDP Socket) was expected"),
             ({"sock": sock, "reuse_port": True}, ValueError, r"\(reuse_port=True\)"),
             ({}, ValueError, "unexpected address family"),
             ({"local_addr": "host"}, TypeError, "2-tuple is expected"),
@@ -532,10 +532,14 @@ def test_arguments_that_contradict_each_other(loop, run):
                 run(loop.create_datagram_endpoint(Datagrams, **options))
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 11), reason="3.11 took reuse_address away")
 def test_reuse_address_is_refused(loop, run):
     with pytest.raises(ValueError, match="Passing `reuse_address=True` is no longer"):
         run(loop.create_datagram_endpoint(Datagrams, ("::1", 0), reuse_address=True))
+    with pytest.warns(DeprecationWarning, match="reuse_address"):
+        transport, _ = run(
+            loop.create_datagram_endpoint(Datagrams, ("::1", 0), reuse_address=False)
+        )
+    transport.close()
 
 
 def test_a_factory_that_raises_leaves_no_socket(loop, run, open_fds):

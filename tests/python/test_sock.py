@@ -464,3 +464,55 @@ def test_readers_of_a_closed_loop_are_let_go(pair):
     del callback
     loop.close()
     assert watch() is None
+
+
+@pytest.mark.parametrize("method", ["recv", "recv_into", "recvfrom", "recvfrom_into"])
+def test_a_socket_closed_under_its_reader_is_kept_until_it_has_read(loop, run, pair, method):
+    """Its number must not become another connection's while somebody waits on it."""
+    here, there = pair
+
+    async def main():
+        argument = bytearray(5) if "into" in method else 5
+        reading = loop.create_task(getattr(loop, f"sock_{method}")(here, argument))
+        await asyncio.sleep(0)
+        number = here.fileno()
+        here.close()
+        with socket.socket() as other:
+            assert other.fileno() != number
+        there.send(b"bytes")
+        got = await reading
+        assert (got[0] if "from" in method else got) in (b"bytes", 5)
+        assert here.fileno() == -1
+
+    run(main())
+
+
+def test_a_cancelled_reader_lets_a_closed_socket_go(loop, run, pair):
+    here, there = pair
+
+    async def main():
+        reading = loop.create_task(loop.sock_recv(here, 5))
+        await asyncio.sleep(0)
+        here.close()
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert here.fileno() == -1
+        assert await loop.sock_recv(there, 5) == b""
+
+    run(main())
+
+
+def test_a_closed_loop_lets_a_closed_socket_go(loop, run, pair):
+    here, _ = pair
+
+    async def main():
+        reading = loop.create_task(loop.sock_recv(here, 5))
+        reading._log_destroy_pending = False
+        await asyncio.sleep(0)
+        here.close()
+
+    run(main())
+    assert here.fileno() >= 0
+    loop.close()
+    assert here.fileno() == -1
