@@ -46,6 +46,7 @@ class Pipe:
     def __init__(self, context, **options):
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.ssl = context.wrap_bio(self.incoming, self.outgoing, **options)
+        self.ended = False
 
     def shake(self):
         """Goes on with the handshake; True once it is complete."""
@@ -61,8 +62,15 @@ class Pipe:
     def give(self, data):
         self.incoming.write(data)
 
+    def end(self):
+        """Makes a close_notify."""
+        try:
+            self.ssl.unwrap()
+        except ssl.SSLWantReadError:
+            pass
+
     def read_all(self):
-        """What can be read now; None for close_notify."""
+        """What can be read now; `ended` is set by a close_notify."""
         data = bytearray()
         while True:
             try:
@@ -70,9 +78,10 @@ class Pipe:
             except ssl.SSLWantReadError:
                 return bytes(data)
             except ssl.SSLZeroReturnError:
-                return None
+                piece = b""
             if not piece:
-                return None
+                self.ended = True
+                return bytes(data)
             data += piece
 
 
@@ -94,12 +103,12 @@ async def flush(pipe, sock):
 
 
 async def read_exactly(pipe, sock, size):
-    data = bytearray(pipe.read_all() or b"")
+    data = bytearray(pipe.read_all())
     while len(data) < size:
         piece = await asyncio.get_running_loop().sock_recv(sock, 65536)
         assert piece, "the peer closed early"
         pipe.give(piece)
-        data += pipe.read_all() or b""
+        data += pipe.read_all()
     return bytes(data)
 
 
