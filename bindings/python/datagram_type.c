@@ -115,6 +115,7 @@ static int datagram_traverse(PyObject *object, visitproc visit, void *arg) {
   datagram_object *self = (datagram_object *)object;
   Py_VISIT(Py_TYPE(object));
   Py_VISIT(self->extra_slot);
+  Py_VISIT(self->dict);
   Py_VISIT(self->loop);
   Py_VISIT(self->protocol);
   Py_VISIT(self->context);
@@ -128,6 +129,7 @@ static int datagram_traverse(PyObject *object, visitproc visit, void *arg) {
 static int datagram_clear(PyObject *object) {
   datagram_object *self = (datagram_object *)object;
   Py_CLEAR(self->extra_slot);
+  Py_CLEAR(self->dict);
   Py_CLEAR(self->protocol);
   Py_CLEAR(self->remote);
   Py_CLEAR(self->waiter);
@@ -196,6 +198,7 @@ static PyMethodDef datagram_methods[] = {
 static PyMemberDef datagram_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(datagram_object, weakrefs), READONLY,
      NULL},
+    {"__dictoffset__", T_PYSSIZET, offsetof(datagram_object, dict), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -208,6 +211,7 @@ static PyType_Slot datagram_slots[] = {
     {Py_tp_repr, datagram_repr},
     {Py_tp_methods, datagram_methods},
     {Py_tp_members, datagram_members},
+    {Py_tp_getset, transport_head_getset},
     {0, NULL},
 };
 

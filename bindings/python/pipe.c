@@ -215,6 +215,7 @@ int pipe_traverse(PyObject *object, visitproc visit, void *arg) {
   pipe_object *self = (pipe_object *)object;
   Py_VISIT(Py_TYPE(object));
   Py_VISIT(self->extra_slot);
+  Py_VISIT(self->dict);
   Py_VISIT(self->loop);
   Py_VISIT(self->protocol);
   Py_VISIT(self->context);
@@ -227,6 +228,7 @@ int pipe_traverse(PyObject *object, visitproc visit, void *arg) {
 int pipe_clear(PyObject *object) {
   pipe_object *self = (pipe_object *)object;
   Py_CLEAR(self->extra_slot);
+  Py_CLEAR(self->dict);
   Py_CLEAR(self->protocol);
   Py_CLEAR(self->waiter);
   Py_CLEAR(self->error);

@@ -157,6 +157,7 @@ static PyMethodDef read_pipe_methods[] = {
 static PyMemberDef read_pipe_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(transport_head, weakrefs), READONLY,
      NULL},
+    {"__dictoffset__", T_PYSSIZET, offsetof(transport_head, dict), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -169,6 +170,7 @@ static PyType_Slot read_pipe_slots[] = {
     {Py_tp_repr, read_pipe_repr},
     {Py_tp_methods, read_pipe_methods},
     {Py_tp_members, read_pipe_members},
+    {Py_tp_getset, transport_head_getset},
     {0, NULL},
 };
 

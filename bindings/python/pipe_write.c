@@ -292,6 +292,7 @@ static PyMethodDef write_pipe_methods[] = {
 static PyMemberDef write_pipe_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(transport_head, weakrefs), READONLY,
      NULL},
+    {"__dictoffset__", T_PYSSIZET, offsetof(transport_head, dict), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -304,6 +305,7 @@ static PyType_Slot write_pipe_slots[] = {
     {Py_tp_repr, write_pipe_repr},
     {Py_tp_methods, write_pipe_methods},
     {Py_tp_members, write_pipe_members},
+    {Py_tp_getset, transport_head_getset},
     {0, NULL},
 };
 

@@ -1,5 +1,10 @@
 #include "protocol.h"
 
+PyGetSetDef transport_head_getset[] = {
+    TRANSPORT_DICT,
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 PyObject *protocol_call_two(transport_head *self, PyObject *name, PyObject *first,
                             PyObject *second) {
   if (self->protocol == NULL) Py_RETURN_NONE;

@@ -5,11 +5,13 @@
 #include "loop.h"
 
 /* extra_slot is asyncio.BaseTransport's and stays NULL. `protocol` is NULL once it has
- * been told of the end. in_call: `context` is entered. */
+ * been told of the end. in_call: `context` is entered. `dict` holds what users set: they put
+ * attributes of their own on transports, and functions in place of methods. */
 #define TRANSPORT_HEAD \
   PyObject_HEAD \
   PyObject *extra_slot; \
   PyObject *weakrefs; \
+  PyObject *dict; \
   loop_object *loop; \
   PyObject *protocol; \
   PyObject *context; \
@@ -18,6 +20,11 @@
 typedef struct transport_head {
   TRANSPORT_HEAD
 } transport_head;
+
+/* The attribute __dict__, for a transport's own and for one that has no others. */
+#define TRANSPORT_DICT \
+  { "__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL }
+extern PyGetSetDef transport_head_getset[];
 
 /* Calls protocol.name(argument) in the transport's context; argument may be NULL. From
  * inside such a call too. Returns NULL with an exception. */

@@ -242,6 +242,7 @@ static int tls_traverse(PyObject *object, visitproc visit, void *arg) {
   tls_object *self = (tls_object *)object;
   Py_VISIT(Py_TYPE(object));
   Py_VISIT(self->extra_slot);
+  Py_VISIT(self->dict);
   Py_VISIT(self->loop);
   Py_VISIT(self->protocol);
   Py_VISIT(self->context);
@@ -263,6 +264,7 @@ static int tls_clear(PyObject *object) {
   self->shaken = false;
   self->native = NULL;
   Py_CLEAR(self->extra_slot);
+  Py_CLEAR(self->dict);
   Py_CLEAR(self->protocol);
   Py_CLEAR(self->lower);
   Py_CLEAR(self->ssl_object);
@@ -345,6 +347,7 @@ static PyMethodDef tls_methods[] = {
 };
 
 static PyGetSetDef tls_getset[] = {
+    TRANSPORT_DICT,
     {"_ssl_protocol", tls_get_below, NULL, "A protocol for the transport below.", NULL},
     {"_start_tls_compatible", tls_get_true, NULL, "True: TLS may run inside.", NULL},
     {"_protocol_paused", tls_get_paused, NULL,
@@ -354,6 +357,7 @@ static PyGetSetDef tls_getset[] = {
 
 static PyMemberDef tls_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(tls_object, weakrefs), READONLY, NULL},
+    {"__dictoffset__", T_PYSSIZET, offsetof(tls_object, dict), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 

@@ -186,6 +186,7 @@ static int transport_traverse(PyObject *object, visitproc visit, void *arg) {
   transport_object *self = (transport_object *)object;
   Py_VISIT(Py_TYPE(object));
   Py_VISIT(self->extra_slot);
+  Py_VISIT(self->dict);
   Py_VISIT(self->loop);
   Py_VISIT(self->protocol);
   Py_VISIT(self->context);
@@ -200,6 +201,7 @@ static int transport_traverse(PyObject *object, visitproc visit, void *arg) {
 static int transport_clear(PyObject *object) {
   transport_object *self = (transport_object *)object;
   Py_CLEAR(self->extra_slot);
+  Py_CLEAR(self->dict);
   self->tls = NULL;
   Py_CLEAR(self->protocol);
   Py_CLEAR(self->waiter);
@@ -287,6 +289,7 @@ static PyMethodDef transport_methods[] = {
 };
 
 static PyGetSetDef transport_getset[] = {
+    TRANSPORT_DICT,
     {"_start_tls_compatible", transport_get_true, NULL, "True: start_tls() takes it.",
      NULL},
     {"_protocol_paused", transport_get_paused, NULL,
@@ -299,6 +302,7 @@ static PyGetSetDef transport_getset[] = {
 static PyMemberDef transport_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(transport_object, weakrefs), READONLY,
      NULL},
+    {"__dictoffset__", T_PYSSIZET, offsetof(transport_object, dict), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 

@@ -300,7 +300,7 @@ class NetworkLoop(TLSLoop):
         for each in sockets:
             each.setblocking(False)
         factory = self._tls_factory(protocol_factory, tls)
-        server = Server(self, sockets, factory, backlog)
+        server = Server(self, sockets, factory, backlog, ssl_context=ssl)
         if start_serving:
             await server.start_serving()
         if self.get_debug():

@@ -139,7 +139,7 @@ class UnixLoop(NetworkLoop):
         sock.setblocking(False)
         cleanup = _cleanup_of(sock) if cleanup_socket else None
         factory = self._tls_factory(protocol_factory, tls)
-        server = Server(self, [sock], factory, backlog, cleanup)
+        server = Server(self, [sock], factory, backlog, cleanup, ssl)
         if start_serving:
             await server.start_serving()
         return server

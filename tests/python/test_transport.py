@@ -8,6 +8,7 @@ import random
 import socket
 import struct
 import sys
+import weakref
 
 import pytest
 from protocols import (
@@ -358,6 +359,34 @@ def test_wrong_data_is_named(run):
         await asyncio.sleep(0.005)
         assert there.data == b""
         await close_all(here, there, server)
+
+    run(main())
+
+
+def test_users_put_attributes_and_functions_on_a_transport(run):
+    """As on asyncio's: uvicorn's tests do, and frameworks that wrap write()."""
+
+    async def main():
+        here, there, server = await connected_pair()
+        transport = here.transport
+        written = []
+        transport.owner = "me"
+        transport.write = written.append
+        transport.write(b"kept")
+        assert (written, transport.owner) == ([b"kept"], "me")
+        assert set(vars(transport)) == {"owner", "write"}
+        del transport.write
+        transport.write(b"sent")
+        await there.changed.wait()
+        assert there.data == b"sent"
+        # A cycle through the dictionary is collected, once the kernel is done with it.
+        transport.itself = transport
+        gone = weakref.ref(transport)
+        await close_all(here, there, server)
+        del transport, here
+        while gone() is not None:
+            await asyncio.sleep(0)
+            gc.collect()
 
     run(main())
 
