@@ -22,7 +22,7 @@ class BinaryFile(File[bytes]):
     """
 
     def __init__(self, raw: RawFile, buffer_size: int) -> None:
-        if raw.readable() and raw.writable() and not raw.seekable():
+        if raw._readable and raw._writable and not raw.seekable():
             raise io.UnsupportedOperation("File or stream is not seekable.")
         self._turns = raw._turns
         self._raw: RawFile | None = raw
@@ -55,7 +55,12 @@ class BinaryFile(File[bytes]):
 
     @property
     def closed(self) -> bool:
-        return self.raw.closed
+        return self.raw._fd < 0
+
+    def _check_readable(self) -> None:
+        raw = self._raw
+        if raw is None or raw._fd < 0 or not raw._readable:
+            super()._check_readable()
 
     def readable(self) -> bool:
         return self.raw.readable()
@@ -135,7 +140,8 @@ class BinaryFile(File[bytes]):
     async def _readall(self) -> bytes:
         parts = [self._take(self._unread())] if self._unread() else []
         try:
-            await self._write_pending()
+            if self._pending:
+                await self._write_pending()
             await self.raw._readall(parts)
         except BaseException:
             self._put_back(parts)

@@ -170,12 +170,19 @@ class RawFile(File[bytes]):
     The position of a regular file is kept here and given with each operation, so that a
     cancelled one has not moved it. `_offset` is None for pipes, terminals and the like,
     which are read where the kernel is; what a cancelled call had taken from one of those
-    is `_kept` for the next. `_written` counts what the kernel took, also when
+    is `_kept` for the next. `_size` is that of the file as it was opened, a guess for the
+    first read of all of it. `_written` counts what the kernel took, also when
     a write was cancelled.
     """
 
     def __init__(
-        self, fd: int, name: Any, mode: str, closefd: bool, explicit: bool
+        self,
+        fd: int,
+        name: Any,
+        mode: str,
+        closefd: bool,
+        offset: int | None,
+        size: int = 0,
     ) -> None:
         self._turns = Turns()
         self._fd = fd
@@ -183,13 +190,13 @@ class RawFile(File[bytes]):
         self.mode = mode
         self._closefd = closefd
         self._appends = mode[0] == "a"
-        self._seekable: bool | None = True if explicit else None
+        self._readable = mode[0] == "r" or "+" in mode
+        self._writable = mode[0] != "r" or "+" in mode
+        self._seekable: bool | None = None if offset is None else True
         self._kept = b""
         self._written = 0
-        self._offset: int | None = None
-        if explicit:
-            whence = os.SEEK_END if self._appends else os.SEEK_CUR
-            self._offset = os.lseek(fd, 0, whence)
+        self._offset = offset
+        self._size = size
 
     def __repr__(self) -> str:
         if self.closed:
@@ -209,11 +216,11 @@ class RawFile(File[bytes]):
 
     def readable(self) -> bool:
         self._check_open()
-        return self.mode[0] == "r" or "+" in self.mode
+        return self._readable
 
     def writable(self) -> bool:
         self._check_open()
-        return self.mode[0] != "r" or "+" in self.mode
+        return self._writable
 
     def seekable(self) -> bool:
         self._check_open()
@@ -263,10 +270,12 @@ class RawFile(File[bytes]):
             self._kept = b"".join(parts) + self._kept
 
     def _left(self) -> int:
-        """How much a regular file still holds; what it says may be wrong, as in /proc."""
+        """How much a regular file may still hold; wrong for those of /proc, and for those
+        that somebody changes."""
         if self._offset is None:
             return 0
-        return max(0, os.fstat(self._fd).st_size - self._offset)
+        size, self._size = self._size, 0
+        return max(0, (size or os.fstat(self._fd).st_size) - self._offset)
 
     async def _readall(self, parts: list[bytes]) -> None:
         """Appends to parts, which a cancelled reader keeps."""

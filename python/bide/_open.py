@@ -60,14 +60,14 @@ def _parse_mode(mode: str) -> _Mode:
     return _Mode(raw, flags, "b" not in letters)
 
 
-def _check_text_options(
-    text: bool, encoding: str | None, errors: str | None, newline: str | None
-) -> None:
-    if not text:
-        for name, value in (("encoding", encoding), ("errors", errors), ("newline", newline)):
-            if value is not None:
-                article = "an" if name[0] == "e" else "a"
-                raise ValueError(f"binary mode doesn't take {article} {name} argument")
+def _check_options_of_binary(**options: str | None) -> None:
+    for name, value in options.items():
+        if value is not None:
+            article = "an" if name[0] == "e" else "a"
+            raise ValueError(f"binary mode doesn't take {article} {name} argument")
+
+
+def _check_newline(newline: str | None) -> None:
     if newline is not None and not isinstance(newline, str):
         raise TypeError(
             f"open() argument 'newline' must be str or None, not {type(newline).__name__}"
@@ -102,12 +102,13 @@ def _text_encoding(encoding: str | None) -> str:
 class _Descriptor(NamedTuple):
     fd: int
     mode: int
+    size: int
     block_size: int
 
 
 def _describe(fd: int) -> _Descriptor:
     status = os.fstat(fd)
-    return _Descriptor(fd, status.st_mode, status.st_blksize)
+    return _Descriptor(fd, status.st_mode, status.st_size, status.st_blksize)
 
 
 async def _open_with(opener: _Opener, file: Any, flags: int) -> _Descriptor:
@@ -132,14 +133,12 @@ async def _open_path(path: Any, flags: int) -> _Descriptor:
     delay_s = _FIRST_RETRY_S
     while True:
         try:
-            fd, mode, _, block_size = await open_file(path, flags, 0o666)
+            return _Descriptor(*await open_file(path, flags, 0o666))
         except OSError as error:
             if error.errno != errno.ENXIO or not _lacks_reader(path, flags):
                 raise
             await asyncio.sleep(delay_s)
             delay_s = min(2 * delay_s, _LAST_RETRY_S)
-        else:
-            return _Descriptor(fd, mode, block_size)
 
 
 async def _open_descriptor(
@@ -161,9 +160,13 @@ def _raw_file(opened: _Descriptor, file: Any, mode: _Mode, closefd: bool) -> Raw
     try:
         if stat.S_ISDIR(opened.mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), file)
-        explicit = stat.S_ISREG(opened.mode) or stat.S_ISBLK(opened.mode)
-        name = file if isinstance(file, int) else os.fspath(file)
-        return RawFile(opened.fd, name, mode.raw, closefd, explicit)
+        name, offset, size = file, None, 0
+        if stat.S_ISREG(opened.mode) or stat.S_ISBLK(opened.mode):
+            whence = os.SEEK_END if mode.raw[0] == "a" else os.SEEK_CUR
+            offset, size = os.lseek(opened.fd, 0, whence), opened.size
+        if not isinstance(file, int):
+            name = os.fspath(file)
+        return RawFile(opened.fd, name, mode.raw, closefd, offset, size)
     except BaseException:
         if not isinstance(file, int):
             os.close(opened.fd)
@@ -189,10 +192,14 @@ async def _open(
     if not isinstance(mode, str):
         raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
     wanted = _parse_mode(mode)
-    _check_text_options(wanted.text, encoding, errors, newline)
     _check_buffering(buffering, wanted)
-    codec = _text_encoding(encoding) if wanted.text else ""
-    codecs.lookup_error(errors or "strict")
+    codec = ""
+    if wanted.text:
+        _check_newline(newline)
+        codec = _text_encoding(encoding)
+        codecs.lookup_error(errors or "strict")
+    else:
+        _check_options_of_binary(encoding=encoding, errors=errors, newline=newline)
     opened = await _open_descriptor(file, wanted, closefd, opener)
     raw = _raw_file(opened, file, wanted, closefd)
     try:
