@@ -37,7 +37,6 @@ class _Visit(Generic[_T]):
     leave: Callable[[], object]
 
     def __init__(self, main: Coroutine[Any, Any, _T], debug: bool | None) -> None:
-        _refuse_inside_a_loop()
         self._error: BaseException | None = None
         self.is_closing = False
         self._interrupted = False
@@ -126,6 +125,7 @@ def tk(root: Any, main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -
     Closing the window cancels main; the window goes when main has ended, and None is
     returned. A WM_DELETE_WINDOW handler of the application's own is left alone.
     """
+    _refuse_inside_a_loop()
     import tkinter
 
     visit = _Visit(main, debug)
@@ -181,6 +181,7 @@ def qt(app: Any, main: Coroutine[Any, Any, _T], *, debug: bool | None = None) ->
     Closing the last window cancels main, and None is returned. app is the QApplication of
     PySide6, PyQt6 or PyQt5.
     """
+    _refuse_inside_a_loop()
     notifier_type = _qt_core(app).QSocketNotifier
     visit = _Visit(main, debug)
     notifier = notifier_type(visit.fileno(), notifier_type.Type.Read)

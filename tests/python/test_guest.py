@@ -245,12 +245,14 @@ def test_guests_leave_no_fds_and_no_cycles():
 
 
 def test_helpers_refuse_what_they_cannot_run(loop):
+    coro = asyncio.sleep(0)
+
     async def main():
-        coro = asyncio.sleep(0)
-        with pytest.raises(RuntimeError, match="from a running event loop"):
-            bide.guest.tk(None, coro)
-        with pytest.raises(TypeError, match="app must be a QCoreApplication"):
-            bide.guest.qt(object(), coro)
-        coro.close()
+        for helper in (bide.guest.tk, bide.guest.qt):
+            with pytest.raises(RuntimeError, match="from a running event loop"):
+                helper(None, coro)
 
     loop.run_until_complete(main())
+    with pytest.raises(TypeError, match="app must be a QCoreApplication"):
+        bide.guest.qt(object(), coro)
+    coro.close()
