@@ -241,6 +241,7 @@ static int loop_traverse(PyObject *self, visitproc visit, void *arg) {
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(loop->fatal);
   Py_VISIT(loop->outer_hooks);
+  Py_VISIT(loop->awaited);
   if (loop->core == NULL) return 0;
   int code = job_inbox_traverse(&loop->inbox, visit, arg);
   if (code != 0) return code;
@@ -258,6 +259,7 @@ static int loop_clear(PyObject *self) {
   loop_object *loop = (loop_object *)self;
   Py_CLEAR(loop->fatal);
   Py_CLEAR(loop->outer_hooks);
+  Py_CLEAR(loop->awaited);
   loop_close_core(loop);
   return 0;
 }
@@ -347,6 +349,18 @@ static PyObject *loop_get_slow(PyObject *self, void *unused) {
   return PyFloat_FromDouble(((loop_object *)self)->slow_s);
 }
 
+static PyObject *loop_get_awaited(PyObject *self, void *unused) {
+  (void)unused;
+  PyObject *awaited = ((loop_object *)self)->awaited;
+  return Py_NewRef(awaited != NULL ? awaited : Py_None);
+}
+
+static int loop_set_awaited(PyObject *self, PyObject *value, void *unused) {
+  (void)unused;
+  Py_XSETREF(((loop_object *)self)->awaited, Py_XNewRef(value));
+  return 0;
+}
+
 static PyObject *loop_get_current_handle(PyObject *self, void *unused) {
   (void)unused;
   PyObject *handle = ((loop_object *)self)->current_handle;
@@ -433,6 +447,8 @@ static PyMethodDef loop_methods[] = {
 };
 
 static PyGetSetDef loop_getset[] = {
+    {"_awaited", loop_get_awaited, loop_set_awaited,
+     "The future whose end ends the next run; forgotten when that ends.", NULL},
     {"_current_handle", loop_get_current_handle, NULL,
      "In debug mode, the handle whose callback runs.", NULL},
     {"backend", loop_get_backend, NULL, "'io_uring' or 'epoll': what the loop waits on.",

@@ -67,6 +67,7 @@ typedef struct loop_object {
   size_t fd_count;
   void *scratch; /* where one call that cannot be interrupted receives; NULL at first */
   PyObject *fatal;
+  PyObject *awaited;        /* the future whose end ends the run under way; or NULL */
   PyObject *current_handle; /* in debug mode, the one that runs; borrowed */
   PyObject *outer_hooks;    /* sys.get_asyncgen_hooks() of before the run under way */
   loop_clock clock;

@@ -120,6 +120,7 @@ int run_begin(loop_object *loop) {
 void run_end(loop_object *loop) {
   loop->thread_id = 0;
   loop->stopping = false;
+  Py_CLEAR(loop->awaited);
   if (run_set_running_loop(loop, Py_None) < 0) PyErr_WriteUnraisable((PyObject *)loop);
   if (run_restore_hooks(loop) < 0) PyErr_WriteUnraisable((PyObject *)loop);
   if (run_track_origins(loop, false) < 0) PyErr_WriteUnraisable((PyObject *)loop);

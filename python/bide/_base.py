@@ -50,7 +50,10 @@ def _stop_when_done(future: "asyncio.Future[Any]") -> None:
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
             # It has ended the run already.
             return
-    future.get_loop().stop()
+    loop: Any = future.get_loop()
+    if loop._awaited is future:
+        # If not, an interrupt kept that run from taking this callback away.
+        loop.stop()
 
 
 class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
@@ -92,6 +95,7 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
             # If it does not complete the caller is told so by an exception.
             task._log_destroy_pending = False
         task.add_done_callback(_stop_when_done)
+        self._awaited = task
         try:
             self.run_forever()
         except BaseException:

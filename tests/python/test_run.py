@@ -269,3 +269,17 @@ def test_every_method_of_asyncios_is_there():
         if getattr(bide.EventLoop, name) is value
     ]
     assert [name for name in left if name != "_timer_handle_cancelled"] == []
+
+
+def test_a_run_that_was_interrupted_on_its_way_out_stops_no_other(loop):
+    """The callback that ends the run is still on the future when that is done later."""
+    class Kept(asyncio.Future):
+        def remove_done_callback(self, callback):
+            return 0
+
+    kept = Kept(loop=loop)
+    loop.call_soon(loop.stop)
+    with pytest.raises(RuntimeError, match="Event loop stopped before Future completed."):
+        loop.run_until_complete(kept)
+    loop.call_soon(kept.set_result, None)
+    assert loop.run_until_complete(asyncio.sleep(0.002, "whole")) == "whole"
