@@ -47,7 +47,7 @@ RUNS = {  # of a suite: the loop and bide's backend
 }
 DEFAULTS = {
     "SOURCES": [], "LIMIT_S": 900, "RUNS": ["asyncio", "io_uring", "epoll", "auto"],
-    "PYTHONS": None,
+    "PYTHONS": None, "REFERENCE": "asyncio",
 }
 STALL_LIMIT_S = 180  # without a word in the journal
 RESTARTS_MAX = 20
@@ -312,8 +312,9 @@ def wait_for(process, journal, deadline):
 
 
 def measure(suite, environment, names, sources, again):
-    """{run: its outcomes, seconds, flaky and new failures}, asyncio first."""
-    measured, nothing = {}, compat_report.RunResult("asyncio", {})
+    """{run: its outcomes, seconds, flaky and new failures}, what bide is held to first."""
+    reference = suite.settings["REFERENCE"]
+    measured, nothing = {}, compat_report.RunResult(reference, {})
     for name in names:
         print(f"compat: {suite.name} on CPython {environment.version}, {name} ... ",
               end="", flush=True)
@@ -321,9 +322,9 @@ def measure(suite, environment, names, sources, again):
         began = time.monotonic()
         outcomes, _, _ = context.read(run.journal(again))
         result = compat_report.RunResult(name, outcomes)
-        if name != "asyncio":
-            candidates = result.worse_than(measured.get("asyncio", nothing))
-            for attempt in range(1, RERUNS + 1):
+        if name != reference:
+            candidates = result.worse_than(measured.get(reference, nothing))
+            for attempt in range(1, RERUNS + 1 if run.loop == "bide" else 1):
                 if 0 < len(candidates) <= RERUN_TESTS_MAX:
                     result.retried(candidates, run.rerun(candidates, attempt))
                     candidates = [test for test in candidates if test not in result.flaky]

@@ -139,7 +139,7 @@ class Page:
     def unexplained(self):
         return sum(
             run["new"] for python in self.saved["pythons"].values()
-            for run in python["runs"].values()
+            for name, run in python["runs"].items() if name in RUNTIMES
         )
 
     def write(self):
