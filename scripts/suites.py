@@ -32,6 +32,7 @@ LOG_TAIL_LINES = 120
 SUITE_LIMIT_S = 900
 TEST_LIMIT_S = 120  # of one Python test; of one that builds and installs:
 INSTALL_LIMIT_S = 400
+MODULE_LIMIT_S = 300  # of one module of CPython's tests
 
 # The core's builds: CMake's options, and what the tests' environment needs.
 VARIANTS = {
@@ -228,6 +229,16 @@ def python_suites():
                 quick=python == newest and backend == QUICK_BACKEND,
                 sampled=backend in sampled_backends(index) or len(environments) < 3,
             )
+    for index, (version, python) in enumerate(environments):
+        for backend in BACKENDS:
+            yield Suite(
+                f"cpython{version}",
+                pytest_command(python, "tests/compat/cpython", MODULE_LIMIT_S), backend,
+                sampled=backend == BACKENDS[index % 3],
+            )
+    ordered = sorted(environments, key=lambda made: int(made[0].split(".")[1]))
+    for version, python in dict((ordered[0], ordered[-1])).items():
+        yield Suite(f"typing{version}", pytest_command(python, "tests/typing"))
 
 
 def node_suites():

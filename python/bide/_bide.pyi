@@ -2,7 +2,7 @@ import asyncio
 import concurrent.futures
 import os
 import socket
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextvars import Context
 from typing import Any, TypeVar, final
 
@@ -113,6 +113,9 @@ class TimerHandle(asyncio.TimerHandle):
 
 @final
 class Transport(asyncio.Transport):
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None: ...
+    def write(self, data: Buffer, /) -> None: ...
+    def writelines(self, list_of_data: Iterable[Buffer], /) -> None: ...
     @property
     def _protocol_paused(self) -> bool: ...
     def _start_file(
@@ -145,15 +148,19 @@ class JobQueue:
 
 @final
 class ReadPipeTransport(asyncio.ReadTransport):
-    pass
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None: ...
 
 @final
 class WritePipeTransport(asyncio.WriteTransport):
-    pass
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None: ...
+    def write(self, data: Buffer, /) -> None: ...
+    def writelines(self, list_of_data: Iterable[Buffer], /) -> None: ...
 
 @final
 class DatagramTransport(asyncio.DatagramTransport):
-    pass
+    def get_write_buffer_limits(self) -> tuple[int, int]: ...
+    def get_write_buffer_size(self) -> int: ...
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
 
 @final
 class Guest:
@@ -166,7 +173,9 @@ class Guest:
 
 @final
 class SSLProtocol(asyncio.Protocol):
-    pass
+    def connection_made(self, transport: asyncio.BaseTransport, /) -> None: ...
+    def connection_lost(self, exc: Exception | None, /) -> None: ...
+    def data_received(self, data: bytes, /) -> None: ...
 
 @final
 class SSLTransport(asyncio.Transport):
@@ -183,6 +192,9 @@ class SSLTransport(asyncio.Transport):
         shutdown_timeout: float,
         linger: float | None,
     ) -> SSLTransport: ...
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None: ...
+    def write(self, data: Buffer, /) -> None: ...
+    def writelines(self, list_of_data: Iterable[Buffer], /) -> None: ...
     @property
     def _ssl_protocol(self) -> SSLProtocol: ...
     @property
@@ -207,6 +219,8 @@ class Listener:
 
 @final
 class FileOp(Coroutine[Any, Any, _T_co]):
+    __name__: str
+    __qualname__: str
     @property
     def moved(self) -> int: ...
     def __await__(self) -> Generator[Any, Any, _T_co]: ...

@@ -15,7 +15,7 @@ from ._base import BaseLoop
 from ._pool import Pool, shut_down
 
 if TYPE_CHECKING:
-    from typing import TypeVarTuple, Unpack
+    from typing_extensions import TypeVarTuple, Unpack
 
     _Ts = TypeVarTuple("_Ts")
 

@@ -311,7 +311,7 @@ def open(
         file = await bide.open("data.bin", "rb")
     """
     if encoding is None and "b" not in mode:
-        encoding = io.text_encoding(encoding)
+        encoding = io.text_encoding(encoding)  # type: ignore[attr-defined,unused-ignore]
     return Opening(
         _open(file, mode, buffering, encoding, errors, newline, closefd, opener)
     )

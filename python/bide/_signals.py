@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ._base import BaseLoop
 
 if TYPE_CHECKING:
-    from typing import TypeVarTuple, Unpack
+    from typing_extensions import TypeVarTuple, Unpack
 
     _Ts = TypeVarTuple("_Ts")
 

@@ -112,11 +112,12 @@ def run_modules(loop, journal, wants, directory, chosen=()):
             Module(name, loop, journal, wants, directory).run()
 
 
-class Printer:
-    """A journal that prints what failed, and counts."""
+class Quiet:
+    """A journal that keeps what it is told."""
 
     def __init__(self):
         self.outcomes = {}
+        self.reasons = {}  # of those that failed
 
     def started(self, test):
         pass
@@ -124,10 +125,19 @@ class Printer:
     def ended(self, test, outcome, reason=""):
         self.outcomes[test] = outcome
         if outcome == "failed":
-            print(f"{test}: {reason}", flush=True)
+            self.reasons[test] = reason
 
     def count(self, outcome):
         return list(self.outcomes.values()).count(outcome)
+
+
+class Printer(Quiet):
+    """Prints what failed, too."""
+
+    def ended(self, test, outcome, reason=""):
+        super().ended(test, outcome, reason)
+        if outcome == "failed":
+            print(f"{test}: {reason}", flush=True)
 
 
 def main():
