@@ -135,10 +135,24 @@ def unit_lists_all(unit_text, sources):
 
 # ---- what the packages import ----
 
+def only_for_type_checkers(tree):
+    """The nodes under `if TYPE_CHECKING:`, which never run."""
+    return {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+
+
 def python_imports(path, text):
-    """python/bide imports the standard library and itself."""
+    """python/bide imports the standard library and itself, and for type checkers, which
+    bring it along, typing_extensions."""
     wrong = []
-    for node in ast.walk(ast.parse(text)):
+    tree = ast.parse(text)
+    unrun = only_for_type_checkers(tree)
+    for node in ast.walk(tree):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -146,6 +160,8 @@ def python_imports(path, text):
             names = [node.module]
         for name in names:
             top = name.split(".")[0]
+            if node in unrun and top == "typing_extensions":
+                continue
             if top != "bide" and top not in sys.stdlib_module_names:
                 wrong.append(f"{path}:{node.lineno}: imports {name}")
     return wrong
