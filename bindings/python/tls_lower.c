@@ -81,6 +81,10 @@ int tls_lower_end(tls_object *self) {
   PyObject *able = PyObject_CallMethod(self->lower, "can_write_eof", NULL);
   int can = able == NULL ? -1 : PyObject_IsTrue(able);
   Py_XDECREF(able);
+  if (can < 0 && PyErr_ExceptionMatches(PyExc_NotImplementedError)) {
+    PyErr_Clear();
+    return 0;
+  }
   return can <= 0 ? can : tls_lower_call(self, "write_eof");
 }
 
