@@ -39,6 +39,7 @@ class Server(asyncio.AbstractServer):
         self._cleanup = cleanup  # called once the sockets are closed
         # Web servers look here to tell https from http.
         self._ssl_context = ssl_context
+        self._attached = 0
         self._serving = False
         self._waiters: list[asyncio.Future[None]] | None = []
         self._serving_forever: asyncio.Future[None] | None = None
@@ -133,11 +134,21 @@ class Server(asyncio.AbstractServer):
         self._waiters.append(waiter)
         await waiter
 
+    def _attach(self, transport: Any = None) -> None:
+        """Wait for this connection too, which somebody else made for the server: so the
+        transports of asyncio announce themselves."""
+        self._attached += 1
+
+    def _detach(self, transport: Any = None) -> None:
+        """The connection has gone."""
+        self._attached -= 1
+        self._server_idle()
+
     def _server_idle(self) -> None:
         """A listener's last client has gone, or the server has closed."""
         if self._sockets is not None or self._waiters is None:
             return
-        if any(listener.client_count > 0 for listener in self._listeners):
+        if self._attached or any(listener.client_count for listener in self._listeners):
             return
         waiters, self._waiters = self._waiters, None
         for waiter in waiters:

@@ -1,10 +1,12 @@
 """Servers: users lose connections, or cannot stop what they started."""
 
 import asyncio
+import gc
 import socket
 import subprocess
 import sys
 import textwrap
+import weakref
 
 import pytest
 from asyncio import trsock
@@ -291,3 +293,53 @@ def test_accept_backs_off_when_descriptors_run_out_and_recovers():
         capture_output=True, text=True, timeout=30,
     )
     assert done.stdout.strip() == "recovered", done.stderr
+
+
+@pytest.mark.skipif(not WAITS_FOR_CLIENTS, reason="wait_closed() did not wait yet")
+def test_wait_closed_waits_for_connections_made_elsewhere(loop, run):
+    """asyncio's own transports tell their server of themselves."""
+
+    async def main():
+        server, _ = await listen(Echo)
+        assert server._ssl_context is None
+        server._attach()
+        waiting = loop.create_task(server.wait_closed())
+        server.close()
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        loop.call_soon(server._detach)
+        await waiting
+
+    run(main())
+
+
+@pytest.mark.parametrize("method", ["close", "abort"])
+def test_a_closed_connection_needs_no_collector(run, method):
+    """A cycle would keep sockets open until the collector runs, if it ever does."""
+
+    async def main():
+        gc.disable()
+        try:
+            here, there, server = await connected_pair()
+            references = [weakref.ref(here.transport), weakref.ref(there.transport)]
+            getattr(here.transport, method)()
+            await here.lost
+            await there.lost
+            await close_all(server)
+            del here.transport, there.transport
+            del here.made, there.made
+            assert [reference() for reference in references] == [None, None]
+        finally:
+            gc.enable()
+
+    run(main())
+
+
+def test_a_closed_server_cannot_be_started(run):
+    async def main():
+        server, _ = await listen(Echo)
+        server.close()
+        with pytest.raises(RuntimeError, match="is closed"):
+            await server.start_serving()
+
+    run(main())
