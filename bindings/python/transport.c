@@ -124,11 +124,15 @@ void transport_close(transport_object *self) {
   transport_update_reading(self);
 }
 
+/* What this turn wrote is tried once, as each write would have been that did not wait for
+ * others: the answer before an abort still arrives if the socket takes it. */
 void transport_abort(transport_object *self) {
-  if (self->loop->closed)
+  if (self->loop->closed) {
     transport_close(self);
-  else
-    transport_end(self, NULL);
+    return;
+  }
+  if (!self->closing && !transport_sends_file(self)) transport_flush(self);
+  transport_end(self, NULL);
 }
 
 bool transport_is_closing(const transport_object *self) { return self->closing; }

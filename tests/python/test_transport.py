@@ -295,6 +295,21 @@ def test_abort_drops_what_was_written(run):
     run(main())
 
 
+def test_what_the_socket_takes_leaves_before_an_abort(run):
+    """The last words of a server that aborts in the callback which answers."""
+
+    async def main():
+        here, there, server = await connected_pair()
+        here.transport.write(b"last ")
+        here.transport.write(b"words")
+        here.transport.abort()
+        await there.lost
+        assert there.data == b"last words"
+        await close_all(server)
+
+    run(main())
+
+
 def test_late_writes_are_dropped_and_logged(run, caplog):
     async def main():
         here, there, server = await connected_pair()
