@@ -176,7 +176,11 @@ class Run:
 
     def _key(self):
         """What the journal is about: another bide or another suite starts it anew."""
-        paths = [f"tests/compat/{self.suite.name}", LIBRARY]
+        directory = f"tests/compat/{self.suite.name}"
+        paths = [LIBRARY] + [
+            os.path.join(directory, name) for name in sorted(os.listdir(self.suite.directory))
+            if name not in ("expected.json", "__pycache__")
+        ]
         if self.loop == "bide":
             paths += venvs.SOURCES
         return f"{venvs.digest(paths)} {self.environment.python}\n"
