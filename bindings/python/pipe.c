@@ -268,6 +268,12 @@ PyObject *pipe_repr_begin(const pipe_object *self, const char *name) {
   return PyUnicode_FromFormat("<%s %sfd=%d ", name, state, self->fd);
 }
 
+const char *pipe_waits(const pipe_object *self) {
+  if (!self->open) return "closed";
+  if (self->loop->closed) return "open";
+  return self->poll_armed ? "polling" : "idle";
+}
+
 PyObject *pipe_get_extra_info(PyObject *object, PyObject *args, PyObject *keywords) {
   static char *names[] = {"name", "default", NULL};
   PyObject *name, *missing = Py_None;

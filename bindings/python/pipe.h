@@ -108,6 +108,9 @@ void pipe_dealloc(PyObject *object);
 /* As in "<Name closing fd=5 " without what follows, a new reference. */
 PyObject *pipe_repr_begin(const pipe_object *self, const char *name);
 
+/* What follows: how it waits. */
+const char *pipe_waits(const pipe_object *self);
+
 PyObject *pipe_get_extra_info(PyObject *object, PyObject *args, PyObject *keywords);
 PyObject *pipe_set_protocol(PyObject *object, PyObject *protocol);
 PyObject *pipe_get_protocol(PyObject *object, PyObject *unused);

@@ -135,7 +135,7 @@ static PyObject *read_pipe_repr(PyObject *object) {
   pipe_object *self = (pipe_object *)object;
   PyObject *begin = pipe_repr_begin(self, "ReadPipeTransport");
   if (begin == NULL) return NULL;
-  const char *waits = !self->open ? "closed" : self->poll_armed ? "polling" : "idle";
+  const char *waits = pipe_waits(self);
   PyObject *repr = PyUnicode_FromFormat("%U%s>", begin, waits);
   Py_DECREF(begin);
   return repr;

@@ -253,11 +253,11 @@ static PyObject *write_pipe_repr(PyObject *object) {
   write_pipe_object *self = write_pipe_of(object);
   PyObject *begin = pipe_repr_begin(&self->base, "WritePipeTransport");
   if (begin == NULL) return NULL;
-  PyObject *repr = self->base.open
-                       ? PyUnicode_FromFormat("%U%s bufsize=%zu>", begin,
-                                              self->base.poll_armed ? "polling" : "idle",
-                                              self->queue.bytes)
-                       : PyUnicode_FromFormat("%Uclosed>", begin);
+  const char *waits = pipe_waits(&self->base);
+  PyObject *repr =
+      self->base.open && !self->base.loop->closed
+          ? PyUnicode_FromFormat("%U%s bufsize=%zu>", begin, waits, self->queue.bytes)
+          : PyUnicode_FromFormat("%U%s>", begin, waits);
   Py_DECREF(begin);
   return repr;
 }
