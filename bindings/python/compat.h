@@ -20,6 +20,16 @@
 #define COMPAT_DATAGRAM_HEADER_BYTES 8
 #endif
 
+/* A slot of the module: each interpreter has its own state of it, so that one with a lock
+ * of its own may have it too. Before 3.12, which asks no such thing, the end of the slots. */
+#if PY_VERSION_HEX < 0x030C0000
+#define COMPAT_INTERPRETERS_SLOT \
+  { 0, NULL }
+#else
+#define COMPAT_INTERPRETERS_SLOT \
+  { Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED }
+#endif
+
 #if PY_VERSION_HEX < 0x030B0000
 #define PyType_GetModuleByDef _PyType_GetModuleByDef
 #endif

@@ -180,6 +180,7 @@ static void module_free(void *module) { (void)module_clear(module); }
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
+    COMPAT_INTERPRETERS_SLOT,
     {0, NULL},
 };
 
