@@ -28,20 +28,27 @@ PYTHON = sys.executable
 SLEEPS = ["sleep", "1000"]
 
 
-def children():
+def all_children():
     """The pids of our children, zombies too."""
     tasks = pathlib.Path("/proc/self/task").iterdir()
-    return [pid for task in tasks for pid in (task / "children").read_text().split()]
+    return {pid for task in tasks for pid in (task / "children").read_text().split()}
+
+
+@pytest.fixture
+def children():
+    """Returns the children that the test has made."""
+    before = all_children()
+    return lambda: all_children() - before
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays(open_fds):
+def nothing_stays(open_fds, children):
     gc.collect()
     before = open_fds()
     threads = set(threading.enumerate())
     yield
     gc.collect()
-    assert children() == []
+    assert not children()
     assert open_fds() <= before
     for thread in set(threading.enumerate()) - threads:
         thread.join(10)
@@ -393,7 +400,7 @@ def test_a_cancelled_wait_and_communicate_may_be_made_again(run):
     run(main())
 
 
-def test_a_cancelled_start_kills_and_reaps(run, loop):
+def test_a_cancelled_start_kills_and_reaps(run, loop, children):
     async def main():
         task = loop.create_task(start(*SLEEPS))
         while not children():
@@ -401,7 +408,7 @@ def test_a_cancelled_start_kills_and_reaps(run, loop):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert children() == []
+        assert not children()
 
     run(main())
 
@@ -424,7 +431,7 @@ def test_close_kills_and_reaps(run):
 
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 @pytest.mark.parametrize("dropped", [False, True])
-def test_a_closed_loop_leaves_no_process(dropped):
+def test_a_closed_loop_leaves_no_process(children, dropped):
     loop = bide.new_event_loop()
     transport, protocol = loop.run_until_complete(start(*SLEEPS))
     loop.close()
@@ -434,7 +441,7 @@ def test_a_closed_loop_leaves_no_process(dropped):
             gc.collect()
     else:
         transport.close()
-    assert children() == []
+    assert not children()
 
 
 def test_nothing_but_the_loop_holds_a_running_process(run):
