@@ -14,8 +14,9 @@
 /* ---- what the other files lean on ---- */
 
 int loop_check_open(loop_object *loop) {
-  if (!loop->closed) return 0;
-  convert_raise(BIDE_ECLOSED);
+  int code = loop->closed ? BIDE_ECLOSED : bide_loop_check(loop->core);
+  if (code == 0) return 0;
+  convert_raise(code);
   return -1;
 }
 

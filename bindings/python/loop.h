@@ -85,7 +85,8 @@ typedef struct loop_object {
 /* The clock of loop.time(): time.monotonic()'s, to the last bit. */
 double loop_now_s(void);
 
-/* 0; -1 with RuntimeError once the loop is closed. */
+/* 0; -1 with RuntimeError once the loop is closed, or is a forked child's copy of its
+ * parent's. */
 int loop_check_open(loop_object *loop);
 
 /* 0; -1 with RuntimeError when the loop runs in another thread. For debug mode. */

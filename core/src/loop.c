@@ -30,6 +30,8 @@ int bide__loop_check(const bide_loop *loop) {
   return loop->generation == bide__fork_generation() ? 0 : BIDE_EFORKED;
 }
 
+int bide_loop_check(const bide_loop *loop) { return bide__loop_check(loop); }
+
 /* ---- life ---- */
 
 static int loop_options(bide_loop_options *full, const bide_loop_options *options) {

@@ -6,10 +6,11 @@ from typing import Any
 
 from ._loop import EventLoop
 
-# 3.14 has the name with an underscore alone, and warns of the other.
-_Base: Any = getattr(asyncio.events, "_BaseDefaultEventLoopPolicy", None)
+# That of Unix has the child watchers of 3.13 and before, for programs that ask for one;
+# bide needs none. 3.14 has the name with an underscore alone, and warns of the other.
+_Base: Any = getattr(asyncio.unix_events, "_DefaultEventLoopPolicy", None)
 if _Base is None:
-    _Base = getattr(asyncio.events, "BaseDefaultEventLoopPolicy")
+    _Base = asyncio.unix_events.DefaultEventLoopPolicy
 
 
 class EventLoopPolicy(_Base):  # type: ignore[misc]

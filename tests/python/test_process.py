@@ -1,4 +1,4 @@
-"""What reaches beyond one loop: forks, refused rings, leaks."""
+"""What reaches beyond one loop: refused rings, leaks."""
 
 import asyncio
 import gc
@@ -62,74 +62,6 @@ def test_a_demanded_ring_that_is_refused_is_an_error(tmp_path):
         BIDE_BACKEND="io_uring",
     )
     assert "Operation not permitted" in told
-
-
-FORK = """
-    import asyncio, os, warnings
-    import bide
-
-    warnings.simplefilter("ignore", DeprecationWarning)
-
-    def child(loop):
-        try:
-            loop.run_until_complete(asyncio.sleep(0))
-        except RuntimeError as error:
-            print("child:", error, flush=True)
-        loop.close()
-        print("own:", bide.run(asyncio.sleep(0, "works")), flush=True)
-
-    async def main():
-        server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        return server, writer
-
-    loop = bide.new_event_loop()
-    kept = loop.run_until_complete(main())
-    pid = os.fork()
-    if pid == 0:
-        child(loop)
-        os._exit(0)
-    assert os.waitpid(pid, 0)[1] == 0
-    print("parent:", loop.run_until_complete(asyncio.sleep(0.01, "goes on")))
-    kept[1].close()
-    kept[0].close()
-    loop.run_until_complete(kept[1].wait_closed())
-    loop.close()
-"""
-
-
-def test_a_forked_child_gets_one_clear_error_and_may_have_its_own_loop():
-    told = run_program(FORK).splitlines()
-    assert told[0].startswith("child: the loop belongs to the parent process")
-    assert told[1:] == ["own: works", "parent: goes on"]
-
-
-FORK_INSIDE = """
-    import asyncio, os, warnings
-    import bide
-
-    warnings.simplefilter("ignore", DeprecationWarning)
-    children = []
-
-    async def main():
-        pid = os.fork()
-        if pid:
-            children.append(pid)
-        await asyncio.sleep(0.01)
-        return "slept"
-
-    try:
-        print(bide.run(main()), flush=True)
-        os.waitpid(children[0], 0)
-    except RuntimeError as error:
-        print("child:", str(error).split(";")[0], flush=True)
-        os._exit(0)
-"""
-
-
-def test_a_fork_inside_a_task_ends_the_childs_run():
-    told = run_program(FORK_INSIDE).splitlines()
-    assert sorted(told) == ["child: the loop belongs to the parent process", "slept"]
 
 
 def test_closing_with_operations_in_flight_calls_no_protocol():

@@ -169,6 +169,9 @@ BIDE_EXTERN uint64_t bide_loop_now_us(const bide_loop *loop);
 /* True from the start of run to its end. Any thread (a hint). */
 BIDE_EXTERN bool bide_loop_is_running(const bide_loop *loop);
 
+/* 0, or BIDE_EFORKED in a child of the process that made the loop. Any thread. */
+BIDE_EXTERN int bide_loop_check(const bide_loop *loop);
+
 /* ---- operations and fds ---- */
 
 /* Asks for the op's end; its completion still comes, with BIDE_ECANCELED or with
