@@ -297,7 +297,9 @@ static PyMemberDef write_pipe_members[] = {
 };
 
 static PyType_Slot write_pipe_slots[] = {
-    {Py_tp_doc, "The end of a pipe that is written to, an asyncio.WriteTransport."},
+    {Py_tp_doc,
+     "The end of a pipe that is written to. As asyncio's it is an asyncio.Transport, "
+     "whose methods for reading are not implemented."},
     {Py_tp_dealloc, write_pipe_dealloc},
     {Py_tp_finalize, pipe_finalize},
     {Py_tp_traverse, pipe_traverse},

@@ -78,7 +78,7 @@
   X(timer_handle_type, timer_handle_spec, "asyncio", "TimerHandle") \
   X(transport_type, transport_spec, "asyncio", "Transport") \
   X(read_pipe_type, read_pipe_spec, "asyncio", "ReadTransport") \
-  X(write_pipe_type, write_pipe_spec, "asyncio", "WriteTransport") \
+  X(write_pipe_type, write_pipe_spec, "asyncio", "Transport") \
   X(guest_type, guest_spec, NULL, NULL) \
   X(listener_type, listener_spec, NULL, NULL) \
   X(tls_protocol_type, tls_protocol_spec, "asyncio", "Protocol") \

@@ -74,6 +74,8 @@ def test_types_and_reprs(run):
         here, there = await pipe_pair()
         assert isinstance(here.transport, asyncio.ReadTransport)
         assert isinstance(there.transport, asyncio.WriteTransport)
+        with pytest.raises(NotImplementedError):
+            there.transport.pause_reading()
         number = there.transport.get_extra_info("pipe").fileno()
         assert repr(there.transport) == f"<WritePipeTransport fd={number} idle bufsize=0>"
         there.transport.write(bytes(1_000_000))

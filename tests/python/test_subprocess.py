@@ -298,6 +298,8 @@ def test_a_slow_child_makes_the_writer_wait(run):
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             await process.stdin.drain()
         assert await process.wait() == -signal.SIGKILL
+        with pytest.raises(BrokenPipeError):
+            await process.stdin.wait_closed()
 
     run(main())
 
