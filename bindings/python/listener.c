@@ -100,8 +100,9 @@ static void listener_on_stopped(bide_listener *core) {
   Py_DECREF(self);
 }
 
+/* The server is gone when a collection takes it with its last connection. */
 void listener_client_gone(listener_object *self) {
-  if (--self->client_count > 0 || self->loop->closed) return;
+  if (--self->client_count > 0 || self->loop->closed || self->server == NULL) return;
   PyObject *result =
       PyObject_CallMethodNoArgs(self->server, self->loop->state->names._server_idle);
   if (result == NULL) loop_swallow(self->loop);
