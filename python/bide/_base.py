@@ -251,7 +251,8 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
                     "message": "Unhandled error in exception handler",
                     "exception": error,
                     "context": context,
-                }
+                },
+                " while handling an unexpected error in custom exception handler",
             )
 
     def _call_in_context(self, handler: _ExceptionHandler, context: dict[str, Any]) -> None:
@@ -265,13 +266,13 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
         else:
             handler(self, context)
 
-    def _log_exception(self, context: dict[str, Any]) -> None:
+    def _log_exception(self, context: dict[str, Any], when: str = "") -> None:
         try:
             self.default_exception_handler(context)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException:
-            logger.error("Exception in default exception handler", exc_info=True)
+            logger.error(f"Exception in default exception handler{when}", exc_info=True)
 
     # ---- what the loop in C calls ----
 

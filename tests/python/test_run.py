@@ -283,3 +283,19 @@ def test_a_run_that_was_interrupted_on_its_way_out_stops_no_other(loop):
         loop.run_until_complete(kept)
     loop.call_soon(kept.set_result, None)
     assert loop.run_until_complete(asyncio.sleep(0.002, "whole")) == "whole"
+
+
+@pytest.mark.parametrize("custom", [False, True])
+def test_a_broken_default_handler_is_told_by_asyncios_words(loop, caplog, custom):
+    def broken(*unused):
+        raise LookupError
+
+    loop.default_exception_handler = broken
+    loop.set_exception_handler(broken if custom else None)
+    loop.call_exception_handler({"message": "lost"})
+    (record,) = caplog.records
+    words = "Exception in default exception handler"
+    if custom:
+        words += " while handling an unexpected error in custom exception handler"
+    assert record.getMessage() == words and record.exc_info[0] is LookupError
+    del loop.default_exception_handler
