@@ -102,15 +102,18 @@ def skip_reasons(outcomes):
     return dict(sorted(reasons.items()))
 
 
+SOURCES = ("core", "bindings/python", "python")
+
+
 def bide_commit():
-    """The commit that was run, with a mark if the sources differ from it."""
+    """The last commit that changed bide, with a mark if its files differ from it."""
     def git(*arguments):
         return subprocess.run(
-            ["git", *arguments], cwd=ROOT, capture_output=True, text=True
+            ["git", *arguments, "--", *SOURCES], cwd=ROOT, capture_output=True, text=True
         ).stdout.strip()
 
-    changed = git("status", "--porcelain", "--", "core", "bindings/python", "python")
-    return (git("rev-parse", "--short=10", "HEAD") or "unknown") + ("+" if changed else "")
+    commit = git("log", "-1", "--format=%h", "--abbrev=10") or "unknown"
+    return commit + ("+" if git("status", "--porcelain") else "")
 
 
 class Page:
@@ -139,7 +142,7 @@ class Page:
     def unexplained(self):
         return sum(
             run["new"] for python in self.saved["pythons"].values()
-            for name, run in python["runs"].items() if name in RUNTIMES
+            for run in python["runs"].values()
         )
 
     def write(self):
