@@ -211,6 +211,27 @@ def sampled_backends(index):
     return BACKENDS[index % 3], BACKENDS[(index + 1) % 3]
 
 
+def glue_asan(python, backend):
+    """The Python tests on bide's glue compiled with sanitizers. The interpreter is not, so
+    that the sanitizer must be loaded before it, and the allocator must be malloc for each
+    object to have bounds of its own."""
+    directory = os.path.join("build", "check", "glue-asan")
+    library = subprocess.run(
+        ["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True
+    ).stdout.strip()
+    build = [
+        "env", "CFLAGS=-fsanitize=address,undefined -fno-sanitize-recover=undefined "
+        "-fno-omit-frame-pointer -g -O1",
+        python, "setup.py", "-q", "build", "--build-lib", directory,
+        "--build-temp", directory + "-temp",
+    ]
+    run = [
+        "env", f"LD_PRELOAD={library}", "PYTHONMALLOC=malloc", f"PYTHONPATH={directory}",
+        "ASAN_OPTIONS=detect_leaks=0", *pytest_command(python, "tests/python"),
+    ]
+    return Suite("glue-asan", run, backend, prepare=(build,))
+
+
 def python_suites():
     environments = list(venvs.pythons_made())
     if not environments:
@@ -236,6 +257,9 @@ def python_suites():
                 pytest_command(python, "tests/compat/cpython", MODULE_LIMIT_S), backend,
                 sampled=backend == BACKENDS[index % 3],
             )
+    for backend in ("io_uring", "epoll"):
+        yield Suite("refcounts", pytest_command(newest, "tests/refcounts"), backend)
+        yield glue_asan(newest, backend)
     ordered = sorted(environments, key=lambda made: int(made[0].split(".")[1]))
     for version, python in dict((ordered[0], ordered[-1])).items():
         yield Suite(f"typing{version}", pytest_command(python, "tests/typing"))

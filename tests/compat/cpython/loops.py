@@ -15,9 +15,11 @@ class Loop:
             warnings.simplefilter("ignore", DeprecationWarning)
             if self.is_stock:
                 policy, self.make = asyncio.DefaultEventLoopPolicy, asyncio.SelectorEventLoop
+                self.type = asyncio.SelectorEventLoop
             else:
                 module = importlib.import_module(name)
                 policy, self.make = module.EventLoopPolicy, module.new_event_loop
+                self.type = module.EventLoop if name == "bide" else module.Loop
         self.policy = policy
 
     def install(self):
@@ -28,4 +30,4 @@ class Loop:
             warnings.simplefilter("ignore", DeprecationWarning)
             asyncio.set_event_loop_policy(self.policy())
         if not self.is_stock and self.replaces_default:
-            asyncio.EventLoop = self.make
+            asyncio.EventLoop = self.type
