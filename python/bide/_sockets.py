@@ -11,6 +11,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 from ._addresses import ensure_resolved
@@ -74,7 +75,8 @@ class SocketLoop(ExecutorLoop):
     def _holding(self, sock: socket.socket) -> Iterator[None]:
         """Puts off a close() by somebody else until the operation has ended, as a file
         object of the socket does: the number cannot become another's meanwhile."""
-        if not isinstance(sock, socket.socket):
+        if not issubclass(type(sock), socket.socket):
+            # It only acts as one, and need not have a socket's books.
             yield
             return
         held = self._held_sockets
@@ -94,15 +96,14 @@ class SocketLoop(ExecutorLoop):
         self,
         sock: socket.socket,
         wait: Callable[[socket.socket], Awaitable[None]],
-        call: Callable[..., _T],
-        *args: Any,
+        call: Callable[[], _T],
     ) -> _T:
         """Waits and calls until the call does not block any more."""
         with self._holding(sock):
             while True:
                 await wait(sock)
                 with contextlib.suppress(BlockingIOError, InterruptedError):
-                    return call(*args)
+                    return call()
 
     # ---- the methods ----
 
@@ -112,7 +113,7 @@ class SocketLoop(ExecutorLoop):
         try:
             return sock.recv(nbytes)
         except (BlockingIOError, InterruptedError):
-            return await self._retry(sock, self._readable, sock.recv, nbytes)
+            return await self._retry(sock, self._readable, lambda: sock.recv(nbytes))
 
     async def sock_recv_into(self, sock: socket.socket, buf: Any) -> int:
         """Receive into a buffer; return the number of bytes."""
@@ -120,7 +121,7 @@ class SocketLoop(ExecutorLoop):
         try:
             return sock.recv_into(buf)
         except (BlockingIOError, InterruptedError):
-            return await self._retry(sock, self._readable, sock.recv_into, buf)
+            return await self._retry(sock, self._readable, lambda: sock.recv_into(buf))
 
     async def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> tuple[bytes, Any]:
         """Receive a datagram of up to bufsize bytes; return it and its sender."""
@@ -128,7 +129,7 @@ class SocketLoop(ExecutorLoop):
         try:
             return sock.recvfrom(bufsize)
         except (BlockingIOError, InterruptedError):
-            return await self._retry(sock, self._readable, sock.recvfrom, bufsize)
+            return await self._retry(sock, self._readable, lambda: sock.recvfrom(bufsize))
 
     async def sock_recvfrom_into(
         self, sock: socket.socket, buf: Any, nbytes: int = 0
@@ -138,7 +139,9 @@ class SocketLoop(ExecutorLoop):
         try:
             return sock.recvfrom_into(buf, nbytes)
         except (BlockingIOError, InterruptedError):
-            return await self._retry(sock, self._readable, sock.recvfrom_into, buf, nbytes)
+            return await self._retry(
+                sock, self._readable, lambda: sock.recvfrom_into(buf, nbytes)
+            )
 
     async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
         """Send all of data. What a cancel leaves unsent is not known."""
@@ -149,7 +152,8 @@ class SocketLoop(ExecutorLoop):
                 try:
                     sent += sock.send(view[sent:])
                 except (BlockingIOError, InterruptedError):
-                    sent += await self._retry(sock, self._writable, sock.send, view[sent:])
+                    rest = view[sent:]
+                    sent += await self._retry(sock, self._writable, partial(sock.send, rest))
 
     async def sock_sendto(self, sock: socket.socket, data: Any, address: Any) -> int:
         """Send a datagram; return the number of bytes."""
@@ -157,7 +161,9 @@ class SocketLoop(ExecutorLoop):
         try:
             return sock.sendto(data, address)
         except (BlockingIOError, InterruptedError):
-            return await self._retry(sock, self._writable, sock.sendto, data, address)
+            return await self._retry(
+                sock, self._writable, lambda: sock.sendto(data, address)
+            )
 
     async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
         """Accept a connection; return its non-blocking socket and its address."""
@@ -165,7 +171,7 @@ class SocketLoop(ExecutorLoop):
         try:
             connection, address = sock.accept()
         except (BlockingIOError, InterruptedError):
-            connection, address = await self._retry(sock, self._readable, sock.accept)
+            connection, address = await self._retry(sock, self._readable, lambda: sock.accept())
         connection.setblocking(False)
         return connection, address
 
