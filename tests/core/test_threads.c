@@ -82,7 +82,7 @@ typedef struct threads_traveller {
 static void *threads_first_leg(void *argument) {
   threads_traveller *t = argument;
   bide_prep_recv(&t->recv_op, t->fds[0], &t->byte, 1, 0);
-  bide_prep_timeout(&t->timeout_op, 30000);
+  bide_prep_timeout(&t->timeout_op, 300000);
   bide_prep_poll(&t->poll_op, t->fds[0], POLLIN);
   bide_prep_poll_foreign(&t->foreign_op, t->fds[0], POLLIN);
   REQUIRE(bide_loop_submit(t->loop, &t->recv_op) == 0);
