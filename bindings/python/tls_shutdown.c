@@ -39,9 +39,12 @@ static bool tls_shutdown_moves(tls_object *self) {
   return moves;
 }
 
+/* The protocol is told, and nobody else: up to 3.10 this is no OSError. */
 static void tls_shutdown_late(tls_object *self) {
   PyErr_SetString(self->loop->state->TimeoutError, "SSL shutdown timed out");
-  tls_fail(self, "SSL shutdown timed out");
+  PyObject *error = PyErr_GetRaisedException();
+  tls_abort(self, error);
+  Py_XDECREF(error);
 }
 
 /* With linger_s of None the user has set shutdown_s, which limits the whole: the peer gets
