@@ -76,10 +76,27 @@ static job_queue_verdict job_queue_admit(job_queue_object *queue, job *job, bool
   return JOB_QUEUE_ADMITTED;
 }
 
+/* All sleepers, for whoever ends the queue. */
+static job_sleeper *job_queue_rouse_all(job_queue_object *queue) {
+  job_sleeper *sleepers = queue->asleep;
+  queue->asleep = NULL;
+  queue->sleeping = 0;
+  return sleepers;
+}
+
+static void job_queue_wake_all(job_sleeper *sleeper) {
+  while (sleeper != NULL) {
+    job_sleeper *next = sleeper->next;
+    job_queue_wake(sleeper);
+    sleeper = next;
+  }
+}
+
 /* ---- putting ---- */
 
 /* Drops what was cancelled, when the room that it takes is wanted. Futures are asked
- * without the lock, since that may run Python code. */
+ * without the lock, since that may run Python code; `queued` counts the jobs meanwhile, so
+ * that no worker leaves without them. */
 static void job_queue_purge(job_queue_object *queue) {
   pthread_mutex_lock(&queue->lock);
   job *node = job_queue_take_all(queue);
@@ -103,9 +120,12 @@ static void job_queue_purge(job_queue_object *queue) {
   if (queue->first == NULL && kept != NULL) queue->last = kept_last;
   if (kept != NULL) queue->first = kept;
   queue->queued -= dropped;
-  job_sleeper *sleeper = job_queue_rouse(queue);
+  bool ended = queue->end != JOB_QUEUE_OPEN;
+  job_sleeper *sleeper = ended ? NULL : job_queue_rouse(queue);
+  job_sleeper *sleepers = ended ? job_queue_rouse_all(queue) : NULL;
   pthread_mutex_unlock(&queue->lock);
   job_queue_wake(sleeper);
+  job_queue_wake_all(sleepers);
 }
 
 static job_queue_verdict job_queue_try(job_queue_object *queue, job *job, bool bounded,
@@ -211,7 +231,7 @@ static job_step job_queue_step(job_queue_object *queue, job_worker *worker, job 
     queue->idle--;
     queue->queued--;
     sleeper = job_queue_rouse(queue);
-  } else if (queue->end == JOB_QUEUE_OPEN) {
+  } else if (queue->end == JOB_QUEUE_OPEN || queue->queued != 0) {
     worker->sleeper.next = queue->asleep;
     queue->asleep = &worker->sleeper;
     queue->sleeping++;
@@ -293,15 +313,9 @@ static PyObject *job_queue_end_method(PyObject *self, PyObject *exiting) {
   pthread_mutex_lock(&queue->lock);
   if (queue->end == JOB_QUEUE_OPEN)
     queue->end = exiting == Py_True ? JOB_QUEUE_EXITING : JOB_QUEUE_SHUT_DOWN;
-  job_sleeper *sleeper = queue->asleep;
-  queue->asleep = NULL;
-  queue->sleeping = 0;
+  job_sleeper *sleepers = job_queue_rouse_all(queue);
   pthread_mutex_unlock(&queue->lock);
-  while (sleeper != NULL) {
-    job_sleeper *next = sleeper->next;
-    job_queue_wake(sleeper);
-    sleeper = next;
-  }
+  job_queue_wake_all(sleepers);
   Py_RETURN_NONE;
 }
 

@@ -81,6 +81,8 @@ class Pool(concurrent.futures.ThreadPoolExecutor):
     def __init__(
         self, name: str = "bide", size: int | None = None, *, queue_max: int | None = None
     ) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"name must be str, not {type(name).__name__}")
         if queue_max is not None and queue_max <= 0:
             raise ValueError("queue_max must be greater than 0")
         super().__init__(size, name)

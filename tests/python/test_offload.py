@@ -154,6 +154,29 @@ def test_cancelled_jobs_take_no_room(loop, run, pool, blocked):
     assert seen == ["kept"]
 
 
+def test_a_shutdown_beside_a_look_at_the_queue_loses_no_job():
+    pool = bide.Pool("tested", 1)
+    entered, opened = threading.Event(), threading.Event()
+    pool.submit(lambda: (entered.set(), opened.wait(30)))
+    assert entered.wait(30)
+    waiting = pool.submit(int)
+    (worker,) = pool._threads
+
+    def shut_down_and_let_go():
+        pool.shutdown(wait=False)
+        opened.set()
+        worker.join(0.2)
+        return False
+
+    # Counting those that wait asks each whether it was cancelled.
+    waiting.cancelled = shut_down_and_let_go
+    assert pool.queued == 1
+    del waiting.cancelled
+    assert waiting.result(10) == 0
+    worker.join(10)
+    assert not worker.is_alive()
+
+
 def test_idle_threads_count_as_room():
     """A bound of one must not refuse two jobs that two threads can take at once."""
     barrier = threading.Barrier(3)
@@ -172,6 +195,8 @@ def test_wrong_sizes_are_refused():
         bide.Pool("none", 0)
     with pytest.raises(ValueError, match="queue_max must be greater than 0"):
         bide.Pool("none", 1, queue_max=0)
+    with pytest.raises(TypeError, match="name must be str, not int"):
+        bide.Pool(4)
 
 
 def test_a_pool_says_what_it_is(pool, blocked):
