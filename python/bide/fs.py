@@ -76,14 +76,18 @@ _Path = str | bytes | os.PathLike[Any]
 _ENTRIES_AT_ONCE = 256
 
 
-async def _in_pool(call: Callable[[], _T]) -> _T:
+def _start(call: Callable[[], _T]) -> "asyncio.Future[_T]":
     loop = asyncio.get_running_loop()
     if not isinstance(loop, Loop):
         raise RuntimeError(
             f"bide.fs needs a bide event loop, but {loop!r} is running; start the program "
             "with bide.run(main())"
         )
-    return await loop.run_in_executor(None, call)
+    return loop.run_in_executor(None, call)
+
+
+async def _in_pool(call: Callable[[], _T]) -> _T:
+    return await _start(call)
 
 
 # ---- names ----
@@ -223,6 +227,7 @@ class scandir:
         self._path = path
         self._scan: Any = None
         self._ready: Any = iter(())
+        self._reading: asyncio.Future[list[os.DirEntry[Any]]] | None = None
         self._closed = False
 
     def _read_on(self) -> list["os.DirEntry[Any]"]:
@@ -234,19 +239,43 @@ class scandir:
         return self
 
     async def __anext__(self) -> "os.DirEntry[Any]":
-        for entry in self._ready:
-            return entry  # type: ignore[no-any-return]
-        if not self._closed:
-            self._ready = iter(await _in_pool(self._read_on))
+        while True:
             for entry in self._ready:
                 return entry  # type: ignore[no-any-return]
+            if self._closed:
+                raise StopAsyncIteration
+            await self._read_more()
+
+    async def _read_more(self) -> None:
+        """A cancelled reader leaves what the thread reads to the next one."""
+        reading = self._reading
+        if reading is None:
+            reading = self._reading = _start(self._read_on)
+        await asyncio.wait([reading])
+        if self._reading is not reading:
+            return
+        self._reading = None
+        entries = reading.result()
+        self._ready = iter(entries)
+        if not entries:
             await self.close()
-        raise StopAsyncIteration
 
     async def close(self) -> None:
         """Close the directory before its end is reached."""
         self._closed = True
         self._ready = iter(())
+        reading, self._reading = self._reading, None
+        if reading is None:
+            self._close_scan()
+        else:
+            reading.add_done_callback(self._close_after)
+
+    def _close_after(self, reading: "asyncio.Future[Any]") -> None:
+        """The thread that reads the directory must not lose it under its hands."""
+        reading.cancelled() or reading.exception()
+        self._close_scan()
+
+    def _close_scan(self) -> None:
         scan, self._scan = self._scan, None
         if scan is not None:
             scan.close()

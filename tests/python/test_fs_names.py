@@ -1,7 +1,9 @@
 """Directories, names and copies of bide.fs: users lose files, or miss some."""
 
+import asyncio
 import os
 import shutil
+import threading
 
 import pytest
 from bide import fs
@@ -50,6 +52,72 @@ def test_scandir_gives_the_entries_of_os(run, tmp_path):
         assert [entry async for entry in entries] == []
         with pytest.raises(FileNotFoundError):
             await fs.scandir(tmp_path / "missing").__anext__()
+
+    run(main())
+
+
+class SlowScan:
+    """A directory that is read when the test says so, and notes who closes it meanwhile."""
+
+    def __init__(self, scan):
+        self.scan = scan
+        self.entered, self.opened = threading.Event(), threading.Event()
+        self.reading = self.closed = self.closed_while_read = False
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.reading = True
+        self.entered.set()
+        assert self.opened.wait(30)
+        self.reading = False
+        return next(self.scan)
+
+    def close(self):
+        self.closed = True
+        self.closed_while_read |= self.reading
+        self.scan.close()
+
+
+@pytest.fixture
+def slow_scan(monkeypatch, folder):
+    slow = SlowScan(os.scandir(folder))
+    monkeypatch.setattr(os, "scandir", lambda path: slow)
+    yield slow
+    slow.opened.set()
+    slow.scan.close()
+
+
+async def cancel_while_read(entries, slow_scan):
+    task = asyncio.ensure_future(entries.__anext__())
+    while not slow_scan.entered.is_set():
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_a_cancelled_step_of_scandir_loses_no_entry(run, folder, slow_scan):
+    async def main():
+        entries = fs.scandir(folder)
+        await cancel_while_read(entries, slow_scan)
+        slow_scan.opened.set()
+        found = [entry.name async for entry in entries]
+        assert sorted(found) == sorted(os.listdir(folder))
+
+    run(main())
+
+
+def test_a_directory_is_not_closed_under_the_thread_that_reads_it(run, folder, slow_scan):
+    async def main():
+        async with fs.scandir(folder) as entries:
+            await cancel_while_read(entries, slow_scan)
+        assert not slow_scan.closed
+        slow_scan.opened.set()
+        while not slow_scan.closed:
+            await asyncio.sleep(0)
+        assert not slow_scan.closed_while_read
 
     run(main())
 
