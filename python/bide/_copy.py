@@ -84,6 +84,8 @@ def _copy_content(source: int, target: int, stop: Stop) -> None:
 
 
 def _refuse_special(path: Any, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if stat.S_ISFIFO(mode):
         raise shutil.SpecialFileError(f"`{os.fsdecode(path)}` is a named pipe")
 

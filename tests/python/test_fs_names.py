@@ -164,6 +164,17 @@ def test_copies_have_the_content_and_the_mode(run, folder):
     run(main())
 
 
+def test_a_directory_is_no_file_to_copy_and_empties_none(run, folder, tmp_path):
+    async def main():
+        (tmp_path / "victim").write_bytes(b"precious")
+        with pytest.raises(IsADirectoryError) as caught:
+            await fs.copy(folder, tmp_path / "victim")
+        assert caught.value.filename == folder
+        assert (tmp_path / "victim").read_bytes() == b"precious"
+
+    run(main())
+
+
 def test_trees_are_copied_whole(run, folder, tmp_path_factory):
     async def main():
         target = tmp_path_factory.mktemp("copies") / "tree"
