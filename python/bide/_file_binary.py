@@ -26,6 +26,7 @@ class BinaryFile(File[bytes]):
             raise io.UnsupportedOperation("File or stream is not seekable.")
         self._turns = raw._turns
         self._raw: RawFile | None = raw
+        raw._lies_below = True
         self._buffer_size = buffer_size
         self._ahead = b""
         self._used = 0
@@ -330,4 +331,5 @@ class BinaryFile(File[bytes]):
         raw = self.raw
         await self._flush()
         self._raw = None
+        raw._lies_below = False
         return raw

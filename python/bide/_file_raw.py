@@ -30,6 +30,9 @@ class File(Generic[_S]):
     """
 
     _turns: Turns
+    # Whether another layer lies on this one and finishes it: in a cycle the collector
+    # would finish the lowest first, with what the upper still hold unwritten.
+    _lies_below = False
 
     # ---- what each layer has ----
 
@@ -155,7 +158,7 @@ class File(Generic[_S]):
 
     def __del__(self) -> None:
         try:
-            if self.closed:
+            if self.closed or self._lies_below:
                 return
         except (AttributeError, ValueError):
             # It was never opened, or has been detached.

@@ -55,6 +55,7 @@ class TextFile(File[str]):
     ) -> None:
         self._turns = buffer._turns
         self._buffer: BinaryFile | None = buffer
+        buffer._lies_below = True
         self.encoding = encoding
         self.errors = errors
         self.line_buffering = line_buffering
@@ -346,4 +347,5 @@ class TextFile(File[str]):
         buffer = self.buffer
         await self._flush()
         self._buffer = None
+        buffer._lies_below = False
         return buffer

@@ -159,6 +159,21 @@ def test_a_file_collected_unclosed_warns_and_is_written(run, tmp_path, open_fds,
     assert open_fds() <= before
 
 
+@pytest.mark.parametrize("mode", ["w", "wb"])
+def test_a_file_in_a_cycle_is_written_when_it_is_collected(run, tmp_path, mode):
+    async def main():
+        file = await bide.open(tmp_path / "file", mode)
+        await file.write("kept" if mode == "w" else b"kept")
+        file.itself = file
+        with pytest.warns(ResourceWarning, match="unclosed file <bide") as warned:
+            del file
+            gc.collect()
+        assert len(warned) == 1
+
+    run(main())
+    assert (tmp_path / "file").read_bytes() == b"kept"
+
+
 def test_a_full_disk_is_reported_at_flush_and_at_close(run, open_fds):
     async def main():
         file = await bide.open("/dev/full", "w")
