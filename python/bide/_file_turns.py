@@ -32,10 +32,10 @@ class Turns:
             raise
 
     def pass_on(self) -> None:
-        """The caller's turn is over."""
+        """The caller's turn is over. Who waited on a loop that is closed never comes."""
         while self._line:
             following = self._line.popleft()
-            if not following.done():
+            if not (following.done() or following.get_loop().is_closed()):
                 following.set_result(None)
                 return
         self.taken = False

@@ -141,6 +141,24 @@ def test_detach_hands_out_the_layer_below(run, folder):
     run(main())
 
 
+def test_a_closed_loop_leaves_the_file_to_the_next(loop, tmp_path):
+    async def read():
+        return await file.read(5)
+
+    os.mkfifo(tmp_path / "pipe")
+    file = loop.run_until_complete(bide.open(tmp_path / "pipe", "rb"))
+    tasks = [loop.create_task(read()) for _ in range(3)]
+    loop.run_until_complete(give_way())
+    loop.close()
+    for task in tasks:
+        task._log_destroy_pending = False
+        task.get_coro().close()
+    with open(tmp_path / "pipe", "wb", buffering=0) as writer:
+        writer.write(b"bytes")
+        assert bide.run(asyncio.wait_for(read(), 10)) == b"bytes"
+    bide.run(file.close())
+
+
 # ---- ends ----
 
 
