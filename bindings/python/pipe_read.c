@@ -22,15 +22,12 @@ static void read_pipe_end_of_file(pipe_object *self) {
   pipe_end(self, NULL);
 }
 
-/* A terminal's master gives EIO when the last slave is closed: its end of file. */
+/* A terminal's master gives EIO when the last slave is closed: that is its end, which
+ * nobody needs a report of. */
 static void read_pipe_error(pipe_object *self, int error) {
   if (error == EAGAIN || error == EINTR) return;
-  if (error == EIO && S_ISCHR(self->mode)) {
-    read_pipe_end_of_file(self);
-    return;
-  }
   convert_raise(-error);
-  pipe_fail(self, read_pipe_failed, true);
+  pipe_fail(self, read_pipe_failed, error != EIO);
 }
 
 static void read_pipe_take(pipe_object *self) {
