@@ -47,8 +47,6 @@ def test_the_guide_has_the_programs_that_are_tried():
 @pytest.mark.parametrize("number", range(len(OUTPUTS)))
 def test_programs_of_the_guide_print_what_they_should(tmp_path, number):
     program = programs()[number]
-    if "TaskGroup" in program and sys.version_info < (3, 11):
-        pytest.skip("asyncio.TaskGroup came with 3.11")
     assert output_of(tmp_path, "-c", program) == OUTPUTS[number]
 
 
