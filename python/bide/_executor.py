@@ -48,7 +48,7 @@ class ExecutorLoop(BaseLoop):
             self._check_callback(func, "run_in_executor")
         if executor is None:
             executor = self._get_default_executor()
-        if isinstance(executor, Pool):
+        if isinstance(executor, Pool) and type(executor).submit is Pool.submit:
             return executor._run(self, func, args, True)
         return asyncio.wrap_future(executor.submit(func, *args), loop=self)
 

@@ -217,6 +217,19 @@ def test_a_pool_is_an_executor(pool):
     assert type(error) is ZeroDivisionError
 
 
+def test_a_subclass_sees_what_is_submitted(loop, run):
+    class Counting(bide.Pool):
+        count = 0
+
+        def submit(self, fn, /, *args, **kwargs):
+            self.count += 1
+            return super().submit(fn, *args, **kwargs)
+
+    with Counting("counting", 1) as counting:
+        assert run(loop.run_in_executor(counting, int, "7")) == 7
+        assert counting.count == 1
+
+
 def test_futures_of_a_pool_tell_their_state(pool, blocked):
     waiting, cancelled = pool.submit(int), pool.submit(int)
     assert not waiting.running() and cancelled.cancel()
