@@ -2,10 +2,18 @@
 
 import asyncio
 import io
+import operator
 import os
 from typing import TYPE_CHECKING, Any
 
-from ._file_raw import File, RawFile, write_now
+from ._file_raw import (
+    File,
+    RawFile,
+    as_bytes,
+    as_size,
+    as_writable_bytes,
+    write_now,
+)
 from ._file_turns import in_turn
 
 if TYPE_CHECKING:
@@ -174,7 +182,7 @@ class BinaryFile(File[bytes]):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _write(self, data: "Buffer") -> int:
-        with memoryview(data) as given, given.cast("B") as view:
+        with as_bytes(data) as view:
             size = len(view)
             self._drop_ahead()
             if len(self._pending) + size > self._buffer_size:
@@ -238,23 +246,23 @@ class BinaryFile(File[bytes]):
         """Read size bytes, fewer at the end of the file alone; without a size, to the
         end."""
         self._check_readable()
-        if size is None or size == -1:
+        count = as_size(size)
+        if count == -1:
             return await self._readall()
-        if size < 0:
+        if count < 0:
             raise ValueError("read length must be non-negative or -1")
-        return await self._read(size)
+        return await self._read(count)
 
     @in_turn
     async def read1(self, size: int = -1, /) -> bytes:
         """Read up to size bytes with one operation at most."""
         self._check_readable()
-        return await self._read1(self._buffer_size if size < 0 else size)
+        count = operator.index(size)
+        return await self._read1(self._buffer_size if count < 0 else count)
 
     async def _into(self, buffer: "Buffer", once: bool) -> int:
         self._check_readable()
-        with memoryview(buffer) as given, given.cast("B") as view:
-            if view.readonly:
-                raise TypeError("a read-write bytes-like object is required")
+        with as_writable_bytes(buffer, "readinto1" if once else "readinto") as view:
             if once or len(view) < self._buffer_size:
                 data = await (self._read1 if once else self._read)(len(view))
                 view[: len(data)] = data
@@ -294,6 +302,7 @@ class BinaryFile(File[bytes]):
         """Return what is read next, without moving the position; how much is up to what is
         there."""
         self._check_readable()
+        operator.index(size)
         if not self._unread():
             await self._fill()
         return self._ahead[self._used :]

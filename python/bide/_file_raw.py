@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import io
+import operator
 import os
 import warnings
 from collections.abc import Iterable
@@ -20,6 +21,43 @@ _Self = TypeVar("_Self", bound="File[Any]")
 CHUNK = 8192
 _READ_ALL_FIRST = 1 << 16
 _READ_ALL_MAX = 1 << 30
+
+
+def as_size(size: Any) -> int:
+    """A size as io's methods take it: None means all."""
+    if size is None:
+        return -1
+    try:
+        return operator.index(size)
+    except TypeError:
+        kind = type(size).__name__
+        raise TypeError(f"argument should be integer or None, not {kind!r}") from None
+
+
+def as_bytes(buffer: "Buffer") -> memoryview:
+    """The bytes of a buffer, to be released by `with`."""
+    try:
+        given = memoryview(buffer)
+    except TypeError:
+        kind = type(buffer).__name__
+        raise TypeError(f"a bytes-like object is required, not {kind!r}") from None
+    if not given.c_contiguous:
+        raise BufferError("memoryview: underlying buffer is not C-contiguous")
+    # A view of several dimensions that holds nothing cannot be cast.
+    return given.cast("B") if given.nbytes else memoryview(bytearray())
+
+
+def as_writable_bytes(buffer: "Buffer", method: str) -> memoryview:
+    """As as_bytes, of a buffer to read into."""
+    try:
+        if not memoryview(buffer).readonly:
+            return as_bytes(buffer)
+    except (TypeError, BufferError):
+        pass
+    raise TypeError(
+        f"{method}() argument must be read-write bytes-like object, "
+        f"not {type(buffer).__name__}"
+    )
 
 
 class File(Generic[_S]):
@@ -101,18 +139,19 @@ class File(Generic[_S]):
     async def readline(self, size: int | None = -1) -> _S:
         """Read a line, or at most size of it; empty at the end of the file."""
         self._check_readable()
-        return await self._readline(-1 if size is None else size)
+        return await self._readline(as_size(size))
 
     @in_turn
     async def readlines(self, hint: int | None = -1) -> list[_S]:
         """Read the lines, until hint bytes or characters are reached."""
         self._check_readable()
+        limit = as_size(hint)
         lines: list[_S] = []
         total = 0
         while line := await self._readline(-1):
             lines.append(line)
             total += len(line)
-            if hint is not None and 0 < hint <= total:
+            if 0 < limit <= total:
                 break
         return lines
 
@@ -250,15 +289,14 @@ class RawFile(File[bytes]):
         self._offset += len(data)
         return data
 
-    async def _readinto(self, buffer: "Buffer") -> int:
+    async def _readinto(self, view: memoryview) -> int:
         if self._kept:
-            with memoryview(buffer) as given, given.cast("B") as view:
-                data = self._take_kept(len(view))
-                view[: len(data)] = data
+            data = self._take_kept(len(view))
+            view[: len(data)] = data
             return len(data)
         if self._offset is None:
-            return await readinto(self._fd, buffer)
-        count = await preadinto(self._fd, buffer, self._offset)
+            return await readinto(self._fd, view)
+        count = await preadinto(self._fd, view, self._offset)
         self._offset += count
         return count
 
@@ -383,8 +421,9 @@ class RawFile(File[bytes]):
     async def read(self, size: int | None = -1) -> bytes:
         """Read up to size bytes with one operation; without a size, to the end."""
         self._check_readable()
-        if size is not None and size >= 0:
-            return await self._read(size)
+        count = as_size(size)
+        if count >= 0:
+            return await self._read(count)
         return await self._read_to_end()
 
     async def _read_to_end(self) -> bytes:
@@ -407,7 +446,8 @@ class RawFile(File[bytes]):
     async def readinto(self, buffer: "Buffer", /) -> int:
         """Read into a buffer with one operation; return the number of bytes."""
         self._check_readable()
-        return await self._readinto(buffer)
+        with as_writable_bytes(buffer, "readinto") as view:
+            return await self._readinto(view)
 
     @in_turn
     async def write(self, data: "Buffer", /) -> int:

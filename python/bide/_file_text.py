@@ -6,7 +6,7 @@ import os
 from typing import Any, NamedTuple
 
 from ._file_binary import BinaryFile
-from ._file_raw import CHUNK, File
+from ._file_raw import CHUNK, File, as_size
 from ._file_turns import in_turn
 
 _64_BITS = (1 << 64) - 1
@@ -290,7 +290,7 @@ class TextFile(File[str]):
         """Read size characters, fewer at the end of the file alone; without a size, to the
         end."""
         self._check_readable()
-        return await self._read(-1 if size is None else size)
+        return await self._read(as_size(size))
 
     async def __anext__(self) -> str:
         # A line that is there needs no turn: nothing can come between.

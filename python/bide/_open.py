@@ -7,6 +7,7 @@ import functools
 import inspect
 import io
 import locale
+import operator
 import os
 import stat
 import warnings
@@ -67,11 +68,15 @@ def _check_options_of_binary(**options: str | None) -> None:
             raise ValueError(f"binary mode doesn't take {article} {name} argument")
 
 
+def _check_strings(**options: str | None) -> None:
+    for name, value in options.items():
+        if value is not None and not isinstance(value, str):
+            raise TypeError(
+                f"open() argument {name!r} must be str or None, not {type(value).__name__}"
+            )
+
+
 def _check_newline(newline: str | None) -> None:
-    if newline is not None and not isinstance(newline, str):
-        raise TypeError(
-            f"open() argument 'newline' must be str or None, not {type(newline).__name__}"
-        )
     if newline not in (None, "", "\n", "\r", "\r\n"):
         raise ValueError(f"illegal newline value: {newline!r}")
 
@@ -189,8 +194,8 @@ async def _open(
             f"bide.open() needs a bide event loop, but {loop!r} is running; start the "
             "program with bide.run(main())"
         )
-    if not isinstance(mode, str):
-        raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
+    buffering = operator.index(buffering)
+    _check_strings(encoding=encoding, errors=errors, newline=newline)
     wanted = _parse_mode(mode)
     _check_buffering(buffering, wanted)
     codec = ""
@@ -310,6 +315,8 @@ def open(
 
         file = await bide.open("data.bin", "rb")
     """
+    if not isinstance(mode, str):
+        raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
     if encoding is None and "b" not in mode:
         encoding = io.text_encoding(encoding)  # type: ignore[attr-defined,unused-ignore]
     return Opening(

@@ -4,6 +4,7 @@ What a user loses if one fails: a program that is moved from open() to bide.open
 or writes other bytes, or stands at another place of the file.
 """
 
+import ctypes
 import os
 import random
 
@@ -194,9 +195,45 @@ def test_text_files_do_what_io_does(run, tmp_path, encoding, newline):
     run(main(), 60)
 
 
+EMPTY = ((ctypes.c_int * 3) * 0)()
+GAPS = memoryview(bytearray(10))[::2]
+READONLY = memoryview(bytearray(4)).toreadonly()
+NO_SIZES = [("x",), (1.5,), (b"1",)]
+CALLS = {
+    "read": NO_SIZES,
+    "read1": NO_SIZES,
+    "peek": NO_SIZES,
+    "readline": NO_SIZES,
+    "readlines": NO_SIZES,
+    "write": [(value,) for value in ("text", 5, None, [1], EMPTY, GAPS)],
+    "readinto": [(value,) for value in ("text", 5, b"bytes", EMPTY, GAPS, READONLY)],
+    "readinto1": [(value,) for value in ("text", 5, b"bytes", EMPTY, GAPS, READONLY)],
+}
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+@pytest.mark.parametrize("name", CALLS)
+def test_what_calls_refuse_is_refused_alike(run, folder, name, buffering):
+    """And a refused call has moved nothing."""
+
+    async def main():
+        with open(folder / "text", "rb+", buffering) as theirs:
+            async with bide.open(folder / "text", "rb+", buffering) as ours:
+                if not hasattr(theirs, name):
+                    return
+                both = Both(theirs, ours)
+                for args in CALLS[name]:
+                    await both(name, *args)
+                    await both("tell")
+
+    run(main())
+
+
 OPENINGS = [
     dict(mode="q"), dict(mode=""), dict(mode="rw"), dict(mode="rbt"), dict(mode="rr"),
     dict(mode="+"), dict(mode=3), dict(buffering=0),
+    dict(mode=None), dict(buffering=None), dict(mode="rb", buffering=1.5),
+    dict(encoding=5), dict(errors=5), dict(mode="rb", errors=5),
     dict(mode="rb", encoding="utf-8"), dict(mode="rb", errors="strict"),
     dict(mode="rb", newline="\n"), dict(newline="x"), dict(newline=b"\n"),
     dict(encoding="no such"), dict(encoding="hex"), dict(errors="no such", mode="w"),
