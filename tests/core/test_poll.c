@@ -143,6 +143,43 @@ static void poll_foreign_is_not_woken_by_a_duplicate(void) {
   harness_loop_close(loop);
 }
 
+/* Who waits for a file that has lost its number goes on waiting, whatever comes for the file
+ * that has it now; and the other way round, when a duplicate keeps the first one alive. */
+static void poll_foreign_tells_files_of_one_number_apart(void) {
+  for (int duplicated = 0; duplicated < 2; duplicated++) {
+    bide_loop *loop = harness_loop_new();
+    int fds[2], again[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+    bide_op before = {0}, after = {0};
+    bide_prep_poll_foreign(&before, fds[0], POLLIN);
+    REQUIRE(bide_loop_submit(loop, &before) == 0);
+    net_settle(loop);
+    int twin = duplicated ? dup(fds[0]) : -1;
+    close(fds[0]);
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, again) == 0);
+    REQUIRE(again[0] == fds[0]);
+    bide_prep_poll_foreign(&after, again[0], POLLIN);
+    REQUIRE(bide_loop_submit(loop, &after) == 0);
+    if (duplicated) CHECK_INT(write(fds[1], "x", 1), 1);
+    net_settle(loop);
+    CHECK_INT(after.state, BIDE_OP_SUBMITTED);
+    CHECK_INT(write(again[1], "y", 1), 1);
+    CHECK_INT(net_finish(loop, &after), POLLIN);
+    net_settle(loop);
+    REQUIRE(before.state == BIDE_OP_SUBMITTED);
+    if (duplicated)
+      CHECK_INT(bide_loop_cancel(loop, &before), 0);
+    else
+      bide_loop_forget_fd(loop, again[0]);
+    CHECK_INT(net_finish(loop, &before), BIDE_ECANCELED);
+    if (duplicated) close(twin);
+    close(fds[1]);
+    close(again[0]);
+    close(again[1]);
+    harness_loop_close(loop);
+  }
+}
+
 /* Who closes a socket that a loop merely watches has closed it: its peer reads the end of
  * the stream, though the poll is still there. */
 static void poll_foreign_holds_no_file_open(void) {
@@ -284,6 +321,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(poll_shares_its_fd),
     HARNESS_TEST(poll_foreign_follows_a_reused_number),
     HARNESS_TEST(poll_foreign_is_not_woken_by_a_duplicate),
+    HARNESS_TEST(poll_foreign_tells_files_of_one_number_apart),
     HARNESS_TEST(poll_foreign_holds_no_file_open),
     HARNESS_TEST(poll_foreign_wakes_hundreds_at_once),
     HARNESS_TEST(poll_cancel_within_a_batch_ends_once),

@@ -90,13 +90,20 @@ int bide__fd_of_event(const bide__fds *fds, uint64_t data) {
   return entry != NULL && entry->generation == (uint32_t)(data >> 32) ? fd : -1;
 }
 
-int bide__fd_register(bide__fd *entry, int epoll_fd, int fd, uint32_t mask) {
+static struct epoll_event fds_event(const bide__fd *entry, int fd, uint32_t mask) {
   struct epoll_event event = {.events = mask};
   event.data.u64 = (uint64_t)entry->generation << 32 | (uint32_t)fd;
+  return event;
+}
+
+int bide__fd_register(bide__fd *entry, int epoll_fd, int fd, uint32_t mask) {
+  struct epoll_event event = fds_event(entry, fd, mask);
   int first = entry->mask != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
   int result = epoll_ctl(epoll_fd, first, fd, &event);
   if (result < 0 && (errno == ENOENT || errno == EEXIST)) {
     int second = first == EPOLL_CTL_MOD ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    if (second == EPOLL_CTL_ADD) entry->generation++;
+    event = fds_event(entry, fd, mask);
     result = epoll_ctl(epoll_fd, second, fd, &event);
   }
   if (result < 0) return -errno;

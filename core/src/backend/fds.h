@@ -14,8 +14,8 @@ typedef enum bide__fd_type {
 
 /* One for each fd number, for ever at the same address. readers and writers: stream
  * operations that wait for an edge; pollers: poll operations. generation changes when fd
- * is forgotten: events of the one before are dropped. type and blocking are guesses (unknown
- * and true) until bide__fd_describe. */
+ * is forgotten, or found to be another file: events of the one before are dropped. type and
+ * blocking are guesses (unknown and true) until bide__fd_describe. */
 typedef struct bide__fd {
   bide_node readers, writers, pollers;
   uint32_t mask;  /* what epoll has, 0: nothing */
@@ -54,7 +54,9 @@ int bide__fd_of_event(const bide__fds *fds, uint64_t data);
 
 /* Makes the epoll set hold `mask` for fd, whatever it holds now: the number may have been
  * closed and reused since, and then the set says so. Events carry the generation in the
- * upper half of data.u64, the fd in the lower. Returns 0 or -errno. */
+ * upper half of data.u64, the fd in the lower. Where the set has lost what it held, the
+ * number is another file's, and begins a generation: the file before may live on under
+ * another number, and its events still come under this one. Returns 0 or -errno. */
 int bide__fd_register(bide__fd *entry, int epoll_fd, int fd, uint32_t mask);
 
 #endif

@@ -13,6 +13,7 @@ enum { POLLSET_EVENTS = 64 };
 
 int bide__pollset_open(bide__pollset *set, bide__backend *backend) {
   set->backend = backend;
+  bide__list_init(&set->orphans);
   set->fd = epoll_create1(EPOLL_CLOEXEC);
   return set->fd < 0 ? -errno : 0;
 }
@@ -38,14 +39,24 @@ static void pollset_end_all(bide__pollset *set, bide__fd *entry, int32_t result)
 }
 
 /* Registers what the pollers of fd wait for; a registration for streams, which holds all
- * of it, is renewed, which makes epoll report again what holds. */
-static int pollset_arm(bide__pollset *set, int fd, bide__fd *entry) {
-  if ((entry->mask & EPOLLET) != 0)
-    return bide__fd_register(entry, set->fd, fd, entry->mask);
-  uint32_t wanted = EPOLLONESHOT;
-  for (bide_node *n = entry->pollers.next; n != &entry->pollers; n = n->next)
-    wanted |= pollset_mask(bide__op_of_wait(n));
-  return bide__fd_register(entry, set->fd, fd, wanted);
+ * of it, is renewed, which makes epoll report again what holds. When fd turns out to be
+ * another file than before, none but `newcomer` (or NULL) waits for that one. */
+static int pollset_arm(bide__pollset *set, int fd, bide__fd *entry, bide_op *newcomer) {
+  uint32_t wanted = entry->mask;
+  if ((wanted & EPOLLET) == 0) {
+    wanted = EPOLLONESHOT;
+    for (bide_node *n = entry->pollers.next; n != &entry->pollers; n = n->next)
+      wanted |= pollset_mask(bide__op_of_wait(n));
+  }
+  uint32_t generation = entry->generation;
+  int error = bide__fd_register(entry, set->fd, fd, wanted);
+  if (entry->generation == generation) return error;
+  bide__list_splice(&set->orphans, &entry->pollers);
+  if (newcomer == NULL) return error;
+  bide_node *node = &bide__scratch_of(newcomer)->as.wait;
+  bide__list_remove(node);
+  bide__list_push(&entry->pollers, node);
+  return error;
 }
 
 int bide__pollset_submit(bide__pollset *set, bide_op *op) {
@@ -60,7 +71,7 @@ int bide__pollset_submit(bide__pollset *set, bide_op *op) {
   bide__scratch_of(op)->as.wait = (bide_node){NULL, NULL};
   bide__list_push(&entry->pollers, &bide__scratch_of(op)->as.wait);
   set->waiting++;
-  error = pollset_arm(set, op->fd, entry);
+  error = pollset_arm(set, op->fd, entry, op);
   /* A regular file never blocks: poll(2) calls it ready. */
   int32_t ready = (int32_t)(op->args.poll.events & (POLLIN | POLLOUT));
   if (error < 0) pollset_end(set, op, error == -EPERM ? ready : error);
@@ -90,7 +101,7 @@ void bide__pollset_wake(bide__pollset *set, int fd, uint32_t events) {
   }
   bool disarmed = (entry->mask & EPOLLONESHOT) != 0;
   if (!disarmed || bide__list_empty(&entry->pollers)) return;
-  int error = pollset_arm(set, fd, entry);
+  int error = pollset_arm(set, fd, entry, NULL);
   if (error < 0) pollset_end_all(set, entry, error);
 }
 
@@ -110,6 +121,12 @@ void bide__pollset_forget(bide__pollset *set, int fd) {
   bide__fd *entry = bide__fds_find(&set->fds, fd);
   if (entry == NULL) return;
   pollset_end_all(set, entry, BIDE_ECANCELED);
+  bide_node *node = set->orphans.next;
+  while (node != &set->orphans) {
+    bide_op *op = bide__op_of_wait(node);
+    node = node->next;
+    if (op->fd == fd) pollset_end(set, op, BIDE_ECANCELED);
+  }
   /* A duplicate of fd elsewhere would keep the registration alive after close. */
   if (entry->mask != 0) epoll_ctl(set->fd, EPOLL_CTL_DEL, fd, NULL);
   bide__fd_reset(entry);

@@ -12,12 +12,14 @@
 #include "backend.h"
 #include "fds.h"
 
-/* fd: the epoll set. waiting: how many operations lie on the
- * entries' lists of pollers. Those that end go to the backend's `done`. */
+/* fd: the epoll set. orphans: operations whose file has lost its number, which nothing but
+ * a cancel ends. waiting: how many operations lie there and on the entries' lists of
+ * pollers. Those that end go to the backend's `done`. */
 typedef struct bide__pollset {
   bide__backend *backend;
   int fd;
   bide__fds fds;
+  bide_node orphans;
   size_t waiting;
 } bide__pollset;
 
