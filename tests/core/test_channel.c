@@ -287,7 +287,33 @@ static void channel_broadcast_reaches_all_and_says_what_was_lost(void) {
   harness_loop_close(loop);
 }
 
+/* Items without bytes count, and neither they nor their storage need an address. */
+static void channel_items_may_have_no_bytes(void) {
+  bide_loop *loop = harness_loop_new();
+  bide_channel channels[2];
+  bide_channel_init_unbounded(&channels[0], loop, 0);
+  bide_channel_init(&channels[1], loop, NULL, 0, 20);
+  for (int i = 0; i < 2; i++) {
+    for (int n = 0; n < 20; n++) CHECK_INT(bide_channel_try_send(&channels[i], NULL), 0);
+    CHECK_INT(channels[i].count, 20);
+    for (int n = 0; n < 20; n++) CHECK_INT(bide_channel_try_recv(&channels[i], NULL), 0);
+    CHECK_INT(bide_channel_try_recv(&channels[i], NULL), BIDE_EAGAIN);
+    bide_channel_free(&channels[i]);
+  }
+  bide_watch watch;
+  bide_watch_init(&watch, loop, NULL, 0);
+  bide_watch_set(&watch, NULL);
+  CHECK_INT(bide_watch_get(&watch, NULL), 1);
+  bide_broadcast broadcast;
+  bide_broadcast_init(&broadcast, loop, NULL, 0, 2);
+  bide_subscription subscription = bide_broadcast_subscribe(&broadcast);
+  CHECK_INT(bide_broadcast_send(&broadcast, NULL), 0);
+  CHECK_INT(bide_subscription_try_recv(&subscription, NULL, NULL), 0);
+  harness_loop_close(loop);
+}
+
 static const harness_test tests[] = {
+    HARNESS_TEST(channel_items_may_have_no_bytes),
     HARNESS_TEST(channel_bounded_makes_senders_wait),
     HARNESS_TEST(channel_receivers_are_served_in_order),
     HARNESS_TEST(channel_without_room_is_a_rendezvous),

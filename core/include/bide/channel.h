@@ -2,7 +2,8 @@
  *
  * Three kinds: a channel gives each item to one receiver, a broadcast gives each to all who
  * subscribe, a watch keeps the latest. (One value for one receiver is a bide_future.) All
- * belong to one loop and are used on its thread alone. Items are copied by memcpy.
+ * belong to one loop and are used on its thread alone. Items are copied by memcpy; they may be
+ * 0 bytes long, to count alone, and NULL then.
  *
  * One waits with a bide_passage or, where no item is handed over, with sync.h's bide_wait;
  * both are yours and belong to the loop until their future settles. A send or receive that

@@ -1,8 +1,8 @@
 /* broadcast.c: see channel.h. Items are numbered for ever; the ring keeps the latest. */
 #include <assert.h>
 #include <bide/channel.h>
-#include <string.h>
 
+#include "../memory.h"
 #include "wait.h"
 
 void bide_broadcast_init(bide_broadcast *broadcast, bide_loop *loop, void *storage,
@@ -14,12 +14,13 @@ void bide_broadcast_init(bide_broadcast *broadcast, bide_loop *loop, void *stora
 }
 
 static void *broadcast_slot(const bide_broadcast *broadcast, uint64_t number) {
+  if (broadcast->item_bytes_ == 0) return NULL;
   return broadcast->items_ + number % broadcast->capacity_ * broadcast->item_bytes_;
 }
 
 int bide_broadcast_send(bide_broadcast *broadcast, const void *item) {
   if (broadcast->closed) return BIDE_EPIPE;
-  memcpy(broadcast_slot(broadcast, broadcast->sent), item, broadcast->item_bytes_);
+  bide__copy(broadcast_slot(broadcast, broadcast->sent), item, broadcast->item_bytes_);
   broadcast->sent++;
   bide__wait_finish_all(&broadcast->waits_);
   return 0;
@@ -40,7 +41,8 @@ int bide_subscription_try_recv(bide_subscription *subscription, void *item,
     if (lost != NULL) *lost = missed;
     return BIDE_ELAGGED;
   }
-  memcpy(item, broadcast_slot(broadcast, subscription->next++), broadcast->item_bytes_);
+  bide__copy(item, broadcast_slot(broadcast, subscription->next++),
+             broadcast->item_bytes_);
   return 0;
 }
 

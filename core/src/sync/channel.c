@@ -4,7 +4,6 @@
  * both, and neither is left waiting when the other comes. */
 #include <bide/channel.h>
 #include <bide/errno.h>
-#include <string.h>
 
 #include "../list.h"
 #include "../memory.h"
@@ -40,6 +39,7 @@ void bide_channel_free(bide_channel *channel) {
 /* ---- the ring ---- */
 
 static void *channel_slot(const bide_channel *channel, size_t index) {
+  if (channel->item_bytes_ == 0) return NULL;
   size_t slot = (channel->head_ + index) % channel->capacity;
   return channel->items_ + slot * channel->item_bytes_;
 }
@@ -48,11 +48,12 @@ static int channel_grow(bide_channel *channel) {
   size_t capacity = channel->capacity == 0 ? CHANNEL_INITIAL : channel->capacity * 2;
   if (channel->item_bytes_ != 0 && capacity > SIZE_MAX / channel->item_bytes_)
     return BIDE_ENOMEM;
-  unsigned char *items = bide__alloc(capacity * channel->item_bytes_);
-  if (items == NULL) return BIDE_ENOMEM;
+  size_t bytes = capacity * channel->item_bytes_;
+  unsigned char *items = bytes > 0 ? bide__alloc(bytes) : NULL;
+  if (items == NULL && bytes > 0) return BIDE_ENOMEM;
   for (size_t i = 0; i < channel->count; i++)
-    memcpy(items + i * channel->item_bytes_, channel_slot(channel, i),
-           channel->item_bytes_);
+    bide__copy(items + i * channel->item_bytes_, channel_slot(channel, i),
+               channel->item_bytes_);
   bide__free(channel->items_);
   channel->items_ = items;
   channel->capacity = capacity;
@@ -65,13 +66,13 @@ static int channel_push(bide_channel *channel, const void *item) {
     int error = channel->grows_ ? channel_grow(channel) : BIDE_EAGAIN;
     if (error < 0) return error;
   }
-  memcpy(channel_slot(channel, channel->count), item, channel->item_bytes_);
+  bide__copy(channel_slot(channel, channel->count), item, channel->item_bytes_);
   channel->count++;
   return 0;
 }
 
 static void channel_pop(bide_channel *channel, void *item) {
-  memcpy(item, channel_slot(channel, 0), channel->item_bytes_);
+  bide__copy(item, channel_slot(channel, 0), channel->item_bytes_);
   channel->head_ = (channel->head_ + 1) % channel->capacity;
   channel->count--;
 }
@@ -106,7 +107,7 @@ int bide_channel_try_send(bide_channel *channel, const void *item) {
   if (channel->closed) return BIDE_EPIPE;
   bide_passage *receiver = channel_next(&channel->receivers_);
   if (receiver == NULL) return channel_push(channel, item);
-  memcpy(receiver->item_, item, channel->item_bytes_);
+  bide__copy(receiver->item_, item, channel->item_bytes_);
   bide_future_resolve(&receiver->future, 0);
   return 0;
 }
@@ -116,7 +117,7 @@ int bide_channel_try_recv(bide_channel *channel, void *item) {
     return channel->closed ? BIDE_EOF : BIDE_EAGAIN;
   bide_passage *sender = channel_next(&channel->senders_);
   if (channel->count == 0) {
-    memcpy(item, sender->item_, channel->item_bytes_);
+    bide__copy(item, sender->item_, channel->item_bytes_);
   } else {
     channel_pop(channel, item);
     if (sender != NULL)

@@ -1,7 +1,7 @@
 /* watch.c: see channel.h. */
 #include <bide/channel.h>
-#include <string.h>
 
+#include "../memory.h"
 #include "wait.h"
 
 void bide_watch_init(bide_watch *watch, bide_loop *loop, void *value, size_t bytes) {
@@ -10,13 +10,13 @@ void bide_watch_init(bide_watch *watch, bide_loop *loop, void *value, size_t byt
 }
 
 void bide_watch_set(bide_watch *watch, const void *value) {
-  memcpy(watch->value_, value, watch->bytes_);
+  bide__copy(watch->value_, value, watch->bytes_);
   watch->version++;
   bide__wait_finish_all(&watch->waits_);
 }
 
 uint64_t bide_watch_get(const bide_watch *watch, void *value) {
-  memcpy(value, watch->value_, watch->bytes_);
+  bide__copy(value, watch->value_, watch->bytes_);
   return watch->version;
 }
 
