@@ -359,10 +359,12 @@ static int loop_turn(bide_loop *loop, bide_run_mode mode) {
 }
 
 /* Ready calls alone, turn after turn, until it is the clock's turn: what else has come
- * meanwhile waits for a fraction of LOOP_LOOK_US. After a stop those that are ready make up
- * the last turn. */
+ * meanwhile waits for a fraction of LOOP_LOOK_US. A turn that the dispatch has not ended, or
+ * has ended as the last, is left as it is; after a stop among these calls, those that are
+ * ready make up the last. */
 static void loop_run_ready(bide_loop *loop) {
-  if (loop->head.hooks.pick != NULL) return;
+  if (loop->head.hooks.pick != NULL || loop->stopping) return;
+  if (!bide_loop_turn_ended(loop)) return;
   while (bide__ready_count(&loop->ready) > 0 && loop->calls < loop->check &&
          !loop->stopping && !loop->interrupted)
     loop_run_call(loop);
@@ -378,7 +380,7 @@ int bide_loop_run(bide_loop *loop, bide_run_mode mode) {
   int error;
   do {
     error = loop_turn(loop, mode);
-    if (until_stopped) loop_run_ready(loop);
+    if (until_stopped && error == 0) loop_run_ready(loop);
     over = (loop->stopping || !until_stopped) && bide_loop_turn_ended(loop);
   } while (error == 0 && !over && !loop->interrupted);
   loop->stopping = loop->interrupted = false;

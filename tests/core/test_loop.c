@@ -60,12 +60,13 @@ typedef struct loop_spinner {
   bide_call call;
   bide_loop *loop;
   bool stop;
-  uint64_t runs;
+  uint64_t runs, stop_at; /* stop_at: the run that stops the loop; 0: none */
 } loop_spinner;
 
 static void loop_spin(bide_call *call) {
   loop_spinner *spinner = BIDE_CONTAINER_OF(call, loop_spinner, call);
   spinner->runs++;
+  if (spinner->runs == spinner->stop_at) bide_loop_stop(spinner->loop);
   if (!spinner->stop) bide_loop_call_soon(spinner->loop, call);
 }
 
@@ -169,6 +170,21 @@ static void loop_stop_finishes_and_interrupt_keeps(void) {
   bide_loop_stop(loop);
   CHECK_INT(bide_loop_run(loop, BIDE_RUN_UNTIL_STOPPED), 0);
   harness_loop_close(loop);
+}
+
+/* A call that makes itself ready again does not keep a run from ending: a stop, before the
+ * run or in any of its calls, leaves it one turn. */
+static void loop_stop_ends_a_run_that_stays_busy(void) {
+  for (uint64_t stop_at = 0; stop_at < 200; stop_at++) {
+    bide_loop *loop = harness_loop_new();
+    loop_spinner spinner = {.loop = loop, .stop_at = stop_at, .call.cb = loop_spin};
+    REQUIRE(bide_loop_call_soon(loop, &spinner.call) == 0);
+    if (stop_at == 0) bide_loop_stop(loop);
+    CHECK_INT(bide_loop_run(loop, BIDE_RUN_UNTIL_STOPPED), 0);
+    CHECK_RANGE(spinner.runs, stop_at, stop_at + 2);
+    bide_call_cancel(loop, &spinner.call);
+    harness_loop_close(loop);
+  }
 }
 
 static void loop_interrupt_on_op(bide_op *op) {
@@ -525,6 +541,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(loop_ready_work_starves_nobody),
     HARNESS_TEST(loop_long_turn_lets_timers_in),
     HARNESS_TEST(loop_stop_finishes_and_interrupt_keeps),
+    HARNESS_TEST(loop_stop_ends_a_run_that_stays_busy),
     HARNESS_TEST(loop_interrupt_keeps_completions),
     HARNESS_TEST(loop_refuses_to_run_inside_itself),
     HARNESS_TEST(loop_dispatch_nests),
