@@ -199,8 +199,9 @@ static uint64_t loop_since_look_us(bide_loop *loop) {
     uint64_t stride_us = bide__loop_clock(loop) - before_us;
     if (stride_us < LOOP_LOOK_US / 8) {
       if (loop->stride < LOOP_STRIDE_MAX) loop->stride *= 2;
-    } else if (stride_us > LOOP_LOOK_US / 4 && loop->stride > 1) {
-      loop->stride /= 2;
+    } else if (stride_us > LOOP_LOOK_US / 4) {
+      uint64_t stride = loop->stride * (LOOP_LOOK_US / 4) / stride_us;
+      loop->stride = stride > 0 ? (uint32_t)stride : 1;
     }
     loop->check = loop->calls + loop->stride;
   }
@@ -449,7 +450,9 @@ bool bide_loop_is_running(const bide_loop *loop) { return atomic_load(&loop->run
 
 void bide_loop_forget_fd(bide_loop *loop, int fd) {
   assert(bide__loop_is_ours(loop));
-  if (bide__loop_check(loop) == 0) loop->backend->class->forget(loop->backend, fd);
+  if (bide__loop_check(loop) < 0) return;
+  loop->backend->class->forget(loop->backend, fd);
+  if (!bide__list_empty(&loop->backend->done)) bide__loop_unpark(loop);
 }
 
 int bide_loop_close_fd(bide_loop *loop, int fd) {
@@ -460,6 +463,8 @@ int bide_loop_close_fd(bide_loop *loop, int fd) {
 void bide_buffer_release(bide_loop *loop, uint16_t buffer_id) {
   assert(bide__loop_is_ours(loop));
   loop->backend->class->release_buffer(loop->backend, buffer_id);
+  if (loop->head.parked && loop->backend->class->peek(loop->backend))
+    bide__loop_unpark(loop);
 }
 
 void *bide_buffer_data(const bide_loop *loop, uint16_t buffer_id) {

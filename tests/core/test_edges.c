@@ -64,6 +64,99 @@ static void edges_buffer_finds_the_receive_with_bytes(void) {
   harness_loop_close(loop);
 }
 
+/* The fd of a parked loop, which an outer loop waits on, becomes readable. */
+static void edges_expect_unparked(bide_loop *loop) {
+  struct pollfd poller = {bide_loop_fd(loop), POLLIN, 0};
+  CHECK_INT(poll(&poller, 1, 5000), 1);
+}
+
+/* Parks the loop when its fd has come to rest. */
+static void edges_park(bide_loop *loop) {
+  struct pollfd poller = {bide_loop_fd(loop), POLLIN, 0};
+  do {
+    net_settle(loop);
+    REQUIRE(bide_loop_park(loop) == 0);
+  } while (poll(&poller, 1, 0) != 0);
+}
+
+/* The outer loop of a parked one hears of a buffer that comes back while a receive with
+ * bytes waits for it, and of the operations that end when their fd is forgotten. */
+static void edges_parked_loop_tells_of_what_comes_back(void) {
+  bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
+  options.recv_buffer_count = 1;
+  bide_loop *loop;
+  REQUIRE(bide_loop_new(&options, &loop) == 0);
+  int lender[2], waiter[2];
+  net_tcp_pair(lender, O_NONBLOCK);
+  net_tcp_pair(waiter, O_NONBLOCK);
+  bide_op ops[2] = {{0}}, watch = {0};
+  bide_prep_recv_multi(&ops[0], lender[0]);
+  REQUIRE(bide_loop_submit(loop, &ops[0]) == 0);
+  CHECK_INT(write(lender[1], "a", 1), 1);
+  bide_completion first = edges_reap(loop);
+  bide_prep_recv_multi(&ops[1], waiter[0]);
+  REQUIRE(bide_loop_submit(loop, &ops[1]) == 0);
+  CHECK_INT(write(waiter[1], "b", 1), 1);
+  edges_park(loop);
+  bide_buffer_release(loop, first.buffer_id);
+  edges_expect_unparked(loop);
+  bide_completion second = edges_reap(loop);
+  CHECK(second.op == &ops[1]);
+  bide_buffer_release(loop, second.buffer_id);
+
+  bide_prep_poll_foreign(&watch, lender[0], POLLPRI);
+  REQUIRE(bide_loop_submit(loop, &watch) == 0);
+  edges_park(loop);
+  bide_loop_forget_fd(loop, lender[0]);
+  edges_expect_unparked(loop);
+  CHECK_INT(net_finish(loop, &watch), BIDE_ECANCELED);
+  REQUIRE(bide_loop_drain(loop) == 0);
+  net_close_pair(loop, lender);
+  net_close_pair(loop, waiter);
+  harness_loop_close(loop);
+}
+
+enum { EDGES_QUICK = 2000, EDGES_SLOW = 100, EDGES_SLOW_US = 1000 };
+
+static bide_loop *edges_loop; /* of the timer, which carries no data */
+static int edges_runs, edges_runs_at[EDGES_SLOW], edges_fired;
+
+static void edges_run_quickly(bide_call *call) { (void)call; }
+
+static void edges_run_slowly(bide_call *call) {
+  (void)call;
+  edges_runs++;
+  for (uint64_t end_us = harness_now_us() + EDGES_SLOW_US; harness_now_us() < end_us;) {
+  }
+}
+
+static void edges_note_runs(bide_timer *timer) {
+  if (edges_runs > 0 && edges_fired < EDGES_SLOW)
+    edges_runs_at[edges_fired++] = edges_runs;
+  bide_timer_start(edges_loop, timer, 100);
+}
+
+/* After quick calls the clock is read seldom. Where slow ones follow it finds out at its
+ * first look, and the next timer is late by no more than a long turn. */
+static void edges_slow_calls_are_noticed_at_once(void) {
+  static bide_call calls[EDGES_QUICK + EDGES_SLOW];
+  bide_loop *loop = harness_loop_new();
+  bide_timer timer = {.cb = edges_note_runs};
+  edges_loop = loop;
+  edges_runs = edges_fired = 0;
+  bide_timer_start(loop, &timer, 100);
+  for (int i = 0; i < EDGES_QUICK + EDGES_SLOW; i++) {
+    calls[i].cb = i < EDGES_QUICK ? edges_run_quickly : edges_run_slowly;
+    REQUIRE(bide_loop_call_soon(loop, &calls[i]) == 0);
+  }
+  bide_loop_stop(loop);
+  CHECK_INT(bide_loop_run(loop, BIDE_RUN_UNTIL_STOPPED), 0);
+  REQUIRE(edges_fired >= 2);
+  CHECK_RANGE(edges_runs_at[1] - edges_runs_at[0], 0, 16);
+  bide_timer_stop(loop, &timer);
+  harness_loop_close(loop);
+}
+
 static void edges_send_fd(int socket, const char *text, int fd) {
   union {
     struct cmsghdr header;
@@ -290,6 +383,8 @@ static void edges_connect_outlives_its_thread(void) {
 
 static const harness_test tests[] = {
     HARNESS_TEST(edges_buffer_finds_the_receive_with_bytes),
+    HARNESS_TEST(edges_parked_loop_tells_of_what_comes_back),
+    HARNESS_TEST(edges_slow_calls_are_noticed_at_once),
     HARNESS_TEST(edges_passed_fd_does_not_end_the_bytes),
     HARNESS_TEST(edges_urgent_byte_does_not_end_the_bytes),
     HARNESS_TEST(edges_multishot_follows_a_plain_read),

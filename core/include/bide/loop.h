@@ -134,8 +134,9 @@ BIDE_EXTERN int bide_loop_dispatch(bide_loop *loop);
 
 /* As flush, when the thread goes back to an outer loop: from here to the next wait,
  * whatever gives the loop work on its own thread (submit, cancel, call_soon, a timer's
- * start) makes its fd readable too, at the price of one write. The outer loop comes back
- * for the fd or when bide_loop_timeout has passed. Returns 0 or an error. */
+ * start, a forgotten fd that operations wait on, a buffer that a receive waits for) makes
+ * its fd readable too, at the price of one write. The outer loop comes back for the fd or
+ * when bide_loop_timeout, asked after this, has passed. Returns 0 or an error. */
 BIDE_EXTERN int bide_loop_park(bide_loop *loop);
 
 /* True when no call of the turn under way is left for the next dispatch: where a
