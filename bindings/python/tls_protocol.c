@@ -35,6 +35,11 @@ static PyObject *tls_protocol_connection_lost(PyObject *self, PyObject *error) {
   Py_RETURN_NONE;
 }
 
+static PyObject *tls_protocol_get_context(PyObject *self, void *unused) {
+  (void)unused;
+  return Py_NewRef(((tls_protocol *)self)->tls->ssl_context);
+}
+
 static PyObject *tls_protocol_repr(PyObject *self) {
   return PyUnicode_FromFormat("<SSLProtocol of %R>",
                               (PyObject *)((tls_protocol *)self)->tls);
@@ -66,12 +71,18 @@ static PyMethodDef tls_protocol_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyGetSetDef tls_protocol_getset[] = {
+    {"_sslcontext", tls_protocol_get_context, NULL, "The ssl.SSLContext.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyType_Slot tls_protocol_slots[] = {
     {Py_tp_doc, "The protocol that a SSLTransport puts on the transport below."},
     {Py_tp_dealloc, tls_protocol_dealloc},
     {Py_tp_traverse, tls_protocol_traverse},
     {Py_tp_repr, tls_protocol_repr},
     {Py_tp_methods, tls_protocol_methods},
+    {Py_tp_getset, tls_protocol_getset},
     {0, NULL},
 };
 

@@ -163,7 +163,8 @@ class TLSLoop(SocketLoop):
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> Any:
-        """Go over to TLS on an open connection; return the transport to use from now on."""
+        """Go over to TLS; return the transport to use from now on, or None on a
+        connection that is closing."""
         if not isinstance(sslcontext, ssl_module.SSLContext):
             raise TypeError(
                 "sslcontext is expected to be an instance of ssl.SSLContext, "
@@ -171,8 +172,6 @@ class TLSLoop(SocketLoop):
             )
         if not getattr(transport, "_start_tls_compatible", False):
             raise TypeError(f"transport {transport!r} is not supported by start_tls()")
-        if transport.is_closing():
-            raise RuntimeError("Transport is closing")
         tls = _make(
             sslcontext,
             server_side,
@@ -180,6 +179,9 @@ class TLSLoop(SocketLoop):
             ssl_handshake_timeout,
             ssl_shutdown_timeout,
         )
+        if transport.is_closing():
+            # As in asyncio: aiohttp and others ask for it.
+            return None
         waiter: asyncio.Future[None] = self.create_future()
         wrapped = self._wrap_tls(protocol, tls, waiter, call_connection_made=False)
         below = wrapped._ssl_protocol

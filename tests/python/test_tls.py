@@ -113,6 +113,7 @@ def test_the_transport_is_asyncios_and_knows_its_connection(run):
         assert isinstance(transport, asyncio.Transport)
         assert transport.get_protocol() is here
         assert transport.get_extra_info("sslcontext") is contexts[1]
+        assert transport._ssl_protocol._sslcontext is contexts[1]
         assert transport.get_extra_info("ssl_object").version() == "TLSv1.3"
         assert ("DNS", "localhost") in transport.get_extra_info("peercert")["subjectAltName"]
         assert transport.get_extra_info("cipher")[1] == "TLSv1.3"

@@ -323,7 +323,18 @@ def test_wrong_arguments_say_what_is_wrong(run, loop):
         with pytest.raises(ValueError, match="ssl_handshake_timeout should be a positive"):
             await start(here.transport, here, context, ssl_handshake_timeout=0)
         await close_all(here, there, server)
-        with pytest.raises(RuntimeError, match="Transport is closing"):
-            await start(here.transport, here, context)
+
+    run(main())
+
+
+def test_a_closing_connection_is_answered_with_none(run, loop):
+    """aiohttp reports a proxy that hung up by it."""
+
+    async def main():
+        here, there, server = await connected_pair()
+        here.transport.close()
+        assert await loop.start_tls(here.transport, here, client_context()) is None
+        assert await here.lost is None
+        await close_all(there, server)
 
     run(main())
