@@ -176,7 +176,9 @@ static int tls_write_begin(tls_object *self) {
 PyObject *tls_write(PyObject *object, PyObject *data) {
   tls_object *self = (tls_object *)object;
   if (tls_write_check(data) < 0) return NULL;
-  if (PyObject_Size(data) == 0) Py_RETURN_NONE;
+  Py_ssize_t size = PyObject_Size(data);
+  if (size < 0) return NULL;
+  if (size == 0) Py_RETURN_NONE;
   int result = tls_write_begin(self);
   if (result == 0) {
     result = tls_write_data(self, data);
@@ -186,17 +188,18 @@ PyObject *tls_write(PyObject *object, PyObject *data) {
   Py_RETURN_NONE;
 }
 
+/* A tuple: taking the items' buffers may run code that changes their list. */
 PyObject *tls_writelines(PyObject *object, PyObject *list) {
   tls_object *self = (tls_object *)object;
-  PyObject *items = PySequence_Fast(list, "writelines() argument must be iterable");
+  PyObject *items = PySequence_Tuple(list);
   if (items == NULL) return NULL;
   int result = 0;
-  Py_ssize_t count = PySequence_Fast_GET_SIZE(items);
+  Py_ssize_t count = PyTuple_GET_SIZE(items);
   for (Py_ssize_t i = 0; i < count && result == 0; i++)
-    result = tls_write_check(PySequence_Fast_GET_ITEM(items, i));
+    result = tls_write_check(PyTuple_GET_ITEM(items, i));
   if (result == 0 && count > 0) result = tls_write_begin(self);
   for (Py_ssize_t i = 0; i < count && result == 0; i++)
-    result = tls_write_data(self, PySequence_Fast_GET_ITEM(items, i));
+    result = tls_write_data(self, PyTuple_GET_ITEM(items, i));
   if (result == 0) tls_after_write(self);
   Py_DECREF(items);
   if (result < 0) return NULL;

@@ -205,18 +205,19 @@ int transport_write_bytes(transport_object *self, PyObject *bytes) {
   return 0;
 }
 
+/* A tuple: taking the items' buffers may run code that changes their list. */
 PyObject *transport_writelines(PyObject *object, PyObject *list) {
   transport_object *self = (transport_object *)object;
-  PyObject *items = PySequence_Fast(list, "writelines() argument must be iterable");
+  PyObject *items = PySequence_Tuple(list);
   if (items == NULL) return NULL;
   int result = transport_check_write(self, "writelines");
-  Py_ssize_t count = PySequence_Fast_GET_SIZE(items);
+  Py_ssize_t count = PyTuple_GET_SIZE(items);
   for (Py_ssize_t i = 0; i < count && result == 0; i++)
-    result = write_queue_check(PySequence_Fast_GET_ITEM(items, i));
+    result = write_queue_check(PyTuple_GET_ITEM(items, i));
   if (result == 0 && count > 0 && self->lost) result = transport_write_late(self);
   if (!self->lost) {
     for (Py_ssize_t i = 0; i < count && result == 0; i++)
-      result = transport_queue_data(self, PySequence_Fast_GET_ITEM(items, i));
+      result = transport_queue_data(self, PyTuple_GET_ITEM(items, i));
     if (result == 0) transport_after_write(self);
   }
   Py_DECREF(items);
