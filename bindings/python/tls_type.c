@@ -135,13 +135,19 @@ static PyObject *tls_close_method(PyObject *self, PyObject *unused) {
   Py_RETURN_NONE;
 }
 
+/* As the transport below has it, what this turn wrote is tried once. */
 static PyObject *tls_abort_method(PyObject *object, PyObject *unused) {
   (void)unused;
   tls_object *self = (tls_object *)object;
-  if (self->loop->closed)
+  if (self->loop->closed) {
     tls_close(self);
-  else
-    tls_abort(self, NULL);
+    Py_RETURN_NONE;
+  }
+  if (self->phase == TLS_OPEN && !self->lower_paused) {
+    tls_flush(self);
+    tls_lower_flush(self);
+  }
+  tls_abort(self, NULL);
   Py_RETURN_NONE;
 }
 
