@@ -85,11 +85,14 @@ static void tls_shake_done(tls_object *self) {
   tls_read(self);
 }
 
+/* A callback of the user's context, or a transport below that fails inside write(), may
+ * have ended the connection meanwhile. */
 void tls_shake(tls_object *self) {
   int result = tls_record_shake(self);
-  if (result == -1 || tls_record_send(self) < 0)
+  if (result != -1 && tls_record_send(self) < 0) result = -1;
+  if (result == -1)
     tls_shake_fail(self);
-  else if (result == 0)
+  else if (result == 0 && self->phase == TLS_HANDSHAKE)
     tls_shake_done(self);
 }
 

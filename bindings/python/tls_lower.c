@@ -2,7 +2,9 @@
 #include "tls.h"
 #include "transport.h"
 
+/* It is gone if it has told of its end from inside the call before. */
 static int tls_lower_call(tls_object *self, const char *name) {
+  if (self->lower == NULL) return 0;
   PyObject *result = PyObject_CallMethod(self->lower, name, NULL);
   Py_XDECREF(result);
   return result == NULL ? -1 : 0;

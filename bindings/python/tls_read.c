@@ -144,13 +144,29 @@ static size_t tls_read_fill(tls_object *self, const Py_buffer *view, ssize_t *ou
   return used;
 }
 
+/* The protocol's get_buffer(). It may pause, close or give the connection to another
+ * protocol: then its buffer is not wanted any more, and *same false. */
+static PyObject *tls_read_get_buffer(tls_object *self, ssize_t hint, bool *same) {
+  PyObject *protocol = Py_NewRef(self->protocol);
+  PyObject *target = NULL, *number = PyLong_FromSsize_t(hint);
+  if (number != NULL)
+    target = protocol_call((transport_head *)self, self->loop->state->names.get_buffer,
+                           number);
+  *same = target == NULL || (self->protocol == protocol && tls_read_wanted(self));
+  Py_XDECREF(number);
+  Py_DECREF(protocol);
+  return target;
+}
+
 /* One get_buffer() and buffer_updated(). Returns whether there may be more. */
 static bool tls_read_buffered(tls_object *self, ssize_t hint) {
   module_state *state = self->loop->state;
-  PyObject *target = NULL, *number = PyLong_FromSsize_t(hint);
-  if (number != NULL)
-    target = protocol_call((transport_head *)self, state->names.get_buffer, number);
-  Py_XDECREF(number);
+  bool same;
+  PyObject *target = tls_read_get_buffer(self, hint, &same);
+  if (!same) {
+    Py_DECREF(target);
+    return true;
+  }
   Py_buffer view;
   if (target == NULL || PyObject_GetBuffer(target, &view, PyBUF_WRITABLE) < 0) {
     Py_XDECREF(target);
@@ -162,7 +178,7 @@ static bool tls_read_buffered(tls_object *self, ssize_t hint) {
   Py_DECREF(target);
   PyObject *error = outcome == -1 ? PyErr_GetRaisedException() : NULL;
   if (used > 0) {
-    number = PyLong_FromSize_t(used);
+    PyObject *number = PyLong_FromSize_t(used);
     PyObject *result =
         number == NULL
             ? NULL

@@ -1,5 +1,8 @@
 /* tls_record.c: records in and out of the ssl objects.
  *
+ * A transport below may call connection_lost() from the middle of any call to it, and a
+ * callback of the user's ssl context may make it: then nothing is there to read or send.
+ *
  * Plain text is read into the memory where it is wanted and written from where it lies:
  * memoryviews that live for one call spare the copies. */
 #include "tls.h"
@@ -74,6 +77,7 @@ int tls_record_feed(tls_object *self, PyObject *data) {
 /* Plain text that is left of a record, and records not looked at. What OpenSSL has read
  * of an incomplete one is in neither. */
 ssize_t tls_record_pending(tls_object *self) {
+  if (self->incoming == NULL) return 0;
   module_state *state = self->loop->state;
   PyObject *object = self->raw != NULL ? self->raw : self->ssl_object;
   ssize_t plain =
@@ -150,6 +154,7 @@ int tls_record_unwrap(tls_object *self) {
 }
 
 int tls_record_send(tls_object *self) {
+  if (self->outgoing == NULL) return 0;
   PyObject *data =
       PyObject_CallMethodNoArgs(self->outgoing, self->loop->state->names.read);
   if (data == NULL) return -1;
