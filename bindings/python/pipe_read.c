@@ -17,7 +17,9 @@ static const char read_pipe_failed[] = "Fatal read error on pipe transport";
 
 /* ---- reading ---- */
 
+/* The protocol finds the transport closing. */
 static void read_pipe_end_of_file(pipe_object *self) {
+  self->closing = true;
   pipe_tell(self, self->loop->state->names.eof_received, NULL);
   pipe_end(self, NULL);
 }

@@ -444,3 +444,19 @@ def test_pipes_leave_nothing_behind(run, open_fds):
     count(3)
     before, after = count(3), count(30)
     assert after[0] - before[0] < 20 and after[1] == before[1]
+
+
+def test_a_pipe_that_has_ended_is_closing_when_its_protocol_is_told(run):
+    class Asks(Recorder):
+        def eof_received(self):
+            self.was_closing = self.transport.is_closing()
+            super().eof_received()
+
+    async def main():
+        reader, writer = os.pipe()
+        here = await read_end(reader, Asks)
+        os.close(writer)
+        await here.lost
+        assert here.was_closing
+
+    run(main())
