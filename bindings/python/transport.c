@@ -43,14 +43,19 @@ void transport_finish(transport_object *self) {
     transport_release_socket(self);
 }
 
-/* The peer learns of the end now, and not when a cancelled operation has come back, which
- * may be in the loop's next run. A user who wants the close to be a reset, by SO_LINGER,
- * gets that then. */
+/* The peer must learn of the end and the port be free once connection_lost has been called,
+ * so the socket is closed while cancelled operations may still be on their way back. That
+ * is sound when the kernel has taken the cancels: it holds the file by itself, what it has
+ * received lies in the core's buffers, and no cancelled operation starts again. Else the
+ * last completion closes it; a user who wants a reset, by SO_LINGER, gets that then. */
 static void transport_disconnect(transport_object *self) {
+  bool in_flight = self->receive_armed || self->poll_armed;
+  if (!in_flight || bide_loop_flush(self->loop->core) == 0) {
+    transport_release_socket(self);
+    return;
+  }
   struct linger linger = {0};
   socklen_t len = sizeof linger;
-  transport_finish(self);
-  if (self->fd < 0) return;
   (void)getsockopt(self->fd, SOL_SOCKET, SO_LINGER, &linger, &len);
   if (!linger.l_onoff) (void)shutdown(self->fd, SHUT_RDWR);
 }
