@@ -150,6 +150,10 @@ int transport_check_write(transport_object *self, const char *method);
 void transport_await_writable(transport_object *self);
 void transport_flush(transport_object *self);
 
+/* Flushes for who goes past the transport to the socket, or counts what the socket does not
+ * take: what this callback wrote must not wait then. */
+void transport_try_now(transport_object *self);
+
 /* Everything is sent: goes on to what was asked for meanwhile, the end of the stream or
  * of it all. */
 void transport_flushed(transport_object *self);

@@ -21,6 +21,7 @@ static PyObject *transport_socket(transport_object *self) {
 }
 
 static PyObject *transport_info_socket(transport_object *self) {
+  transport_try_now(self);
   if (self->socket_info == NULL) {
     PyObject *socket = transport_socket(self);
     if (socket == NULL || socket == Py_None) return Py_XNewRef(socket);

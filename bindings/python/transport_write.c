@@ -102,6 +102,10 @@ void transport_flush(transport_object *self) {
   if (!transport_sends_file(self) || self->closing) transport_flushed(self);
 }
 
+void transport_try_now(transport_object *self) {
+  if (!self->loop->closed) transport_flush(self);
+}
+
 static void transport_on_writable(bide_op *op) {
   transport_object *self = BIDE_CONTAINER_OF(op, transport_object, poll);
   loop_object *loop = self->loop;
@@ -242,6 +246,7 @@ PyObject *transport_write_eof(PyObject *object, PyObject *unused) {
 
 int transport_set_limits(transport_object *self, PyObject *high, PyObject *low) {
   if (write_limits_parse(high, low, &self->high_bytes, &self->low_bytes) < 0) return -1;
+  transport_try_now(self);
   if (self->queue.bytes > self->high_bytes && !self->lost) transport_pause_writing(self);
   return 0;
 }
