@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import debian_python
 
 VERSIONS = ("3.14", "3.13", "3.12", "3.11", "3.10")
+SYSTEM = ("/usr/local/bin", "/usr/bin")
 
 PROBE = """
 import os, sys, sysconfig, venv, ensurepip
@@ -48,7 +49,7 @@ def candidates(version):
         yield on_path
     root = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
     yield from sorted(glob.glob(f"{root}/versions/{version}.*/bin/{name}"), reverse=True)
-    yield from (f"/usr/local/bin/{name}", f"/usr/bin/{name}")
+    yield from (os.path.join(directory, name) for directory in SYSTEM)
     yield debian_python.interpreter(version)
 
 
