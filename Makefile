@@ -24,7 +24,9 @@ help:
 	@echo "make build    libbide into build/, the Python package into .venv, the Node addon"
 	@echo "make demo     all three at work beside their rivals, in three tables"
 	@echo "make test     every suite on every backend (SUITES='core-asan python' for some)"
-	@echo "make matrix   the same with every interpreter on every backend"
+	@echo "make matrix   the same with every interpreter on every backend, and repeats,"
+	@echo "              written to docs/results/matrix.md"
+	@echo "make repeats  each Python test file five times in a process: nothing may stay"
 	@echo "make check    the quick part of it, under two minutes"
 	@echo "make bench    the benchmarks (QUICK=1: each under a minute), into build/bench/"
 	@echo "make soak     what takes long, written to docs/results/soak.md"
@@ -61,7 +63,7 @@ node_modules/.package-lock.json: package.json package-lock.json | deps-build
 	@npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
 	@touch $@
 
-.PHONY: test matrix check lint
+.PHONY: test matrix repeats check lint
 test: deps build
 	@python3 scripts/venvs.py --all
 	@python3 scripts/suites.py $(SUITES)
@@ -69,6 +71,9 @@ test: deps build
 matrix: deps build
 	@python3 scripts/venvs.py --all
 	@python3 scripts/suites.py --matrix $(SUITES)
+
+repeats: deps build
+	@python3 scripts/suites.py repeats
 
 check: deps build
 	@python3 scripts/suites.py --quick $(SUITES)

@@ -1,22 +1,29 @@
 """Runs bide's test suites and says how each went.
 
-    python3 scripts/suites.py [--quick | --matrix] [--list] [SUITE ...]
+    python3 scripts/suites.py [--quick | --matrix] [--list] [--jobs N] [SUITE ...]
 
 SUITE is the beginning of a suite's name: `core-asan` runs it on each backend,
 `core-asan.epoll` on one. Of the pairs of an interpreter and a backend only so many run
-that each meets several of the others; --matrix, or a suite's whole name, runs the rest
-too. `make test` has built everything before. Each suite's output
+that each meets several of the others; --matrix, or a suite's name with or without its
+backend, runs the rest too. `make test` has built everything before. Two suites run at a
+time, since most of a test's time is waiting; --jobs says how many. Each suite's output
 lies in build/test/NAME.log; that of a suite that failed is printed too. The last line
-is `N passed, N failed, N skipped`; the exit code is 0 only if nothing failed.
+is `N passed, N failed, N skipped`; the exit code is 0 only if nothing failed. A matrix
+of all suites is written to docs/results/matrix.md too.
 """
 
 import argparse
+import collections
+import concurrent.futures
+import datetime
 import glob
 import os
+import platform
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -28,8 +35,11 @@ import venvs
 BACKENDS = ("io_uring", "epoll", "auto")
 QUICK_BACKEND = "auto"
 LOGS = os.path.join(ROOT, "build", "test")
+MATRIX = os.path.join(ROOT, "docs", "results", "matrix.md")
 LOG_TAIL_LINES = 120
+JOBS = min(2, os.cpu_count() or 1)
 SUITE_LIMIT_S = 900
+REPEATS_LIMIT_S = 3600  # five times the tests of each file, with every allocation traced
 TEST_LIMIT_S = 120  # of one Python test; of one that builds and installs:
 INSTALL_LIMIT_S = 400
 MODULE_LIMIT_S = 300  # of one module of CPython's tests
@@ -83,10 +93,14 @@ class Result:
 
 class Suite:
     """A command that writes a JUnit report. `prepare` are commands that must succeed
-    before; `backend` is None for a suite that depends on none."""
+    before, one suite's of that kind at a time, since the backends share what is built;
+    `backend` is None for a suite that depends on none."""
+
+    preparing = collections.defaultdict(threading.Lock)
 
     def __init__(self, name, command, backend=None, prepare=(), environment=None,
-                 quick=False, sampled=True):
+                 quick=False, sampled=True, limit_s=None):
+        self.kind = name
         self.name = f"{name}.{backend}" if backend else name
         self.command = command
         self.backend = backend
@@ -94,6 +108,7 @@ class Suite:
         self.environment = environment or {}
         self.quick = quick
         self.sampled = sampled  # whether it runs without being asked for by name
+        self.limit_s = limit_s
 
     @property
     def log(self):
@@ -115,19 +130,22 @@ class Suite:
         environment.pop("BIDE_BACKEND", None)
         if self.backend:
             environment["BIDE_BACKEND"] = self.backend
-        note = ""
+        command = [part.replace("{report}", self.report) for part in self.command]
         with open(self.log, "w") as log:
-            for command in (*self.prepare, self.command):
-                command = [part.replace("{report}", self.report) for part in command]
-                note = run_logged(command, environment, log)
-                if note:
-                    break
+            with self.preparing[self.kind]:
+                note = self.prepared(environment, log)
+            note = note or run_logged(command, environment, log, self.limit_s)
         counts = junit.read(self.report)
         if note and not counts.failures:
             counts.failures.append(f"the run itself: {note}")
         elif not note and counts.total == 0:
             counts.failures.append("the run itself: it ran no test")
         return Result(self.name, counts, seconds=time.monotonic() - began)
+
+    def prepared(self, environment, log):
+        """Runs what must come before. Returns "" or what went wrong."""
+        notes = (run_logged(command, environment, log) for command in self.prepare)
+        return next((note for note in notes if note), "")
 
 
 def heed_interrupts():
@@ -136,7 +154,7 @@ def heed_interrupts():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def run_logged(command, environment, log):
+def run_logged(command, environment, log, limit_s=None):
     """Runs a command with its output in the log. Returns "" or what went wrong."""
     print("$ " + " ".join(command), file=log, flush=True)
     process = subprocess.Popen(
@@ -144,12 +162,13 @@ def run_logged(command, environment, log):
         stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
         preexec_fn=heed_interrupts,
     )
+    limit_s = limit_s or SUITE_LIMIT_S
     try:
-        code = process.wait(timeout=SUITE_LIMIT_S)
+        code = process.wait(timeout=limit_s)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        return f"{os.path.basename(command[0])} did not end in {SUITE_LIMIT_S} s"
+        return f"{os.path.basename(command[0])} did not end in {limit_s} s"
     if code == 0:
         return ""
     return f"{os.path.basename(command[0])} exited with {code}"
@@ -194,7 +213,7 @@ def core_suites():
             yield Suite(
                 f"core-{variant}", command, backend, prepare=(configure, build),
                 environment=environment,
-                quick=variant == "apart" and backend == QUICK_BACKEND,
+                quick=variant == "one" and backend == QUICK_BACKEND,
             )
 
 
@@ -206,9 +225,12 @@ def pytest_command(python, path, limit_s=TEST_LIMIT_S):
 
 
 def sampled_backends(index):
-    """The two backends on which the index-th interpreter runs, so that each backend
-    meets three interpreters of five and more."""
-    return BACKENDS[index % 3], BACKENDS[(index + 1) % 3]
+    """The backends on which the index-th interpreter runs: the first on all, two more on
+    two, the rest on one, so that each backend meets three interpreters of five."""
+    if index == 0:
+        return BACKENDS
+    following = (*BACKENDS, *BACKENDS)[(index - 1) % 3:]
+    return following[:2 if index < 3 else 1]
 
 
 def glue_asan(python, backend):
@@ -258,6 +280,10 @@ def python_suites():
                 sampled=backend == BACKENDS[index % 3],
             )
     for backend in ("io_uring", "epoll"):
+        yield Suite(
+            "repeats", pytest_command(newest, "tests/repeats", REPEATS_LIMIT_S), backend,
+            sampled=False, limit_s=REPEATS_LIMIT_S,
+        )
         yield Suite("refcounts", pytest_command(newest, "tests/refcounts"), backend)
         yield glue_asan(newest, backend)
     ordered = sorted(environments, key=lambda made: int(made[0].split(".")[1]))
@@ -295,7 +321,8 @@ def select(arguments):
     return [
         suite for suite in suites
         if (suite.quick if arguments.quick else
-            suite.sampled or arguments.matrix or suite.name in arguments.suites)
+            suite.sampled or arguments.matrix
+            or not {suite.name, suite.kind}.isdisjoint(arguments.suites))
         and (not arguments.suites or suite.name.startswith(tuple(arguments.suites)))
     ]
 
@@ -319,11 +346,60 @@ def print_summary(results):
             f"{result.name:{width}}  {counts.passed:6}  {len(counts.failures):6}  "
             f"{counts.skipped:7}  {result.seconds:7.1f}  {result.note}".rstrip()
         )
+    print(total(results), flush=True)
+    return sum(len(result.counts.failures) for result in results)
+
+
+def total(results):
     passed = sum(result.counts.passed for result in results)
     failed = sum(len(result.counts.failures) for result in results)
     skipped = sum(result.counts.skipped for result in results)
-    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
-    return failed
+    return f"{passed} passed, {failed} failed, {skipped} skipped"
+
+
+def versions():
+    found = " ".join(version for version, _ in venvs.pythons_made())
+    return f"Linux {platform.release()}, {os.cpu_count()} processors, CPython {found}"
+
+
+def write_matrix(results):
+    """The page of a run of everything."""
+    lines = [
+        "# Every interpreter on every backend", "",
+        "Written by `make matrix`, which runs each suite on each interpreter and backend.", "",
+        f"{datetime.date.today()}, {versions()}.", "",
+        "| suite | passed | failed | skipped | seconds | |", "|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        counts = result.counts
+        note = "; ".join([result.note, *counts.failures]).strip("; ")
+        lines.append(
+            f"| {result.name} | {counts.passed} | {len(counts.failures)} | {counts.skipped} "
+            f"| {result.seconds:.0f} | {note} |".replace("|  |", "| |")
+        )
+    lines += ["", total(results), ""]
+    with open(MATRIX, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines))
+
+
+def run_all(suites, jobs):
+    """Their results, in the suites' order; each is told as it comes."""
+    refusal = ring_probe.refusal()
+    results = {}
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        running = {pool.submit(suite.run, refusal): suite for suite in suites}
+        for index, done in enumerate(concurrent.futures.as_completed(running), 1):
+            suite, result = running[done], done.result()
+            results[suite] = result
+            counts = result.counts
+            note = result.note or (
+                f"{counts.passed} passed, {len(counts.failures)} failed, "
+                f"{counts.skipped} skipped in {result.seconds:.1f} s"
+            )
+            print(f"[{index}/{len(suites)}] {suite.name}: {note}", flush=True)
+            if counts.failures:
+                print_failure(suite, result)
+    return [results[suite] for suite in suites]
 
 
 def main():
@@ -331,6 +407,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="one backend, no sanitizers")
     parser.add_argument("--matrix", action="store_true", help="every pair, not a sample")
     parser.add_argument("--list", action="store_true", help="only name the suites")
+    parser.add_argument("--jobs", type=int, default=JOBS, help="suites at a time")
     parser.add_argument("suites", nargs="*", metavar="SUITE")
     arguments = parser.parse_args()
     suites = select(arguments)
@@ -340,19 +417,9 @@ def main():
     if not suites:
         sys.exit("suites: nothing to run")
     os.makedirs(LOGS, exist_ok=True)
-    refusal = ring_probe.refusal()
-    results = []
-    for index, suite in enumerate(suites, 1):
-        print(f"[{index}/{len(suites)}] {suite.name} ... ", end="", flush=True)
-        result = suite.run(refusal)
-        results.append(result)
-        counts = result.counts
-        print(
-            result.note or f"{counts.passed} passed, {len(counts.failures)} failed, "
-            f"{counts.skipped} skipped in {result.seconds:.1f} s", flush=True
-        )
-        if counts.failures:
-            print_failure(suite, result)
+    results = run_all(suites, arguments.jobs)
+    if arguments.matrix and not arguments.suites:
+        write_matrix(results)
     sys.exit(1 if print_summary(results) else 0)
 
 

@@ -3,6 +3,7 @@
 If these fail, a broken bide may be released behind a green run.
 """
 
+import argparse
 import contextlib
 import io
 import os
@@ -88,6 +89,54 @@ def test_refused_ring_is_told_and_not_passed(run):
     assert (result.counts.passed, result.counts.skipped) == (0, 1)
     assert "EPERM" in result.note
     assert run(writes(PASSED), refusal="EPERM", backend="epoll").counts.passed == 1
+
+
+def test_sample_has_every_pair_of_the_newest_and_three_interpreters_on_each_backend():
+    sampled = [runner.sampled_backends(index) for index in range(5)]
+    assert set(sampled[0]) == set(runner.BACKENDS) and all(sampled)
+    for backend in runner.BACKENDS:
+        assert sum(backend in backends for backends in sampled) >= 3
+
+
+def test_suite_that_is_not_sampled_runs_when_it_is_named(monkeypatch):
+    suites = [runner.Suite("a", [], backend, sampled=backend == "auto") for backend in
+              runner.BACKENDS]
+    monkeypatch.setattr(runner, "all_suites", lambda: suites)
+
+    def selected(*names, matrix=False):
+        arguments = argparse.Namespace(suites=list(names), quick=False, matrix=matrix)
+        return [suite.backend for suite in runner.select(arguments)]
+
+    assert selected() == ["auto"]
+    assert selected("a.epoll") == ["epoll"]
+    assert selected("a") == selected(matrix=True) == list(runner.BACKENDS)
+
+
+def test_suites_run_beside_each_other_but_what_they_share_is_built_by_one(run, tmp_path):
+    """A second build in the same directory would see the first one's half of a file."""
+    alone = f"mkdir {tmp_path}/building && sleep 0.05 && rmdir {tmp_path}/building"
+    meeting = f"echo > {tmp_path}/$BIDE_BACKEND; while ! test -e {tmp_path}/auto -a -e " \
+        f"{tmp_path}/epoll; do sleep 0.01; done"
+    suites = [
+        runner.Suite("suite", ["sh", "-c", f"{meeting}; {writes(PASSED)}"], backend,
+                     prepare=(["sh", "-c", alone],), limit_s=30)
+        for backend in ("auto", "epoll")
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        results = runner.run_all(suites, 2)
+    assert [result.name for result in results] == ["suite.auto", "suite.epoll"]
+    assert [result.counts.failures for result in results] == [[], []]
+
+
+def test_matrix_is_written_with_its_failures(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "MATRIX", str(tmp_path / "matrix.md"))
+    results = [runner.Result("a", seconds=1.2), runner.Result("b", note="not run: EPERM")]
+    results[0].counts.failures = ["x::y"]
+    runner.write_matrix(results)
+    lines = (tmp_path / "matrix.md").read_text().splitlines()
+    assert "| a | 0 | 1 | 0 | 1 | x::y |" in lines
+    assert "| b | 0 | 0 | 0 | 0 | not run: EPERM |" in lines
+    assert lines[-1] == "0 passed, 1 failed, 0 skipped"
 
 
 def test_suite_sees_its_backend_and_no_other(run, monkeypatch):
