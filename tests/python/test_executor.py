@@ -43,8 +43,10 @@ def outcome(new_event_loop, job):
 
 
 def raising(error):
+    """A job that raises its like: the one error would keep the traceback of every raise."""
+
     def job():
-        raise error
+        raise type(error)(*error.args)
 
     return job
 
