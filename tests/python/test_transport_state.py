@@ -45,6 +45,9 @@ def test_the_socket_is_closed_when_one_learns_of_the_lost_connection(run):
         busy = asyncio.create_task(keep_the_loop_busy())
         for _ in range(20):
             here, there, server = await connected_pair()
+            there.transport.write(b"x")
+            # From here on the kernel waits for more.
+            await here.until(lambda: here.data == b"x")
             sock = here.transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             here.transport.abort()
@@ -64,6 +67,9 @@ def test_a_loop_that_stops_with_the_connection_has_closed_its_socket(loop):
     transport, protocol = loop.run_until_complete(connecting)
     peer, _ = listening.accept()
     with listening, peer:
+        peer.send(b"x")
+        # From here on the kernel waits for more.
+        loop.run_until_complete(protocol.until(lambda: protocol.data == b"x"))
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         transport.close()
