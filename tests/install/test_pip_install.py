@@ -8,29 +8,7 @@ import os
 import sys
 
 import pytest
-from tools import run, tracked_copy
-
-PROGRAM = """
-import asyncio, bide
-
-async def main():
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    host, port = server.sockets[0].getsockname()
-    reader, writer = await asyncio.open_connection(host, port)
-    writer.write(b"hello\\n")
-    print((await reader.readline()).decode().strip(), "on", asyncio.get_running_loop().backend)
-    writer.close()
-    await writer.wait_closed()
-    server.close()
-    await server.wait_closed()
-
-async def answer(reader, writer):
-    writer.write((await reader.readline()).upper())
-    await writer.drain()
-    writer.close()
-
-bide.run(main())
-"""
+from tools import run, runs_the_program, tracked_copy
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +19,6 @@ def source(tmp_path_factory):
 def fresh_venv(directory):
     run(sys.executable, "-m", "venv", str(directory))
     return os.path.join(str(directory), "bin", "python")
-
-
-def runs_the_program(python, directory):
-    output = run(python, "-c", PROGRAM, cwd=str(directory))
-    assert output.strip() in ("HELLO on io_uring", "HELLO on epoll"), output
 
 
 def test_pip_install_of_the_tree_into_a_fresh_venv(source, tmp_path):

@@ -8,6 +8,29 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIMIT_S = 600
 
+# A Python user's first program.
+PROGRAM = """
+import asyncio, bide
+
+async def main():
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(b"hello\\n")
+    print((await reader.readline()).decode().strip(), "on", asyncio.get_running_loop().backend)
+    writer.close()
+    await writer.wait_closed()
+    server.close()
+    await server.wait_closed()
+
+async def answer(reader, writer):
+    writer.write((await reader.readline()).upper())
+    await writer.drain()
+    writer.close()
+
+bide.run(main())
+"""
+
 
 def run(*command, env=None, cwd=ROOT, limit_s=LIMIT_S):
     """Runs a command and returns its output; one that fails fails the test with it."""
@@ -38,3 +61,8 @@ def tracked_copy(target):
     )
     shutil.copytree(ROOT, target, ignore=ignore)
     return target
+
+
+def runs_the_program(python, directory):
+    output = run(python, "-c", PROGRAM, cwd=str(directory))
+    assert output.strip() in ("HELLO on io_uring", "HELLO on epoll"), output
