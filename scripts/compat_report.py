@@ -20,7 +20,7 @@ class RunResult:
     def __init__(self, name, outcomes):
         self.name = name
         self.outcomes = outcomes
-        self.flaky = {}  # test: "1 of 4 runs failed"
+        self.flaky = {}  # test: at which try it passed
         self.explained = {}  # test: why it may fail
         self.new = {}  # test: what it failed with
         self.lost = []  # passed on asyncio, skipped or not found here
@@ -74,7 +74,7 @@ class RunResult:
     def summary(self):
         counts = self.counts()
         text = "{passed} passed, {failed} failed, {skipped} skipped".format(**counts)
-        if self.name != "asyncio":
+        if self.name in RUNTIMES:
             text += "; {new} new, {explained} explained, {flaky} flaky".format(**counts)
         return text
 
@@ -140,9 +140,10 @@ class Page:
         }
 
     def unexplained(self):
+        """How many new failures bide has; another loop's are its own affair."""
         return sum(
             run["new"] for python in self.saved["pythons"].values()
-            for run in python["runs"].values()
+            for name, run in python["runs"].items() if name in RUNTIMES
         )
 
     def write(self):
@@ -181,15 +182,24 @@ def page_lines(saved):
         ) + "."
 
 
+def row(cells):
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def count_cells(name, run):
+    """Only bide's runs are judged."""
+    judged = [run["new"], run["explained"], run["flaky"]]
+    return [
+        run["passed"], run["failed"], run["skipped"],
+        *(judged if name in RUNTIMES else [""] * len(judged)),
+    ]
+
+
 def table_lines(runs):
     yield "| loop | passed | failed | skipped | new failures | explained | flaky |"
     yield "|---|---|---|---|---|---|---|"
     for name, run in runs.items():
-        cells = [run["passed"], run["failed"], run["skipped"]]
-        cells += ["", "", ""] if name == "asyncio" else [
-            run["new"], run["explained"], run["flaky"]
-        ]
-        yield f"| {RUNTIMES.get(name, name)} | " + " | ".join(map(str, cells)) + " |"
+        yield row([RUNTIMES.get(name, name), *count_cells(name, run)])
 
 
 def code(text):
@@ -252,14 +262,10 @@ def write_index():
             saved = json.load(file)
         for python in saved["pythons"].values():
             for name, run in python["runs"].items():
-                own = ["", "", ""] if name == "asyncio" else [
-                    run["new"], run["explained"], run["flaky"]
-                ]
-                cells = [
+                lines.append(row([
                     f"[{saved['suite']}]({saved['suite']}.md)", saved["date"][:10],
                     saved["bide"], python["version"], RUNTIMES.get(name, name),
-                    run["passed"], run["failed"], run["skipped"], *own,
-                ]
-                lines.append("| " + " | ".join(map(str, cells)) + " |")
+                    *count_cells(name, run),
+                ]))
     with open(os.path.join(DIRECTORY, "README.md"), "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")

@@ -50,21 +50,25 @@ class Program:
                     return answer
             except (OSError, urllib.error.URLError):
                 time.sleep(0.05)  # the program does not say when it listens
-        self.stop(signal.SIGKILL)
+        self._kill()
         raise AssertionError(f"no such answer; the program said:\n{self.output}")
 
     def answer(self):
         return self.wait_for(lambda _: True)
 
-    def stop(self, number=signal.SIGTERM):
+    def _kill(self):
+        """Its workers too: they hold its output open."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self.output, _ = self._process.communicate()
+
+    def stop(self):
         """Ends it; returns its exit code."""
         if self.output is None:
-            self._process.send_signal(number)
+            self._process.terminate()
             try:
                 self.output, _ = self._process.communicate(timeout=20)
             except subprocess.TimeoutExpired:
-                os.killpg(self._process.pid, signal.SIGKILL)
-                self.output, _ = self._process.communicate()
+                self._kill()
                 raise AssertionError(f"it did not end; it said:\n{self.output}") from None
         return self._process.returncode
 
