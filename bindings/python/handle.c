@@ -44,7 +44,7 @@ static void handle_drop_args(handle_object *handle) {
 /* ---- making and freeing ---- */
 
 static handle_pool *handle_pool_of(module_state *state, PyTypeObject *type) {
-  return type == state->handle_type ? &state->handles : &state->timer_handles;
+  return type == state->timer_handle_type ? &state->timer_handles : &state->handles;
 }
 
 /* Debug mode's record of where the handle was made. */
@@ -94,7 +94,7 @@ handle_object *handle_new(loop_object *loop, PyTypeObject *type, PyObject *callb
   handle->loop = (loop_object *)Py_NewRef((PyObject *)loop);
   handle->repr = Py_NewRef(Py_None);
   handle->source_traceback = Py_NewRef(Py_None);
-  handle->running = false;
+  handle->runner = 0;
   if (handle_set_args(handle, args, nargs) < 0) {
     Py_DECREF(handle);
     return NULL;
@@ -137,7 +137,7 @@ static void handle_clear_values(handle_object *handle) {
  * cycle through it breaks at the loop. */
 int handle_clear(PyObject *self) {
   handle_object *handle = (handle_object *)self;
-  if (handle->running) return 0;
+  if (handle->runner != 0) return 0;
   handle_drop_args(handle);
   Py_CLEAR(handle->args_slot);
   Py_CLEAR(handle->when_given);
@@ -227,12 +227,13 @@ static void handle_call_timed(handle_object *handle) {
  * use; what it would have dropped is dropped here. */
 void handle_run(handle_object *handle) {
   if (handle->cancelled == Py_True) return;
-  handle->running = true;
+  handle->runner = PyThread_get_thread_ident();
   if (handle->loop->debug)
     handle_call_timed(handle);
   else
     handle_call_callback(handle);
-  handle->running = false;
+  handle->runner = 0;
+  if (handle->finished != NULL) PyThread_release_lock(handle->finished);
   if (handle->cancelled == Py_True) {
     Py_SETREF(handle->callback, Py_NewRef(Py_None));
     handle_drop_args(handle);
@@ -275,7 +276,7 @@ int handle_cancel(handle_object *handle) {
     if (repr == NULL) return -1;
     Py_SETREF(handle->repr, repr);
   }
-  if (handle->running) return 0;
+  if (handle->runner != 0) return 0;
   PyObject *callback = handle->callback;
   handle->callback = Py_NewRef(Py_None);
   handle_drop_args(handle);

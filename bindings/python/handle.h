@@ -33,7 +33,9 @@ struct handle_object {
   PyObject **spilled;
   PyObject *args[1 + HANDLE_ARGS_INLINE];
   uint32_t nargs;
-  bool running;
+  uint32_t waiters;            /* threads that wait for the callback's end */
+  unsigned long runner;        /* the thread that the callback runs in; 0: it does not */
+  PyThread_type_lock finished; /* held until that end, while there are waiters */
 };
 
 /* Makes a handle of `type`, one of the two types, for callback(*args) in `context` (NULL

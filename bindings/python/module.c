@@ -86,7 +86,8 @@ static PyObject *module_import_attribute(const char *module, const char *attribu
 }
 
 static int module_check_base(PyTypeObject *base, const module_type *entry) {
-  if (entry->spec == &handle_spec || entry->spec == &timer_handle_spec)
+  if (entry->spec == &handle_spec || entry->spec == &timer_handle_spec ||
+      entry->spec == &threadsafe_handle_spec)
     return handle_check_layout(base);
   if (base->tp_basicsize <= (Py_ssize_t)offsetof(transport_object, weakrefs)) return 0;
   PyErr_Format(PyExc_ImportError, "bide does not know this Python: %s is too large",
@@ -112,12 +113,20 @@ static PyObject *module_bases(const module_type *entry) {
   return bases;
 }
 
+/* Before 3.14 asyncio has no _ThreadSafeHandle, and then bide has no type of that kind. */
+static bool module_lacks_base(const module_type *entry) {
+  bool lacks = entry->spec == &threadsafe_handle_spec &&
+               PyErr_ExceptionMatches(PyExc_AttributeError);
+  if (lacks) PyErr_Clear();
+  return lacks;
+}
+
 static int module_add_type(PyObject *module, module_state *state,
                            const module_type *entry) {
   PyObject *bases = NULL;
   if (entry->base_module != NULL) {
     bases = module_bases(entry);
-    if (bases == NULL) return -1;
+    if (bases == NULL) return module_lacks_base(entry) ? 0 : -1;
   }
   PyObject *type = PyType_FromModuleAndSpec(module, entry->spec, bases);
   Py_XDECREF(bases);

@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "convert.h"
 #include "list.h"
+#include "threadsafe_handle.h"
 #include "timer_handle.h"
 
 static const arguments_spec schedule_soon = {"call_soon", {"callback"}, true};
@@ -53,7 +54,8 @@ PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args,
   if (arguments_parse(loop, &schedule_threadsafe, args, nargs, keywords, &parsed) < 0 ||
       schedule_check_debug(loop, "call_soon_threadsafe", parsed.named[0], true) < 0)
     return NULL;
-  handle_object *handle = schedule_handle(loop, loop->state->handle_type, &parsed, 0);
+  handle_object *handle =
+      schedule_handle(loop, threadsafe_handle_type(loop->state), &parsed, 0);
   if (handle == NULL) return NULL;
   if (loop->thread_id == 0 || loop->thread_id == PyThread_get_thread_ident()) {
     if (handle_schedule(handle) < 0) Py_CLEAR(handle);

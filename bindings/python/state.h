@@ -76,6 +76,7 @@
   X(loop_type, loop_spec, NULL, NULL) \
   X(handle_type, handle_spec, "asyncio", "Handle") \
   X(timer_handle_type, timer_handle_spec, "asyncio", "TimerHandle") \
+  X(threadsafe_handle_type, threadsafe_handle_spec, "asyncio.events", "_ThreadSafeHandle") \
   X(transport_type, transport_spec, "asyncio", "Transport") \
   X(read_pipe_type, read_pipe_spec, "asyncio", "ReadTransport") \
   X(write_pipe_type, write_pipe_spec, "asyncio", "Transport") \

@@ -2,6 +2,8 @@ import asyncio
 import concurrent.futures
 import os
 import socket
+import ssl
+import sys
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextvars import Context
 from typing import Any, TypeVar, final
@@ -176,6 +178,8 @@ class SSLProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport, /) -> None: ...
     def connection_lost(self, exc: Exception | None, /) -> None: ...
     def data_received(self, data: bytes, /) -> None: ...
+    @property
+    def _transport(self) -> asyncio.Transport | None: ...
     @property
     def _sslcontext(self) -> Any: ...
 

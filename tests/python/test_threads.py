@@ -65,6 +65,99 @@ def test_a_post_may_be_cancelled(loop):
     assert seen == []
 
 
+needs_waiting_handles = pytest.mark.skipif(
+    not hasattr(asyncio.events, "_ThreadSafeHandle"),
+    reason="before CPython 3.14 a handle does not wait",
+)
+
+
+@needs_waiting_handles
+@pytest.mark.parametrize("method", ["cancel", "cancelled"])
+def test_a_post_that_runs_is_waited_for(loop, method):
+    """Whoever frees what the callback uses once it is cancelled frees it too early."""
+    started, threads_count = threading.Event(), 4
+    asked = threading.Barrier(threads_count + 1)
+    ended, seen = [], []
+
+    def callback():
+        started.set()
+        asked.wait(10)
+        time.sleep(0.05)  # the askers are inside by now; if not, they still see the end
+        ended.append(True)
+
+    def ask():
+        started.wait(10)
+        asked.wait(10)
+        getattr(handle, method)()
+        seen.append(list(ended))
+
+    threads = [threading.Thread(target=ask) for _ in range(threads_count)]
+    handles = []
+    poster = threading.Thread(
+        target=lambda: handles.append(loop.call_soon_threadsafe(callback))
+    )
+    poster.start()
+    poster.join()
+    (handle,) = handles
+    assert isinstance(handle, asyncio.events._ThreadSafeHandle)
+    for thread in threads:
+        thread.start()
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    for thread in threads:
+        thread.join()
+    assert seen == [[True]] * threads_count
+    assert handle.cancelled() == (method == "cancel")
+
+
+@needs_waiting_handles
+def test_a_post_may_cancel_itself_while_it_runs(loop):
+    seen = []
+
+    def callback(arg):
+        handle.cancel()
+        seen.append((arg, handle.cancelled()))
+        loop.stop()
+
+    handle = loop.call_soon_threadsafe(callback, "kept")
+    loop.run_forever()
+    assert seen == [("kept", True)]
+
+
+@needs_waiting_handles
+def test_ctrl_c_ends_the_wait_for_a_post(loop):
+    """The loop runs in a thread and the main thread cancels: it must stay interruptible."""
+    started, over = threading.Event(), threading.Event()
+
+    def callback():
+        started.set()
+        over.wait(30)
+        loop.stop()
+
+    handle = loop.call_soon_threadsafe(callback)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    started.wait(10)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            handle.cancel()
+        assert not over.is_set()
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+        over.set()
+        thread.join()
+
+
+@needs_waiting_handles
+def test_a_post_may_be_run_by_hand(loop):
+    """Test loops and debuggers call handle._run(), as asyncio does."""
+    seen = []
+    loop.call_soon_threadsafe(seen.append, 1)._run()
+    assert seen == [1]
+
+
 def test_the_interpreter_lock_is_free_while_the_loop_waits(loop):
     ticks = []
 
