@@ -2,9 +2,9 @@
  *
  *   made --connection_made--> open --close, failure--> closing --> lost --> over
  *
- * While closing it still sends what waits; once lost it sends nothing more and its call is
- * queued, which calls connection_lost and closes the socket: then it is over. Datagrams are
- * sent and taken by plain calls that do not block; polls say when. */
+ * While closing it still sends what waits; once lost nothing waits to be sent any more and
+ * its call is queued, which calls connection_lost and closes the socket: then it is over.
+ * Datagrams are sent and taken by plain calls that do not block; polls say when. */
 #ifndef BIDE_PYTHON_DATAGRAM_H
 #define BIDE_PYTHON_DATAGRAM_H
 

@@ -327,6 +327,7 @@ static int datagram_send_or_queue(datagram_object *self, PyObject *data,
       datagram_receive_error(self, datagram_write_failed);
       return 0;
     }
+    if (self->lost) return 0;
   }
   if (datagram_queue_push(self, data, address) < 0) return -1;
   if (!self->write_armed) datagram_await_writable(self);
@@ -334,6 +335,8 @@ static int datagram_send_or_queue(datagram_object *self, PyObject *data,
   return 0;
 }
 
+/* As in asyncio, an endpoint without a remote address sends until its socket is closed,
+ * which is when connection_lost has been called. */
 PyObject *datagram_sendto(PyObject *object, PyObject *args, PyObject *keywords) {
   static char *names[] = {"data", "addr", NULL};
   datagram_object *self = (datagram_object *)object;
@@ -343,8 +346,9 @@ PyObject *datagram_sendto(PyObject *object, PyObject *args, PyObject *keywords) 
       write_queue_check(data) < 0 || datagram_check_remote(self, address) < 0)
     return NULL;
   if (self->remote != NULL) address = self->remote;
-  int result = self->lost ? datagram_send_late(self) : loop_check_open(self->loop);
-  if (result == 0 && !self->lost) result = datagram_send_or_queue(self, data, address);
+  bool late = self->lost && (self->remote != NULL || self->fd < 0);
+  int result = late ? datagram_send_late(self) : loop_check_open(self->loop);
+  if (result == 0 && !late) result = datagram_send_or_queue(self, data, address);
   if (result < 0) return NULL;
   Py_RETURN_NONE;
 }

@@ -413,7 +413,7 @@ def test_an_endpoint_under_fire_leaves_time_for_others(loop, run):
     run(main())
 
 
-def test_nothing_leaves_after_close(loop, run, caplog):
+def test_only_an_unconnected_endpoint_sends_after_close(loop, run, caplog):
     async def main():
         server = await endpoint(("127.0.0.1", 0))
         client = await endpoint(remote_addr=name_of(server))
@@ -423,10 +423,13 @@ def test_nothing_leaves_after_close(loop, run, caplog):
         client.transport.close()
         client.transport.abort()
         assert [r.message for r in caplog.records] == ["socket.send() raised exception."] * 4
-        probe = await endpoint(remote_addr=name_of(server))
-        probe.transport.sendto(b"in time")
+        probe = await endpoint(("127.0.0.1", 0))
+        probe.transport.close()
+        probe.transport.sendto(b"farewell", name_of(server))
+        probe.transport.sendto(b"x" * 70000, name_of(server))
+        assert [error.errno for error in probe.errors] == [errno.EMSGSIZE]
         await server.until(lambda: server.got)
-        assert [data for data, _ in server.got] == [b"in time"]
+        assert [data for data, _ in server.got] == [b"farewell"]
         await close_all(server, probe)
 
     run(main())
