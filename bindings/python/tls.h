@@ -140,6 +140,7 @@ void tls_receive_eof(tls_object *self);
 /* tls_write.c */
 PyObject *tls_write(PyObject *self, PyObject *data);
 PyObject *tls_writelines(PyObject *self, PyObject *list);
+PyObject *tls_queue_only(PyObject *self, PyObject *bytes);
 void tls_set_lower_paused(tls_object *self, bool paused);
 void tls_control_writing(tls_object *self);
 

@@ -35,6 +35,12 @@ static PyObject *tls_protocol_connection_lost(PyObject *self, PyObject *error) {
   Py_RETURN_NONE;
 }
 
+static PyObject *tls_protocol_get_lower(PyObject *self, void *unused) {
+  (void)unused;
+  PyObject *lower = ((tls_protocol *)self)->tls->lower;
+  return Py_NewRef(lower != NULL ? lower : Py_None);
+}
+
 static PyObject *tls_protocol_get_context(PyObject *self, void *unused) {
   (void)unused;
   return Py_NewRef(((tls_protocol *)self)->tls->ssl_context);
@@ -72,6 +78,8 @@ static PyMethodDef tls_protocol_methods[] = {
 };
 
 static PyGetSetDef tls_protocol_getset[] = {
+    {"_transport", tls_protocol_get_lower, NULL,
+     "The transport below; None once the connection is lost.", NULL},
     {"_sslcontext", tls_protocol_get_context, NULL, "The ssl.SSLContext.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -347,6 +347,9 @@ static PyMethodDef tls_methods[] = {
      "get_extra_info(name, default=None)\nReturn 'ssl_object', 'sslcontext', 'peercert', "
      "'cipher', 'compression', 'close_notify' (whether the peer has ended its stream by "
      "that), or what the transport below knows."},
+    {"_test__append_write_backlog", tls_queue_only, METH_O,
+     "Queue bytes that wait for the next flush, for tests of what a shutdown still "
+     "sends."},
     {"_timed_out", tls_timed_out_method, METH_NOARGS, "The timer has fired."},
     {"_proceed", tls_proceed_method, METH_NOARGS, "Read on after resume_reading()."},
     {NULL, NULL, 0, NULL},

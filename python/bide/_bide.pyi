@@ -2,7 +2,6 @@ import asyncio
 import concurrent.futures
 import os
 import socket
-import ssl
 import sys
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextvars import Context
@@ -112,6 +111,11 @@ class Handle(asyncio.Handle):
 @final
 class TimerHandle(asyncio.TimerHandle):
     pass
+
+if sys.version_info >= (3, 14):
+    @final
+    class ThreadSafeHandle(asyncio.Handle):
+        pass
 
 @final
 class Transport(asyncio.Transport):
