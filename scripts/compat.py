@@ -129,7 +129,8 @@ class Environment:
         digest = venvs.digest(venvs.SOURCES)
         venvs.once(
             self._stamp("bide"), digest, f"installing bide into {name}",
-            [*pip, "--no-deps", "--force-reinstall", wheel(self.interpreter, digest)],
+            [*pip, "--no-deps", "--force-reinstall",
+             wheel(self.python, self.interpreter, digest)],
         )
 
     def packages(self):
@@ -148,14 +149,15 @@ class Environment:
         ).strip()
 
 
-def wheel(interpreter, digest):
-    """bide built once for an interpreter, for all suites."""
+def wheel(python, interpreter, digest):
+    """bide built once for an interpreter, for all suites, by the pip of one environment:
+    the interpreter may have none."""
     tag = hashlib.sha256(interpreter.encode()).hexdigest()[:8]
     directory = os.path.join(BUILD, "wheels", f"{digest[:16]}-{tag}")
     made = glob.glob(os.path.join(directory, "*.whl"))
     if not made:
         run_quietly(
-            [interpreter, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet",
+            [python, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet",
              "--no-deps", "--wheel-dir", directory, "."],
             "building bide",
         )
