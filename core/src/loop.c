@@ -1,8 +1,8 @@
 /* loop.c: the loop over the four primitives.
  *
- * One turn is a wait and a dispatch. The wait calls nobody; the dispatch delivers what
- * was reaped, then the timers that are due, then the calls that are ready. What it could
- * not come to, because a callback interrupted it, stays in the loop for the next. */
+ * One turn is a wait and a dispatch. The wait calls nobody; the dispatch runs the calls that
+ * are ready, delivers what was reaped, then the timers that are due. What it could not come
+ * to, because a callback interrupted it, stays in the loop for the next. */
 #include <assert.h>
 #include <bide/loop.h>
 #include <errno.h>
@@ -343,9 +343,9 @@ int bide_loop_dispatch(bide_loop *loop) {
   assert(bide__loop_is_ours(loop));
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
   loop->interrupted = false;
-  int made = loop_dispatch_completions(loop);
-  made += bide__loop_dispatch_timers(loop);
-  return made + loop_dispatch_ready(loop);
+  int made = loop_dispatch_ready(loop);
+  made += loop_dispatch_completions(loop);
+  return made + bide__loop_dispatch_timers(loop);
 }
 
 /* ---- running ---- */

@@ -1,8 +1,8 @@
 /* loop.h: the event loop.
  *
  * Four primitives carry everything: bide_loop_submit, bide_loop_flush,
- * bide_loop_wait and bide_loop_reap. bide_loop_dispatch (reap, then callbacks,
- * timers and ready calls) and bide_loop_run are a thin layer over them.
+ * bide_loop_wait and bide_loop_reap. bide_loop_dispatch (ready calls, then what
+ * reap gives, then timers) and bide_loop_run are a thin layer over them.
  *
  *   while (!stopped) {
  *     bide_loop_wait(loop, bide_loop_timeout(loop)); // the only call that blocks
@@ -126,10 +126,10 @@ BIDE_EXTERN int bide_loop_reap(bide_loop *loop, bide_completion *completions,
 
 /* ---- living inside another loop ---- */
 
-/* Reaps and calls callbacks, then due timers, then the calls that were ready when
- * the turn began. A turn whose calls take more than 5 ms goes on in the next
- * dispatch, so that I/O and timers come between them. Returns how many callbacks it
- * made, or an error. */
+/* Runs the calls that were ready when the turn began, then reaps and calls callbacks,
+ * then due timers: who has been ready comes before what the wait has brought. A turn
+ * whose calls take more than 5 ms goes on in the next dispatch, so that I/O and timers
+ * come between them. Returns how many callbacks it made, or an error. */
 BIDE_EXTERN int bide_loop_dispatch(bide_loop *loop);
 
 /* As flush, when the thread goes back to an outer loop: from here to the next wait,
