@@ -16,7 +16,6 @@ import sys
 import tracemalloc
 
 import pytest
-from _pytest.runner import runtestprotocol
 
 ROUNDS = 5
 ROUNDS_WARM = 2
@@ -44,18 +43,17 @@ class Repeats:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
         for _ in range(ROUNDS):
-            for index, item in enumerate(session.items):
-                following = session.items[index + 1:index + 2]
-                self.run(item, following[0] if following else None)
+            for item, following in itertools.zip_longest(session.items, session.items[1:]):
+                item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+                item._report_sections.clear()
             self.measure()
         return True
 
-    def run(self, item, following):
-        for report in runtestprotocol(item, log=False, nextitem=following):
-            self.passed += report.when == "call" and report.passed
-            if report.failed:
-                self.failures.append(f"{item.nodeid}: {report.longreprtext}")
-        item._report_sections.clear()
+    @pytest.hookimpl
+    def pytest_runtest_logreport(self, report):
+        self.passed += report.when == "call" and report.passed
+        if report.failed:
+            self.failures.append(f"{report.nodeid}: {report.longreprtext}")
 
     def measure(self):
         for _ in range(3):
