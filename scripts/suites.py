@@ -149,9 +149,10 @@ class Suite:
 
 
 def heed_interrupts():
-    """A shell starts what it runs in the background with SIGINT ignored, and children
-    inherit that; the tests of Ctrl-C need it as a terminal gives it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """A shell starts what it runs in the background with SIGINT ignored, nohup with
+    SIGHUP, and children inherit that; the tests need both as a terminal gives them."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def run_logged(command, environment, log, limit_s=None):

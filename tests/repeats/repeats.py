@@ -104,8 +104,10 @@ def main():
         ["-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:junitxml", sys.argv[1]],
         plugins=[repeats],
     )
-    wrong = [*repeats.failures, *repeats.growth()]
-    if not repeats.passed:
+    wrong = list(repeats.failures)
+    if repeats.passed:
+        wrong += repeats.growth()
+    else:
         wrong.append(f"no test passed; pytest ended with {code}")
     print("\n".join(wrong) or f"{repeats.passed} passed, nothing grew")
     sys.exit(1 if wrong else 0)

@@ -18,7 +18,7 @@ FILES = sorted(glob.glob(os.path.join(TESTS, "test_*.py")))
 
 def repeated(file):
     return subprocess.run(
-        [sys.executable, os.path.join(HERE, "repeats.py"), str(file)], cwd=HERE, text=True,
+        [sys.executable, os.path.join(HERE, "repeats.py"), str(file)], text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )
 

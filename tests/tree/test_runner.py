@@ -145,13 +145,15 @@ def test_suite_sees_its_backend_and_no_other(run, monkeypatch):
     assert run(f'test -z "$BIDE_BACKEND" && {writes(PASSED)}', backend=None).counts.passed == 1
 
 
-def test_suite_heeds_interrupts_though_its_runner_ignores_them(run):
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+@pytest.mark.parametrize("name", ["INT", "HUP"])
+def test_suite_heeds_signals_though_its_runner_ignores_them(run, name):
+    number = getattr(signal, "SIG" + name)
+    before = signal.signal(number, signal.SIG_IGN)
     try:
-        line = "trap 'exit 0' INT; kill -INT $$; exit 1"
+        line = f"trap 'exit 0' {name}; kill -{name} $$; exit 1"
         assert run(f"{writes(PASSED)}; {line}").counts.failures == []
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
 
 
 def test_summary_ends_with_the_plain_line():
