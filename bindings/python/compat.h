@@ -32,6 +32,26 @@
 
 #if PY_VERSION_HEX < 0x030B0000
 #define PyType_GetModuleByDef _PyType_GetModuleByDef
+
+/* The exception that an except clause handles, a new reference, or NULL. */
+static inline PyObject *PyErr_GetHandledException(void) {
+  PyObject *type, *value, *traceback;
+  PyErr_GetExcInfo(&type, &value, &traceback);
+  Py_XDECREF(type);
+  Py_XDECREF(traceback);
+  if (value != Py_None) return value;
+  Py_DECREF(value);
+  return NULL;
+}
+
+/* NULL or None: none is handled. */
+static inline void PyErr_SetHandledException(PyObject *exception) {
+  if (exception == NULL || exception == Py_None)
+    PyErr_SetExcInfo(NULL, NULL, NULL);
+  else
+    PyErr_SetExcInfo(Py_NewRef((PyObject *)Py_TYPE(exception)), Py_NewRef(exception),
+                     PyException_GetTraceback(exception));
+}
 #endif
 
 #if PY_VERSION_HEX < 0x030C0000

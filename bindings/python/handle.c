@@ -183,13 +183,19 @@ void handle_unschedule(handle_object *handle) {
   Py_DECREF(handle);
 }
 
+/* The exception is the one being handled meanwhile: an exception handler may ask for it by
+ * sys.exc_info(), as logging.exception() does, and one that fails has it as its context. */
 static void handle_failed(handle_object *handle) {
   loop_object *loop = handle->loop;
   if (loop_take_fatal(loop)) return;
   PyObject *error = PyErr_GetRaisedException();
+  PyObject *outer = PyErr_GetHandledException();
+  PyErr_SetHandledException(error);
   PyObject *args[] = {(PyObject *)loop, (PyObject *)handle, error};
   PyObject *result = PyObject_VectorcallMethod(loop->state->names._callback_failed, args,
                                                3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+  PyErr_SetHandledException(outer);
+  Py_XDECREF(outer);
   Py_DECREF(error);
   if (result == NULL) loop_swallow(loop);
   Py_XDECREF(result);

@@ -113,6 +113,23 @@ def test_an_exception_reaches_the_handler_with_its_handle(loop):
     assert context["handle"] is handle
 
 
+def test_an_exception_is_being_handled_while_its_handler_runs(loop, caplog):
+    # What logging.exception() in the handler shows, and the context of what that raises.
+    handled = []
+
+    def handler(_, context):
+        handled.append(sys.exc_info()[1] is context["exception"])
+        raise ValueError("in the handler")
+
+    loop.set_exception_handler(handler)
+    loop.call_soon(lambda: 1 / 0)
+    loop.call_soon(lambda: handled.append(sys.exc_info()))
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert handled == [True, (None, None, None)]
+    assert isinstance(caplog.records[-1].exc_info[1].__context__, ZeroDivisionError)
+
+
 def test_the_default_handler_logs(loop, caplog):
     loop.set_exception_handler(None)
     loop.call_soon(lambda: 1 / 0)
