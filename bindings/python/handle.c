@@ -147,12 +147,11 @@ int handle_clear(PyObject *self) {
   return 0;
 }
 
-void handle_dealloc(PyObject *self) {
-  handle_object *handle = (handle_object *)self;
+static void handle_free(handle_object *handle) {
+  PyObject *self = (PyObject *)handle;
   PyTypeObject *type = Py_TYPE(self);
   loop_object *loop = handle->loop;
   handle_pool *pool = handle_pool_of(loop->state, type);
-  if (PyObject_GC_IsTracked(self)) PyObject_GC_UnTrack(self);
   PyObject_ClearWeakRefs(self);
   handle_clear_values(handle);
   handle->loop = NULL;
@@ -165,6 +164,15 @@ void handle_dealloc(PyObject *self) {
   }
   Py_DECREF(type);
   Py_DECREF(loop);
+}
+
+/* Handles may be one another's arguments: the end of a long chain of them must not take a
+ * stack frame for each. */
+void handle_dealloc(PyObject *self) {
+  if (PyObject_GC_IsTracked(self)) PyObject_GC_UnTrack(self);
+  Py_TRASHCAN_BEGIN(self, handle_dealloc);
+  handle_free((handle_object *)self);
+  Py_TRASHCAN_END;
 }
 
 void handle_pool_clear(handle_pool *pool) {
@@ -207,10 +215,12 @@ static void handle_call_callback(handle_object *handle) {
     handle_failed(handle);
     return;
   }
+  PyObject *callback = Py_NewRef(handle->callback); /* a cancel drops the handle's own */
   PyObject *result =
-      PyObject_Vectorcall(handle->callback, handle_args(handle),
+      PyObject_Vectorcall(callback, handle_args(handle),
                           handle->nargs | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
   PyObject *error = result == NULL ? PyErr_GetRaisedException() : NULL;
+  Py_DECREF(callback);
   if (PyContext_Exit(context) < 0) loop_swallow(handle->loop);
   Py_XDECREF(result);
   if (error != NULL) {
@@ -229,8 +239,8 @@ static void handle_call_timed(handle_object *handle) {
   loop_check_slow(loop, (PyObject *)handle, begin_us);
 }
 
-/* A cancel from inside the callback only marks the handle, since its arguments are in
- * use; what it would have dropped is dropped here. */
+/* A cancel from inside the callback leaves the arguments, which are in use; they are
+ * dropped here. */
 void handle_run(handle_object *handle) {
   if (handle->cancelled == Py_True) return;
   handle->runner = PyThread_get_thread_ident();
@@ -240,10 +250,7 @@ void handle_run(handle_object *handle) {
     handle_call_callback(handle);
   handle->runner = 0;
   if (handle->finished != NULL) PyThread_release_lock(handle->finished);
-  if (handle->cancelled == Py_True) {
-    Py_SETREF(handle->callback, Py_NewRef(Py_None));
-    handle_drop_args(handle);
-  }
+  if (handle->cancelled == Py_True) handle_drop_args(handle);
 }
 
 static void handle_on_call(bide_call *call) {
@@ -282,10 +289,9 @@ int handle_cancel(handle_object *handle) {
     if (repr == NULL) return -1;
     Py_SETREF(handle->repr, repr);
   }
-  if (handle->runner != 0) return 0;
   PyObject *callback = handle->callback;
   handle->callback = Py_NewRef(Py_None);
-  handle_drop_args(handle);
+  if (handle->runner == 0) handle_drop_args(handle);
   Py_DECREF(callback);
   return 0;
 }

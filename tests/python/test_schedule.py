@@ -198,6 +198,37 @@ def test_a_handle_may_cancel_itself_while_it_runs(loop):
     assert seen == [tuple(arguments)]
 
 
+def test_a_handle_that_cancels_itself_lets_go_of_its_callback(loop):
+    seen = []
+
+    def callback(*args):
+        handle.cancel()
+        seen.append((args, handle._callback, handle._args))
+
+    kept = weakref.ref(callback)
+    handle = loop.call_soon(callback, 1)
+    del callback
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert seen == [((1,), None, None)] and kept() is None
+
+
+@pytest.mark.parametrize("method", ["call_soon", "call_later"])
+def test_a_long_chain_of_handles_ends_without_a_deep_stack(loop, method):
+    # Each is the argument of the next, so that the last one's end is that of all.
+    handle = None
+    for _ in range(100_000):
+        if method == "call_soon":
+            handle = loop.call_soon(id, handle)
+        else:
+            handle = loop.call_later(0, id, handle)
+    first = weakref.ref(handle)
+    loop.call_later(0, loop.stop)
+    loop.run_forever()
+    del handle
+    assert first() is None
+
+
 def test_timers_are_never_early_and_in_order(loop):
     seen = []
 
