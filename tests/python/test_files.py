@@ -407,22 +407,29 @@ def test_a_reader_that_has_gone_is_a_broken_pipe(run):
     run(main())
 
 
+def not_as_our_terminal(path, flags):
+    """A session's leader without a terminal would get this one, and its hang-up."""
+    return os.open(path, flags | os.O_NOCTTY)
+
+
 def test_a_terminal_is_read_and_written_by_line(run):
     async def main():
         master, slave = pty.openpty()
         tty.setraw(slave)
-        async with bide.open(os.ttyname(slave)) as reader:
+        async with bide.open(os.ttyname(slave), opener=not_as_our_terminal) as reader:
             assert reader.isatty() and reader.line_buffering
             reading = asyncio.ensure_future(reader.readline())
             await give_way()
             assert not reading.done()
             os.write(master, b"typed\n")
             assert await reading == "typed\n"
-            async with bide.open(os.ttyname(slave), "w") as writer:
+            async with bide.open(
+                os.ttyname(slave), "w", opener=not_as_our_terminal
+            ) as writer:
                 await writer.write("shown\n")
                 assert os.read(master, 100) == b"shown\n"
             with pytest.raises(io.UnsupportedOperation):
-                await bide.open(os.ttyname(slave), "r+b")
+                await bide.open(os.ttyname(slave), "r+b", opener=not_as_our_terminal)
         os.close(master)
         os.close(slave)
 
