@@ -10,7 +10,7 @@ from ._loop import EventLoop
 # bide needs none. 3.14 has the name with an underscore alone, and warns of the other.
 _Base: Any = getattr(asyncio.unix_events, "_DefaultEventLoopPolicy", None)
 if _Base is None:
-    _Base = asyncio.unix_events.DefaultEventLoopPolicy
+    _Base = getattr(asyncio.unix_events, "DefaultEventLoopPolicy")
 
 
 class EventLoopPolicy(_Base):  # type: ignore[misc]
