@@ -201,17 +201,20 @@ def test_debug_mode_logs_look_ups(loop, run, caplog):
 
 def test_connections_to_numbers_need_no_thread(threadless, run):
     async def main():
-        connected = threadless.create_future()
+        ends = [threadless.create_future(), threadless.create_future()]
 
-        class Client(asyncio.Protocol):
+        class End(asyncio.Protocol):
+            def __init__(self, number):
+                self.lost = ends[number]
+
             def connection_lost(self, error):
-                connected.set_result(error)
+                self.lost.set_result(error)
 
-        server = await threadless.create_server(asyncio.Protocol, "127.0.0.1", "0")
+        server = await threadless.create_server(lambda: End(0), "127.0.0.1", "0")
         host, port = server.sockets[0].getsockname()
-        transport, _ = await threadless.create_connection(Client, host, str(port))
+        transport, _ = await threadless.create_connection(lambda: End(1), host, str(port))
         transport.close()
-        assert await connected is None
+        assert await asyncio.gather(*ends) == [None, None]
         server.close()
         await server.wait_closed()
 
