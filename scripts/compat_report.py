@@ -15,7 +15,7 @@ RUNTIMES = {"io_uring": "bide, io_uring", "epoll": "bide, epoll", "auto": "bide,
 
 
 class RunResult:
-    """The outcomes of one run and what they are beside asyncio's."""
+    """The outcomes of one run and what they are beside the reference's."""
 
     def __init__(self, name, outcomes):
         self.name = name
@@ -23,7 +23,7 @@ class RunResult:
         self.flaky = {}  # test: at which try it passed
         self.explained = {}  # test: why it may fail
         self.new = {}  # test: what it failed with
-        self.lost = []  # passed on asyncio, skipped or not found here
+        self.lost = []  # passed on the reference, skipped or not found here
         self._tries = {}
 
     def count(self, outcome):
@@ -84,21 +84,26 @@ class RunResult:
             "new failures": self.new,
             "explained failures": self.explained,
             "flaky tests": self.flaky,
-            "not run though asyncio passes": {
+            "not run": {  # though the reference passes
                 test: self.outcomes.get(test, ("", "not found"))[1] for test in self.lost
             },
-            "all failures": sorted(
-                test for test, (outcome, _) in self.outcomes.items() if outcome == "failed"
-            ),
+            "all failures": {
+                test: reason for test, (outcome, reason) in sorted(self.outcomes.items())
+                if outcome == "failed"
+            },
             "why skipped": skip_reasons(self.outcomes),
         }
 
 
 def skip_reasons(outcomes):
+    """{reason: how many tests have it}; a test that gives none is named."""
     reasons = {}
-    for outcome, reason in outcomes.values():
+    for test, (outcome, reason) in outcomes.items():
         if outcome == "skipped":
-            reasons[reason] = reasons.get(reason, 0) + 1
+            told = reason.removeprefix("Skipped: ")
+            if told in ("", "Skipped"):
+                told = f"{code(test)} gives no reason"
+            reasons[told] = reasons.get(told, 0) + 1
     return dict(sorted(reasons.items()))
 
 
@@ -125,6 +130,7 @@ class Page:
         self.saved = {
             "suite": suite.name,
             "purpose": suite.purpose,
+            "reference": suite.settings["REFERENCE"],
             "date": now.strftime("%Y-%m-%d %H:%M UTC"),
             "kernel": platform.release(),
             "bide": bide_commit(),
@@ -167,14 +173,17 @@ def page_lines(saved):
         yield f"## CPython {python['version']}"
         yield ""
         yield from table_lines(python["runs"])
+        judged = {name: run for name, run in python["runs"].items() if name in RUNTIMES}
         for title, key in (
             ("New failures", "new failures"),
             ("Failures that are explained", "explained failures"),
             ("Flaky", "flaky tests"),
-            ("Passed on asyncio, not run on bide", "not run though asyncio passes"),
+            (f"Passed on {saved['reference']}, not run on bide", "not run"),
         ):
-            yield from list_lines(title, key, python["runs"])
-        yield from failure_lines(python["runs"].get("asyncio"))
+            yield from list_lines(title, key, judged)
+        for name, run in python["runs"].items():
+            if name not in RUNTIMES:
+                yield from list_lines(f"Failed on {name} itself", "all failures", {name: run})
         yield from skip_lines(python["runs"])
         yield ""
         yield "Packages: " + ", ".join(
@@ -220,27 +229,22 @@ def list_lines(title, key, runs):
     yield f"{title}:"
     yield ""
     for (test, reason), names in sorted(tests.items()):
-        yield f"- {code(test)} ({', '.join(names)}): {reason}"
-
-
-def failure_lines(asyncio_run):
-    if asyncio_run and asyncio_run["all failures"]:
-        yield ""
-        yield "Failed on asyncio itself: " + ", ".join(
-            code(test) for test in asyncio_run["all failures"]
-        ) + "."
+        yield f"- {code(test)} ({', '.join(names)}): {reason or 'without a message'}"
 
 
 def skip_lines(runs):
-    """The reasons are much the same on all loops: the last run's are told."""
-    if runs:
-        reasons = list(runs.values())[-1]["why skipped"]
-        if reasons:
-            yield ""
-            yield "Skipped, with the suite's own reasons:"
-            yield ""
-            for reason, count in reasons.items():
-                yield f"- {count}: {reason or 'no reason given'}"
+    """Each reason with the loops on which as many tests have it."""
+    reasons = {}
+    for name, run in runs.items():
+        for reason, count in run["why skipped"].items():
+            reasons.setdefault((reason, count), []).append(name)
+    if not reasons:
+        return
+    yield ""
+    yield "Skipped, with the suite's own reasons:"
+    yield ""
+    for (reason, count), names in sorted(reasons.items()):
+        yield f"- {count} ({', '.join(names)}): {reason}"
 
 
 def write_index():
