@@ -251,11 +251,8 @@ def glue_asan(python, backend):
     run = [
         "env", f"LD_PRELOAD={library}", "PYTHONMALLOC=malloc", f"PYTHONPATH={directory}",
         "ASAN_OPTIONS=detect_leaks=0", *pytest_command(python, "tests/python"),
-        # The sanitizer keeps freed memory for a while, and a process that it watches does
-        # not come back from the want of descriptors on a ring, for a reason unknown yet.
+        # The sanitizer keeps freed memory for a while.
         "--deselect=tests/python/test_tls_flow.py::test_a_hundred_megabytes_cost_no_memory_twice",
-        "--deselect=tests/python/test_server.py::"
-        "test_accept_backs_off_when_descriptors_run_out_and_recovers",
     ]
     return Suite("glue-asan", run, backend, prepare=(build,))
 
