@@ -1,8 +1,8 @@
 /* loop.c: the loop over the four primitives.
  *
  * One turn is a wait and a dispatch. The wait calls nobody; the dispatch runs the calls that
- * are ready, delivers what was reaped, then the timers that are due. What it could not come
- * to, because a callback interrupted it, stays in the loop for the next. */
+ * are ready, delivers what had come before them, then the timers that are due. What it
+ * could not come to, because a callback interrupted it, stays in the loop for the next. */
 #include <assert.h>
 #include <bide/loop.h>
 #include <errno.h>
@@ -258,13 +258,15 @@ int64_t bide_loop_timeout(const bide_loop *loop) {
 
 /* ---- the dispatch ---- */
 
-static int loop_dispatch_completions(bide_loop *loop) {
+static void loop_reap_batch(bide_loop *loop) {
+  if (loop->batch_next < loop->batch_count) return;
+  loop->batch_next = 0;
+  loop->batch_count =
+      loop->backend->class->reap(loop->backend, loop->batch, BIDE__LOOP_BATCH);
+}
+
+static int loop_deliver_batch(bide_loop *loop) {
   int made = 0;
-  if (loop->batch_next == loop->batch_count) {
-    loop->batch_next = 0;
-    loop->batch_count =
-        loop->backend->class->reap(loop->backend, loop->batch, BIDE__LOOP_BATCH);
-  }
   while (loop->batch_next < loop->batch_count && !loop->interrupted) {
     /* Copied: the callback may dispatch anew, and so refill the batch. */
     bide_completion completion = loop->batch[loop->batch_next++];
@@ -339,12 +341,15 @@ static int loop_dispatch_ready(bide_loop *loop) {
   return made;
 }
 
+/* Reaped first and delivered after the ready calls: what comes while these run belongs to
+ * the next turn on every backend, behind the calls that they have made ready. */
 int bide_loop_dispatch(bide_loop *loop) {
   assert(bide__loop_is_ours(loop));
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
   loop->interrupted = false;
+  loop_reap_batch(loop);
   int made = loop_dispatch_ready(loop);
-  made += loop_dispatch_completions(loop);
+  made += loop_deliver_batch(loop);
   return made + bide__loop_dispatch_timers(loop);
 }
 
@@ -414,7 +419,8 @@ int bide_loop_drain(bide_loop *loop) {
     int error = waiting ? loop_ask_kernel(loop, -1) : 0;
     if (error < 0 && error != BIDE_EINTR) return error;
     loop->interrupted = false;
-    loop_dispatch_completions(loop);
+    loop_reap_batch(loop);
+    loop_deliver_batch(loop);
     if (offloads_alone) loop_dispatch_ready(loop);
   }
   return 0;

@@ -9,7 +9,9 @@
 typedef struct loop_note {
   bide_call call;
   bide_timer timer;
+  bide_op op;
   bide_loop *loop;
+  struct loop_note *next;
   char name;
 } loop_note;
 
@@ -53,6 +55,34 @@ static void loop_ready_calls_run_in_order(void) {
   CHECK_INT(loop_dispatch_turn(loop), 3);
   CHECK_STR(loop_log, "abd");
   CHECK_INT(bide_loop_timeout(loop), -1);
+  harness_loop_close(loop);
+}
+
+static void loop_call_and_complete(bide_call *call) {
+  loop_note *note = BIDE_CONTAINER_OF(call, loop_note, call);
+  loop_write(note->name);
+  CHECK_INT(bide_loop_submit(note->loop, &note->op), 0);
+  CHECK_INT(bide_loop_call_soon(note->loop, &note->next->call), 0);
+}
+
+static void loop_completed(bide_op *op) { loop_write(*(char *)op->data); }
+
+/* asyncio's order: a task that was woken in a turn runs before what came during it. */
+static void loop_what_completes_in_a_turn_waits_behind_its_calls(void) {
+  bide_loop *loop = harness_loop_new();
+  memset(loop_log, 0, sizeof loop_log);
+  loop_note last = {.name = 'b', .call.cb = loop_called};
+  loop_note first = {.name = 'a', .loop = loop, .next = &last};
+  first.call.cb = loop_call_and_complete;
+  bide_prep_nop(&first.op);
+  first.op.cb = loop_completed;
+  first.op.data = "c";
+  CHECK_INT(bide_loop_call_soon(loop, &first.call), 0);
+  while (bide_loop_in_flight(loop) > 0 || loop_log[0] == 0) {
+    CHECK_INT(bide_loop_wait(loop, 0), 0);
+    bide_loop_dispatch(loop);
+  }
+  CHECK_STR(loop_log, "abc");
   harness_loop_close(loop);
 }
 
@@ -538,6 +568,7 @@ static void loop_trace_tells_the_story(void) {
 
 static const harness_test tests[] = {
     HARNESS_TEST(loop_ready_calls_run_in_order),
+    HARNESS_TEST(loop_what_completes_in_a_turn_waits_behind_its_calls),
     HARNESS_TEST(loop_ready_work_starves_nobody),
     HARNESS_TEST(loop_long_turn_lets_timers_in),
     HARNESS_TEST(loop_stop_finishes_and_interrupt_keeps),

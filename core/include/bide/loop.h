@@ -2,7 +2,7 @@
  *
  * Four primitives carry everything: bide_loop_submit, bide_loop_flush,
  * bide_loop_wait and bide_loop_reap. bide_loop_dispatch (ready calls, then what
- * reap gives, then timers) and bide_loop_run are a thin layer over them.
+ * had come before them, then timers) and bide_loop_run are a thin layer over them.
  *
  *   while (!stopped) {
  *     bide_loop_wait(loop, bide_loop_timeout(loop)); // the only call that blocks
@@ -52,16 +52,16 @@ typedef struct bide_loop_options {
    * other value here wins over the environment. io_uring by the environment or
    * here is a demand: where the ring is refused, bide_loop_new fails. */
   bide_backend backend;
-  uint32_t ring_entries;       /* 0: 256; halved while the kernel says ENOMEM */
-  uint32_t recv_buffer_count;  /* 0: 128; a power of two, at most 32768 */
-  uint32_t recv_buffer_bytes;  /* 0: 32768 */
-  bide_pool *file_pool;        /* for regular files on epoll; NULL: the loop makes
+  uint32_t ring_entries;      /* 0: 256; halved while the kernel says ENOMEM */
+  uint32_t recv_buffer_count; /* 0: 128; a power of two, at most 32768 */
+  uint32_t recv_buffer_bytes; /* 0: 32768 */
+  bide_pool *file_pool;       /* for regular files on epoll; NULL: the loop makes
                                 * its own when it first needs one */
-  const bide_hooks *hooks;     /* NULL: none */
+  const bide_hooks *hooks;    /* NULL: none */
 } bide_loop_options;
 
 #define BIDE_LOOP_OPTIONS_INIT \
-  {sizeof(bide_loop_options), 0, BIDE_BACKEND_AUTO, 0, 0, 0, NULL, NULL}
+  { sizeof(bide_loop_options), 0, BIDE_BACKEND_AUTO, 0, 0, 0, NULL, NULL }
 
 /* options may be NULL. Returns 0; BIDE_EINVAL for an option or a BIDE_BACKEND
  * that is none; BIDE_ENOMEM, BIDE_EMFILE, BIDE_ENFILE; the kernel's refusal
@@ -121,13 +121,13 @@ BIDE_EXTERN int bide_loop_wait(bide_loop *loop, int64_t timeout_us);
 /* Takes up to max completions without calling their callbacks, and never blocks.
  * With BIDE_OP_BUFFER set the caller owns the buffer. Timeouts complete here too; other
  * timers wait for a dispatch. Returns how many, or BIDE_EFORKED. */
-BIDE_EXTERN int bide_loop_reap(bide_loop *loop, bide_completion *completions,
-                               int max);
+BIDE_EXTERN int bide_loop_reap(bide_loop *loop, bide_completion *completions, int max);
 
 /* ---- living inside another loop ---- */
 
-/* Runs the calls that were ready when the turn began, then reaps and calls callbacks,
- * then due timers: who has been ready comes before what the wait has brought. A turn
+/* Reaps, runs the calls that were ready when the turn began, then calls the callbacks of
+ * what was reaped, then due timers: who has been ready comes before what the wait has
+ * brought, and what completes meanwhile waits for the next turn. A turn
  * whose calls take more than 5 ms goes on in the next dispatch, so that I/O and timers
  * come between them. Returns how many callbacks it made, or an error. */
 BIDE_EXTERN int bide_loop_dispatch(bide_loop *loop);
