@@ -381,6 +381,37 @@ static void edges_connect_outlives_its_thread(void) {
   harness_loop_close(loop);
 }
 
+/* What the loop had not handed over when its fd was closed reads nothing of the next file
+ * with that number. */
+static void edges_closed_fd_takes_its_operations_along(void) {
+  bide_loop *loop = harness_loop_new();
+  int old[2], next[2];
+  char bytes[2][8], byte = 0;
+  bide_op ops[2] = {0}, poll_op = {0};
+  net_tcp_pair(old, O_NONBLOCK);
+  for (int i = 0; i < 2; i++) {
+    bide_prep_recv(&ops[i], old[0], bytes[i], sizeof bytes[i], 0);
+    REQUIRE(bide_loop_submit(loop, &ops[i]) == 0);
+  }
+  bide_prep_poll(&poll_op, old[0], POLLIN);
+  REQUIRE(bide_loop_submit(loop, &poll_op) == 0);
+  REQUIRE(bide_loop_cancel(loop, &ops[1]) == 0);
+  CHECK_INT(bide_loop_close_fd(loop, old[0]), 0);
+  net_tcp_pair(next, O_NONBLOCK);
+  if (next[0] != old[0]) {
+    REQUIRE(dup2(next[0], old[0]) == old[0]);
+    close(next[0]);
+  }
+  CHECK_INT(write(next[1], "x", 1), 1);
+  for (int i = 0; i < 2; i++) CHECK_INT(net_finish(loop, &ops[i]), BIDE_ECANCELED);
+  CHECK_INT(net_finish(loop, &poll_op), BIDE_ECANCELED);
+  CHECK_INT(read(old[0], &byte, 1), 1);
+  CHECK_INT(byte, 'x');
+  net_close_pair(loop, old);
+  bide_loop_close_fd(loop, next[1]);
+  harness_loop_close(loop);
+}
+
 static const harness_test tests[] = {
     HARNESS_TEST(edges_buffer_finds_the_receive_with_bytes),
     HARNESS_TEST(edges_parked_loop_tells_of_what_comes_back),
@@ -393,6 +424,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(edges_timeout_completes_without_dispatch),
     HARNESS_TEST(edges_hook_changes_what_is_reaped),
     HARNESS_TEST(edges_connect_outlives_its_thread),
+    HARNESS_TEST(edges_closed_fd_takes_its_operations_along),
 };
 
 int main(int argc, char **argv) { return HARNESS_MAIN(tests, argc, argv); }

@@ -186,9 +186,11 @@ BIDE_EXTERN int bide_loop_cancel(bide_loop *loop, bide_op *op);
  * code; the fd is gone in any case. */
 BIDE_EXTERN int bide_loop_close_fd(bide_loop *loop, int fd);
 
-/* Forgets fd without closing it: it goes to somebody else, who will close it. On
- * epoll, operations still waiting on it complete with BIDE_ECANCELED; harmless for an
- * fd that the loop does not know. The loop's thread. */
+/* Forgets fd without closing it: it goes to somebody else, who will close it.
+ * Operations that wait on it in the loop complete with BIDE_ECANCELED: all of them on
+ * epoll, on io_uring those that the kernel has not been handed yet. Those that it has go
+ * on with the file that they began with. Harmless for an fd that the loop does not know.
+ * The loop's thread. */
 BIDE_EXTERN void bide_loop_forget_fd(bide_loop *loop, int fd);
 
 /* Gives a pooled buffer back. Each that came with BIDE_OP_BUFFER, exactly once. */

@@ -135,6 +135,12 @@ ring_sqe *bide__ring_sqe(ring_queues *ring) {
   return sqe;
 }
 
+ring_sqe *bide__ring_unseen(ring_queues *ring, uint32_t index) {
+  if (index >= bide__ring_unsubmitted(ring)) return NULL;
+  return &ring->sqes[(ring->sqe_tail - bide__ring_unsubmitted(ring) + index) &
+                     ring->sq_mask];
+}
+
 uint32_t bide__ring_unsubmitted(const ring_queues *ring) {
   return ring->sqe_tail - ring_load(ring->sq_head);
 }

@@ -108,6 +108,10 @@ void bide__ring_close(ring_queues *ring);
 /* A zeroed submission, or NULL when the queue is full: enter, then ask again. */
 ring_sqe *bide__ring_sqe(ring_queues *ring);
 
+/* The index-th submission, oldest first, that the kernel has not taken yet, or NULL. It
+ * may be changed until the next enter. */
+ring_sqe *bide__ring_unseen(ring_queues *ring, uint32_t index);
+
 /* Submissions that the kernel has not taken yet. */
 uint32_t bide__ring_unsubmitted(const ring_queues *ring);
 

@@ -438,8 +438,49 @@ static int uring_fd(const bide__backend *backend) {
   return (u->ring.setup & RING_SETUP_DEFER_TASKRUN) != 0 ? BIDE_EOPNOTSUPP : u->ring.fd;
 }
 
+static void uring_end(uring *u, bide_op *op) {
+  bide__backend_done(&u->base, op, BIDE_ECANCELED, 0);
+}
+
+/* The op of an entry that the kernel has not seen yet; NULL for the loop's own. */
+static bide_op *uring_op_of_sqe(const ring_sqe *sqe) {
+  unsigned tag = (unsigned)(sqe->user_data & URING_TAG_MASK);
+  if (tag != URING_TAG_OP && tag != URING_TAG_POLL) return NULL;
+  return (bide_op *)(uintptr_t)(sqe->user_data - tag);
+}
+
+static void uring_forget_unsubmitted(uring *u, int fd) {
+  ring_sqe *sqe;
+  for (uint32_t i = 0; (sqe = bide__ring_unseen(&u->ring, i)) != NULL; i++) {
+    bide_op *op = uring_op_of_sqe(sqe);
+    if (op == NULL || sqe->fd != fd) continue;
+    *sqe = (ring_sqe){.opcode = RING_OP_NOP, .user_data = URING_TAG_CANCEL};
+    if (bide__list_linked(&bide__scratch_of(op)->done))
+      bide__list_remove(&bide__scratch_of(op)->done);
+    uring_end(u, op);
+  }
+}
+
+static void uring_forget_waiting(uring *u, bide_node *list, int fd) {
+  bide_node *node = list->next;
+  while (node != list) {
+    bide_op *op = bide__op_of_wait(node);
+    node = node->next;
+    if (op->fd != fd) continue;
+    bide__list_remove(&bide__scratch_of(op)->as.wait);
+    uring_end(u, op);
+  }
+}
+
+/* The kernel looks an fd up when an entry is handed to it, and a flush may hand over none
+ * for want of memory: what it has not seen must not meet the file that has the number
+ * next. */
 static void uring_forget(bide__backend *backend, int fd) {
-  bide__pollset_forget(&uring_of(backend)->set, fd);
+  uring *u = uring_of(backend);
+  bide__pollset_forget(&u->set, fd);
+  uring_forget_unsubmitted(u, fd);
+  uring_forget_waiting(u, &u->backlog, fd);
+  uring_forget_waiting(u, &u->starved, fd);
 }
 
 /* ---- life ---- */
