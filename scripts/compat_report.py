@@ -14,6 +14,11 @@ DIRECTORY = os.path.join(ROOT, "docs", "results")
 RUNTIMES = {"io_uring": "bide, io_uring", "epoll": "bide, epoll", "auto": "bide, auto"}
 
 
+def matching(pattern, tests):
+    """Those that a name in expected.json means; one with brackets may be meant as it is."""
+    return [test for test in tests if test == pattern or fnmatch.fnmatchcase(test, pattern)]
+
+
 class RunResult:
     """The outcomes of one run and what they are beside the reference's."""
 
@@ -24,7 +29,6 @@ class RunResult:
         self.explained = {}  # test: why it may fail
         self.new = {}  # test: what it failed with
         self.lost = []  # passed on the reference, skipped or not found here
-        self._tries = {}
 
     def count(self, outcome):
         return sum(found == outcome for found, _ in self.outcomes.values())
@@ -41,24 +45,23 @@ class RunResult:
             if outcome == "failed" and other.outcomes.get(test, ("absent",))[0] != "failed"
         )
 
-    def retried(self, tests, outcomes):
-        """One more run of some tests: the first pass makes a test flaky."""
-        for test in tests:
-            self._tries[test] = self._tries.get(test, 0) + 1
-            if outcomes.get(test) == "passed":
-                self.flaky[test] = f"passed when run alone, at try {self._tries[test]}"
-
     def judge(self, failures, expected):
-        """Splits what never passed into explained and new."""
+        """Splits failures into explained and new ones."""
         for test in failures:
             reasons = [
-                reason for pattern, reason in expected.items()
-                if test == pattern or fnmatch.fnmatchcase(test, pattern)
+                reason for pattern, reason in expected.items() if matching(pattern, [test])
             ]
             if reasons:
                 self.explained[test] = reasons[0]
             else:
                 self.new[test] = self.outcomes[test][1]
+
+    def retried(self, attempt, outcomes):
+        """The new failures were run once more: one that passes now is flaky."""
+        for test in list(self.new):
+            if outcomes.get(test) == "passed":
+                told = self.new.pop(test)
+                self.flaky[test] = f"passed when run alone, at try {attempt}; before: {told}"
 
     def counts(self):
         return {
@@ -151,6 +154,14 @@ class Page:
             run["new"] for python in self.saved["pythons"].values()
             for name, run in python["runs"].items() if name in RUNTIMES
         )
+
+    def without_use(self, expected):
+        """The names in expected.json that explained no failure in these runs."""
+        failed = [
+            test for python in self.saved["pythons"].values()
+            for run in python["runs"].values() for test in run["all failures"]
+        ]
+        return [pattern for pattern in expected if not matching(pattern, failed)]
 
     def write(self):
         os.makedirs(DIRECTORY, exist_ok=True)
@@ -255,7 +266,7 @@ def write_index():
         "Written by `make compat`. Each suite runs on asyncio and on bide; a new failure is a",
         "test that fails on bide, failed again alone three times, and does not fail on asyncio.",
         "An explained one has its reason on the suite's page, a flaky one passed when it was",
-        "run again alone.",
+        "run again alone. The commit is the last that changed bide itself.",
         "",
         "| suite | date | bide | CPython | loop | passed | failed | skipped | new | explained"
         " | flaky |",

@@ -95,6 +95,22 @@ def test_a_failure_that_asyncio_has_not_counts_until_it_is_explained(run_suite):
     assert run_suite({"*": "all of it"})[0] == 0
 
 
+def test_a_reason_that_explains_nothing_is_told(run_suite, capsys):
+    run_suite({"worse": "fails", "gone*": "failed once"})
+    told = capsys.readouterr().out
+    assert "expected.json has a reason for gone*" in told
+    assert "reason for worse" not in told
+
+
+def test_a_failure_that_passes_alone_is_flaky():
+    result = compat_report.RunResult("epoll", {"test_a": ("failed", "boom")})
+    result.judge(["test_a"], {"test_b": "once failed"})
+    result.retried(1, {"test_a": "failed"})
+    assert result.new == {"test_a": "boom"}
+    result.retried(2, {"test_a": "passed"})
+    assert (result.new, list(result.flaky)) == ({}, ["test_a"])
+
+
 @pytest.mark.parametrize("new, code", [(0, 0), (2, 1)])
 def test_the_exit_code_tells_of_new_failures(monkeypatch, new, code):
     monkeypatch.setattr(compat, "run_suite", lambda *_: new)
