@@ -100,6 +100,10 @@ static PyObject *transport_is_closing_method(PyObject *self, PyObject *unused) {
   return PyBool_FromLong(((transport_object *)self)->closing);
 }
 
+static PyObject *transport_get_closing(PyObject *self, void *unused) {
+  return transport_is_closing_method(self, unused);
+}
+
 static PyObject *transport_is_reading(PyObject *object, PyObject *unused) {
   (void)unused;
   transport_object *self = (transport_object *)object;
@@ -297,6 +301,7 @@ static PyGetSetDef transport_getset[] = {
      "True between pause_writing() and resume_writing().", NULL},
     {"_paused", transport_get_reading_paused, NULL,
      "True between pause_reading() and resume_reading().", NULL},
+    {"_closing", transport_get_closing, NULL, "As is_closing() returns it.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

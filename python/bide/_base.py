@@ -72,6 +72,11 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
             f"closed={self.is_closed()} debug={self.get_debug()}>"
         )
 
+    @property
+    def _closed(self) -> bool:
+        """asyncio's loops have it as an attribute, and programs look at it."""
+        return self.is_closed()
+
     def __del__(self) -> None:
         if self.is_closed():
             return

@@ -255,6 +255,24 @@ def test_close_sends_what_was_written_first(run):
     run(main())
 
 
+def test_programs_may_look_at_asyncios_flags(loop, run):
+    async def main():
+        here, there, server = await connected_pair()
+        transport = here.transport
+        flags = [(transport._paused, transport._closing)]
+        transport.pause_reading()
+        flags.append((transport._paused, transport._closing))
+        transport.close()
+        flags.append((transport._paused, transport._closing))
+        await close_all(here, there, server)
+        return flags
+
+    assert run(main()) == [(False, False), (True, False), (True, True)]
+    assert not loop._closed
+    loop.close()
+    assert loop._closed
+
+
 def test_close_calls_connection_lost_later_and_once(loop, run):
     async def main():
         here, there, server = await connected_pair()
