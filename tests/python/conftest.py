@@ -26,6 +26,14 @@ class Gate:
             assert self.entered.acquire(timeout=30)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def frozen_imports():
+    """Each test collects its garbage: that it need not go through what the imports have
+    made, again and again, halves the time of a run."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def gate():
     made = Gate()
