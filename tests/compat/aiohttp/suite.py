@@ -1,5 +1,7 @@
-"""aiohttp's own tests, from its sdist, against the aiohttp that pip installs."""
+"""aiohttp's own tests, from its sdist, against the aiohttp that pip installs.
+blockbuster, which they run under, lets bide make the calls that it lets asyncio make."""
 
+import blocking
 import with_pytest
 
 SOURCES = [
@@ -19,6 +21,7 @@ FAST = "--aiohttp-fast"
 
 
 def run(context):
+    blocking.let_bide_do_as_asyncio()
     with_pytest.run(
         context, context.sources["aiohttp"], "tests", FAST,
         "--ignore=tests/autobahn", "--ignore-glob=tests/test_benchmarks*",

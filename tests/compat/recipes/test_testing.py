@@ -1,7 +1,14 @@
 """pytest's plugins run tests on bide: pytest-asyncio by its hook and by its older
-fixture, anyio by its backend's options; and anyio.run does."""
+fixture, anyio by its backend's options; and anyio.run does. blockbuster lets bide be."""
+
+import asyncio
+import os
 
 import pytest
+
+RECIPES = os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3, "docs", "python-recipes.md"
+)
 
 ASKS = """
     import asyncio
@@ -11,7 +18,47 @@ ASKS = """
         assert type(asyncio.get_running_loop()).__module__ == "bide._loop"
 """
 
+CALLS_THAT_BLOCK = """
+    import asyncio
+    import socket
+    import time
 
+    import bide
+    import pytest
+    from blockbuster import BlockingError
+
+    async def serve_once(path):
+        server = await asyncio.start_unix_server(lambda _, writer: writer.close(), path)
+        reader, writer = await asyncio.open_unix_connection(path)
+        await reader.read()
+        writer.close()
+        server.close()
+        await server.wait_closed()
+
+    async def use_all(directory, file):
+        loop = asyncio.get_running_loop()
+        for options in ({}, {"cwd": "/"}):
+            process = await asyncio.create_subprocess_exec("true", **options)
+            assert await process.wait() == 0
+        await serve_once(str(directory / "socket"))
+        here, there = socket.socketpair()
+        with here, there:
+            here.setblocking(False)
+            await loop.sock_sendfile(here, file)
+        await asyncio.to_thread(time.sleep, 0)
+
+    def test_bide(tmp_path):
+        (tmp_path / "file").write_bytes(b"x" * 100)
+        with open(tmp_path / "file", "rb") as file:
+            bide.run(use_all(tmp_path, file))
+
+    async def block():
+        time.sleep(0)
+
+    def test_other_calls():
+        with pytest.raises(BlockingError):
+            bide.run(block())
+"""
 AUTO = ("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
 
 
@@ -68,8 +115,6 @@ def test_anyio_plugin_takes_the_factory(pytester):
 
 
 def test_anyio_run_takes_the_factory():
-    import asyncio
-
     import anyio
     import bide
 
@@ -80,3 +125,12 @@ def test_anyio_run_takes_the_factory():
 
     loop = anyio.run(main, backend_options={"loop_factory": bide.new_event_loop})
     assert isinstance(loop, bide.EventLoop)
+
+
+def test_blockbuster_lets_bide_do_what_asyncio_does(pytester):
+    with open(RECIPES, encoding="utf-8") as file:
+        recipe = file.read().partition("## blockbuster")[2]
+    pytester.makeconftest(recipe.partition("```python\n")[2].partition("```")[0])
+    pytester.makepyfile(blocking_calls=CALLS_THAT_BLOCK)
+    result = pytester.runpytest_subprocess("blocking_calls.py")
+    result.assert_outcomes(passed=2)
