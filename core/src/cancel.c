@@ -1,4 +1,9 @@
+/* cancel.c: see cancel.h. */
 #include <bide/cancel.h>
+
+#include "list.h"
+
+/* ---- deadlines ---- */
 
 static void cancel_timeout_expired(bide_timer *timer) {
   bide_timeout *timeout = BIDE_CONTAINER_OF(timer, bide_timeout, timer_);
@@ -7,13 +12,115 @@ static void cancel_timeout_expired(bide_timer *timer) {
   bide_future_cancel(timeout->target);
 }
 
+static void cancel_timeout_init(bide_timeout *timeout, bide_future *target) {
+  *timeout = (bide_timeout){.target = target, .timer_ = {.cb = cancel_timeout_expired}};
+}
+
 void bide_timeout_start(bide_loop *loop, bide_timeout *timeout, bide_future *target,
                         uint64_t timeout_us) {
-  *timeout = (bide_timeout){.target = target, .timer_ = {.cb = cancel_timeout_expired}};
+  cancel_timeout_init(timeout, target);
   bide_timer_start(loop, &timeout->timer_, timeout_us);
+}
+
+void bide_timeout_start_at(bide_loop *loop, bide_timeout *timeout, bide_future *target,
+                           uint64_t deadline_us) {
+  cancel_timeout_init(timeout, target);
+  bide_timer_start_at(loop, &timeout->timer_, deadline_us);
 }
 
 bool bide_timeout_end(bide_loop *loop, bide_timeout *timeout) {
   bide_timer_stop(loop, &timeout->timer_);
   return timeout->expired && timeout->target->state == BIDE_FUTURE_CANCELLED;
+}
+
+/* ---- tokens ---- */
+
+static bide_token *cancel_token_of(bide_node *sibling) {
+  return BIDE_CONTAINER_OF(sibling, bide_token, siblings_);
+}
+
+/* Takes the tree under the token apart: every token in it is marked and alone, and what was
+ * bound to them is on `links`, top down. */
+static void cancel_take_tree(bide_token *token, int reason, bide_node *links) {
+  bide_node tokens;
+  bide__list_init(&tokens);
+  if (bide__list_linked(&token->siblings_)) bide__list_remove(&token->siblings_);
+  bide__list_push(&tokens, &token->siblings_);
+  for (bide_node *node; (node = bide__list_pop(&tokens)) != NULL;) {
+    bide_token *each = cancel_token_of(node);
+    each->reason = reason;
+    bide_timer_stop(each->loop, &each->timer_);
+    bide__list_splice(&tokens, &each->children_);
+    bide__list_splice(links, &each->links_);
+  }
+}
+
+/* One link at a time, since a cancel may call anybody, who may take off others. A token is
+ * not looked at any more: it may be freed by then. */
+static int cancel_token(bide_token *token, int reason) {
+  if (token->reason != 0) return BIDE_EALREADY;
+  bide_node links;
+  bide__list_init(&links);
+  cancel_take_tree(token, reason, &links);
+  for (bide_node *node; (node = bide__list_pop(&links)) != NULL;) {
+    bide_token_link *link = BIDE_CONTAINER_OF(node, bide_token_link, node_);
+    bide_future *target = link->target_;
+    bide_token_unbind(link);
+    bide_future_cancel(target);
+  }
+  return 0;
+}
+
+static void cancel_token_expired(bide_timer *timer) {
+  cancel_token(BIDE_CONTAINER_OF(timer, bide_token, timer_), BIDE_ETIME);
+}
+
+void bide_token_init(bide_token *token, bide_loop *loop, bide_token *parent) {
+  *token = (bide_token){.loop = loop, .timer_ = {.cb = cancel_token_expired}};
+  bide__list_init(&token->children_);
+  bide__list_init(&token->links_);
+  if (parent == NULL) return;
+  assert(parent->loop == loop);
+  token->reason = parent->reason;
+  if (parent->reason == 0) bide__list_push(&parent->children_, &token->siblings_);
+}
+
+int bide_token_free(bide_token *token) {
+  if (!bide__list_empty(&token->children_)) return BIDE_EBUSY;
+  bide_timer_stop(token->loop, &token->timer_);
+  if (bide__list_linked(&token->siblings_)) bide__list_remove(&token->siblings_);
+  for (bide_node *node; (node = bide__list_pop(&token->links_)) != NULL;)
+    bide_token_unbind(BIDE_CONTAINER_OF(node, bide_token_link, node_));
+  return 0;
+}
+
+int bide_token_cancel(bide_token *token) { return cancel_token(token, BIDE_ECANCELED); }
+
+void bide_token_cancel_at(bide_token *token, uint64_t deadline_us) {
+  if (token->reason == 0) bide_timer_start_at(token->loop, &token->timer_, deadline_us);
+}
+
+static void cancel_link_woken(bide_waiter *waiter, bide_future *future) {
+  bide_token_link *link = BIDE_CONTAINER_OF(waiter, bide_token_link, waiter_);
+  (void)future;
+  link->target_ = NULL;
+  bide__list_remove(&link->node_);
+}
+
+void bide_token_bind(bide_token *token, bide_token_link *link, bide_future *future) {
+  assert(future->loop == token->loop);
+  *link = (bide_token_link){.waiter_ = {.wake = cancel_link_woken}};
+  if (token->reason != 0) {
+    bide_future_cancel(future);
+  } else if (bide_future_wait(future, &link->waiter_) == 0) {
+    link->target_ = future;
+    bide__list_push(&token->links_, &link->node_);
+  }
+}
+
+void bide_token_unbind(bide_token_link *link) {
+  if (link->target_ == NULL) return;
+  bide_future_forget(link->target_, &link->waiter_);
+  link->target_ = NULL;
+  if (bide__list_linked(&link->node_)) bide__list_remove(&link->node_);
 }

@@ -19,6 +19,7 @@ enum {
   TASK_YIELDED = 1u << 2,    /* ready because it yielded: a cancel still reaches it */
   TASK_SUSPENDED = 1u << 3,  /* the poll under way left by an await or a yield */
   TASK_DELIVERING = 1u << 4, /* a cancel of awaiting_ is on the stack */
+  TASK_DEFERRING = 1u << 5,  /* a cancel is kept until the task says otherwise */
 };
 
 static bool task_has(const bide_task *task, unsigned flags) {
@@ -33,9 +34,10 @@ static void task_clear(bide_task *task, unsigned flags) {
   task->flags_ = (uint16_t)(task->flags_ & ~flags);
 }
 
-/* Spends the cancel that waits for delivery, if one does. */
+/* Spends the cancel that waits for delivery, if one does and may be delivered. */
 static bool task_take_cancel(bide_task *task) {
-  if (!task_has(task, TASK_CANCEL_PENDING)) return false;
+  if (!task_has(task, TASK_CANCEL_PENDING) || task_has(task, TASK_DEFERRING))
+    return false;
   task_clear(task, TASK_CANCEL_PENDING);
   return true;
 }
@@ -91,6 +93,7 @@ int bide_task_spawn(bide_loop *loop, bide_task *task, bide_task_fn poll) {
   task->call_ = (bide_call){.cb = task_step};
   task->waiter_ = (bide_waiter){.wake = task_wake};
   task->awaiting_ = NULL;
+  task->locals_ = NULL;
   task->status_ = 0;
   task->resume_ = 0;
   task->flags_ = 0;
@@ -112,7 +115,8 @@ static bool task_is_waiting(const bide_task *task) {
 
 /* The task that a cancel of `task` goes on to: the one it waits for, unshielded. */
 static bide_task *task_cancel_next(const bide_task *task) {
-  if (!task_is_waiting(task) || task_has(task, TASK_SHIELDED)) return NULL;
+  if (!task_is_waiting(task) || task_has(task, TASK_SHIELDED | TASK_DEFERRING))
+    return NULL;
   if (task->awaiting_->cancel != task_cancel_future) return NULL;
   return BIDE_CONTAINER_OF(task->awaiting_, bide_task, future);
 }
@@ -146,7 +150,7 @@ static bide_task *task_cancel_target(bide_task *task, bool *circle) {
 static void task_deliver_cancel(bide_task *task) {
   bool circle;
   bide_task *target = task_cancel_target(task, &circle);
-  if (!task_is_waiting(target)) {
+  if (!task_is_waiting(target) || task_has(target, TASK_DEFERRING)) {
     task_set(target, TASK_CANCEL_PENDING);
   } else if (circle || task_has(target, TASK_SHIELDED | TASK_DELIVERING)) {
     task_detach(target);
@@ -162,6 +166,15 @@ int bide_task_cancel(bide_task *task) {
   BIDE__TRACE(bide__loop_trace(task->future.loop), BIDE_TRACE_CANCEL, task, 0);
   task_deliver_cancel(task);
   return 0;
+}
+
+bool bide_task_shield(bide_task *task, bool shielded) {
+  bool before = task_has(task, TASK_DEFERRING);
+  if (shielded)
+    task_set(task, TASK_DEFERRING);
+  else
+    task_clear(task, TASK_DEFERRING);
+  return before;
 }
 
 /* Waits for the future, or, when it has settled, takes its result as the status. */

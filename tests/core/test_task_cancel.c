@@ -344,6 +344,53 @@ static void cancel_of_the_running_task_by_itself(void) {
   harness_loop_close(loop);
 }
 
+/* ---- shields ---- */
+
+/* Cleans up under a shield, then goes on without one. */
+typedef struct shielded {
+  bide_task task;
+  bide_sleep nap;
+  bide_future *awaited;
+  bool before;
+  int status[4];
+} shielded;
+
+static bide_poll shielded_poll(bide_task *task) {
+  shielded *self = BIDE_FRAME(task, shielded, task);
+  BIDE_ASYNC_BEGIN(task);
+  self->before = bide_task_shield(task, true);
+  CHECK(bide_task_shield(task, true)); /* nested */
+  BIDE_AWAIT(task, self->awaited);
+  self->status[0] = bide_task_status(task);
+  BIDE_YIELD(task);
+  self->status[1] = bide_task_status(task);
+  BIDE_AWAIT_SLEEP(task, &self->nap, 100);
+  self->status[2] = bide_task_status(task);
+  bide_task_shield(task, self->before);
+  BIDE_AWAIT_SLEEP(task, &self->nap, 3600000000);
+  self->status[3] = bide_task_status(task);
+  BIDE_ASYNC_END(task, 0);
+}
+
+static void shield_keeps_a_cancel_for_later(void) {
+  bide_loop *loop = harness_loop_new();
+  bide_future future;
+  bide_future_init(&future, loop);
+  shielded guarded = {.awaited = &future, .status = {1, 1, 1, 1}};
+  awaiter outer = {0};
+  REQUIRE(bide_task_spawn(loop, &guarded.task, shielded_poll) == 0);
+  awaiter_spawn(loop, &outer, &guarded.task.future);
+  run_ready(loop);
+  CHECK_INT(bide_task_cancel(&outer.task), 0); /* stops at the shield, and is not lost */
+  CHECK_INT(future.state, BIDE_FUTURE_PENDING);
+  CHECK_INT(outer.task.future.state, BIDE_FUTURE_PENDING);
+  bide_future_resolve(&future, 0);
+  CHECK_INT(bide_block_on(&outer.task.future), 0);
+  for (int i = 0; i < 3; i++) CHECK_INT(guarded.status[i], 0);
+  CHECK_INT(guarded.status[3], BIDE_ECANCELED);
+  harness_loop_close(loop);
+}
+
 static const harness_test tests[] = {
     HARNESS_TEST(cancel_ends_the_awaited_operation),
     HARNESS_TEST(cancel_that_loses_to_success_keeps_the_result),
@@ -362,6 +409,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(cancel_that_comes_back_ends_the_wait),
     HARNESS_TEST(cancel_may_be_followed_by_awaits_that_clean_up),
     HARNESS_TEST(cancel_of_the_running_task_by_itself),
+    HARNESS_TEST(shield_keeps_a_cancel_for_later),
 };
 
 int main(int argc, char **argv) { return HARNESS_MAIN(tests, argc, argv); }

@@ -18,7 +18,7 @@ from sources import code_of, numbered, uncommented
 LAYERS = (
     ("base",), ("errno",), ("op",), ("pool", "timer"), ("backend",), ("loop",),
     ("offload", "future"), ("task", "cancel"),
-    ("combine", "sync", "net", "fs", "dns", "signal", "process"),
+    ("combine", "sync", "net", "fs", "dns", "signal", "process", "scope", "local"),
 )
 SAME_LAYER = {("offload", "future"), ("cancel", "task")}
 LEAF = "trace"

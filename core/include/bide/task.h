@@ -35,7 +35,8 @@
  * is cancelled and waited for, then the await returns with bide_task_status
  * BIDE_ECANCELED. If the awaited future succeeds all the same, the await returns its
  * success and the cancel is spent: the result is not lost. A task may catch a cancel
- * by going on, and clean up with further awaits. A circle of tasks that await one another
+ * by going on, and clean up with further awaits; bide_task_shield keeps the next cancel from
+ * those. A circle of tasks that await one another
  * is opened by the cancel of any: one of the awaits returns BIDE_ECANCELED.
  */
 #ifndef BIDE_TASK_H
@@ -65,6 +66,7 @@ struct bide_task {
   bide_call call_;
   bide_waiter waiter_;
   bide_future *awaiting_;
+  struct bide_local *locals_;
   int32_t status_;
   uint16_t resume_;
   uint16_t flags_;
@@ -83,6 +85,17 @@ BIDE_EXTERN int bide_task_cancel(bide_task *task);
 
 /* What the last await of this task returned: 0, or the awaited future's error. */
 BIDE_EXTERN int bide_task_status(const bide_task *task);
+
+/* While a task is shielded no cancel of it is delivered: one that comes is kept, and the
+ * first await or yield after the shield's end that would suspend gets it. What the task
+ * awaits meanwhile is not cancelled through it. Returns whether it was shielded before, to be
+ * given back at the end, so that shields nest:
+ *
+ *   bool before = bide_task_shield(task, true);   // in the frame, if awaits come between
+ *   ...
+ *   bide_task_shield(task, before);
+ */
+BIDE_EXTERN bool bide_task_shield(bide_task *task, bool shielded);
 
 /* For the macros. Return true when the task must suspend. */
 BIDE_EXTERN bool bide_task_await(bide_task *task, bide_future *future);

@@ -1,0 +1,47 @@
+"""The examples that are for C alone, each run as its reader would run it.
+
+What a user loses if one fails: a guide whose programs do not do what it says.
+"""
+
+import os
+import subprocess
+
+import pytest
+from conftest import PROGRAM_LIMIT_S, c_program
+
+
+@pytest.fixture
+def run(backend, grants_ring):
+    if backend == "io_uring" and not grants_ring:
+        pytest.skip("this kernel grants no io_uring")
+
+    def run(name):
+        done = subprocess.run(
+            c_program(name), env={**os.environ, "BIDE_BACKEND": backend},
+            capture_output=True, text=True, timeout=PROGRAM_LIMIT_S,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    return run
+
+
+def test_scopes_end_what_they_began(run):
+    lines = run("scopes").splitlines()
+    assert lines[:4] == [
+        "  request 1, users: answered",
+        "  request 1, orders: answered",
+        "  request 1, prices: answered",
+        "request 1: complete",
+    ]
+    assert lines[4:7] == [
+        "  request 2, users: answered",
+        "  request 2, orders: gave its connection back",
+        "request 2: connection reset by peer",
+    ]
+    assert lines[7:] == [
+        "  request 3, users: gave its connection back",
+        "  request 3, orders: gave its connection back",
+        "  request 3, prices: gave its connection back",
+        "request 3: too late",
+    ]
