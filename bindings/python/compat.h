@@ -30,6 +30,26 @@
   { Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED }
 #endif
 
+/* What a call of object.name() finds: 1, and *method is the function in the class; 0 when
+ * the object itself has one or it is another kind of attribute, or with an exception when
+ * there is none. All versions export it; since 3.13 no public header says so. */
+#if PY_VERSION_HEX >= 0x030D0000
+PyAPI_FUNC(int) _PyObject_GetMethod(PyObject *object, PyObject *name, PyObject **method);
+#endif
+#define compat_get_method _PyObject_GetMethod
+
+/* A new reference to what a weak reference leads to, or NULL once it is gone. -1 with an
+ * exception, else not negative. */
+#if PY_VERSION_HEX < 0x030D0000
+static inline int compat_weakref_get(PyObject *reference, PyObject **object) {
+  PyObject *found = PyWeakref_GetObject(reference);
+  *object = found == NULL || found == Py_None ? NULL : Py_NewRef(found);
+  return found == NULL ? -1 : 0;
+}
+#else
+#define compat_weakref_get PyWeakref_GetRef
+#endif
+
 #if PY_VERSION_HEX < 0x030B0000
 #define PyType_GetModuleByDef _PyType_GetModuleByDef
 

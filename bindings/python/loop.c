@@ -294,7 +294,7 @@ static PyObject *loop_is_closed(PyObject *self, PyObject *unused) {
   return PyBool_FromLong(((loop_object *)self)->closed);
 }
 
-static PyObject *loop_get_debug(PyObject *self, PyObject *unused) {
+PyObject *loop_get_debug(PyObject *self, PyObject *unused) {
   (void)unused;
   return PyBool_FromLong(((loop_object *)self)->debug);
 }
@@ -309,14 +309,6 @@ static PyObject *loop_set_debug(PyObject *self, PyObject *enabled) {
 static int loop_setattro(PyObject *self, PyObject *name, PyObject *value) {
   clock_attribute_set((loop_object *)self, name);
   return PyObject_GenericSetAttr(self, name, value);
-}
-
-PyObject *loop_create_future(PyObject *self, PyObject *unused) {
-  (void)unused;
-  module_state *state = ((loop_object *)self)->state;
-  PyObject *args[] = {NULL, self};
-  return PyObject_Vectorcall(state->Future, args + 1, PY_VECTORCALL_ARGUMENTS_OFFSET,
-                             state->loop_keyword);
 }
 
 static PyObject *loop_check_closed(PyObject *self, PyObject *unused) {

@@ -33,6 +33,7 @@ typedef struct loop_clock {
   bool patched;           /* loop.time() is not bide's */
   bool monotonic_patched; /* nor is time.monotonic() Python's */
   bool call_at_foreign;   /* a subclass has its own call_at() */
+  bool debug_foreign;     /* or get_debug() */
 } loop_clock;
 
 /* Lists:
@@ -118,8 +119,10 @@ fd_slot *loop_fd_slot(loop_object *loop, int fd);
 /* The slot of fd, or NULL when it has none. */
 fd_slot *loop_fd_find(loop_object *loop, int fd);
 
-/* An asyncio.Future of this loop, a new reference. */
+/* An asyncio.Future of this loop, a new reference; future.c. */
 PyObject *loop_create_future(PyObject *self, PyObject *unused);
+
+PyObject *loop_get_debug(PyObject *self, PyObject *unused);
 
 /* Methods that live in other files. */
 PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t nargs,

@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "files.h"
 #include "handle.h"
+#include "stream.h"
 #include "transport.h"
 
 static struct PyModuleDef module_def;
@@ -66,6 +67,8 @@ static int module_each(module_state *state, int (*visit)(PyObject **, void *),
                        void *arg) {
   int result = visit(&state->loop_keyword, arg);
   if (result == 0) result = visit(&state->time_dict, arg);
+  for (size_t i = 0; i < STREAM_PARTS && result == 0; i++)
+    result = visit(&state->stream.parts[i], arg);
   for (size_t i = 0; i < MODULE_COUNT(module_types) && result == 0; i++)
     result = visit(module_member(state, module_types[i].offset), arg);
   for (size_t i = 0; i < MODULE_COUNT(module_imports) && result == 0; i++)
@@ -150,7 +153,8 @@ static int module_exec(PyObject *module) {
   for (size_t i = 0; i < MODULE_COUNT(module_types); i++)
     if (module_add_type(module, state, &module_types[i]) < 0) return -1;
   state->loop_keyword = PyTuple_Pack(1, state->names.loop);
-  if (state->loop_keyword == NULL || clock_watch(state) < 0) return -1;
+  if (state->loop_keyword == NULL || clock_watch(state) < 0 || stream_look(state) < 0)
+    return -1;
   return PyModule_AddStringConstant(module, "__version__", bide_version());
 }
 

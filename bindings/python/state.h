@@ -13,13 +13,22 @@
   X(_asyncgen_dropped) \
   X(_asyncgen_started) \
   X(_asyncio_future_blocking) \
+  X(_buffer) \
   X(_callback_failed) \
+  X(_eof) \
   X(_get_running_loop) \
   X(_job_raised) \
   X(_late_write) \
+  X(_limit) \
+  X(_paused) \
   X(_server_idle) \
   X(_set_running_loop) \
   X(_sslobj) \
+  X(_stream_reader) \
+  X(_stream_reader_wr) \
+  X(_transport) \
+  X(_waiter) \
+  X(_wakeup_waiter) \
   X(buffer_updated) \
   X(call_at) \
   X(call_exception_handler) \
@@ -35,9 +44,12 @@
   X(done) \
   X(eof_received) \
   X(error_received) \
+  X(feed_data) \
   X(get_buffer) \
+  X(get_debug) \
   X(loop) \
   X(monotonic) \
+  X(pause_reading) \
   X(pause_writing) \
   X(pending) \
   X(read) \
@@ -76,7 +88,8 @@
   X(loop_type, loop_spec, NULL, NULL) \
   X(handle_type, handle_spec, "asyncio", "Handle") \
   X(timer_handle_type, timer_handle_spec, "asyncio", "TimerHandle") \
-  X(threadsafe_handle_type, threadsafe_handle_spec, "asyncio.events", "_ThreadSafeHandle") \
+  X(threadsafe_handle_type, threadsafe_handle_spec, "asyncio.events", \
+    "_ThreadSafeHandle") \
   X(transport_type, transport_spec, "asyncio", "Transport") \
   X(read_pipe_type, read_pipe_spec, "asyncio", "ReadTransport") \
   X(write_pipe_type, write_pipe_spec, "asyncio", "Transport") \
@@ -97,6 +110,28 @@ typedef struct handle_pool {
   unsigned count;
 } handle_pool;
 
+/* Whether a new asyncio.Future is nothing but a reference to its loop; see future.c. */
+typedef enum future_shape { FUTURE_UNKNOWN, FUTURE_BARE, FUTURE_OTHER } future_shape;
+
+/* What streams are fed by; see stream.h. */
+typedef enum stream_part {
+  STREAM_READER,
+  STREAM_PROTOCOL,
+  STREAM_DATA_RECEIVED,
+  STREAM_GET_READER,
+  STREAM_FEED_DATA,
+  STREAM_WAKEUP,
+  STREAM_PARTS
+} stream_part;
+
+/* known: all parts are there, and of a kind that can be stood in for. version: that of
+ * the protocol's class when its property was looked at; 0: it was not. */
+typedef struct stream_stock {
+  PyObject *parts[STREAM_PARTS];
+  unsigned version;
+  bool known;
+} stream_stock;
+
 typedef struct module_state {
 #define STATE_X(member, spec, module, name) PyTypeObject *member;
   STATE_TYPES(STATE_X)
@@ -113,6 +148,8 @@ typedef struct module_state {
   PyObject *time_dict;    /* the module time's */
   int time_watcher;
   bool time_watched; /* if not, it must be looked at each time */
+  stream_stock stream;
+  future_shape future_shape;
   handle_pool handles;
   handle_pool timer_handles;
 } module_state;

@@ -60,6 +60,7 @@ typedef struct tls_object {
   bool announced; /* the protocol's connection_made has been called */
   bool shaken;    /* the handshake is complete */
   bool buffered;  /* the protocol is a BufferedProtocol */
+  bool stream;    /* the protocol is asyncio's own of streams */
   bool paused;    /* reading is */
   bool closed;    /* for the application */
   bool waking;    /* who awaits the connection goes on first, and then what was read */

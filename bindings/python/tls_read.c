@@ -1,4 +1,5 @@
 /* tls_read.c: from records to the protocol. */
+#include "stream.h"
 #include "tls.h"
 
 /* What one data_received() is given at most; one piece from below is no larger. */
@@ -10,6 +11,7 @@ int tls_set_protocol(tls_object *self, PyObject *protocol) {
   int buffered = protocol_is_buffered(self->loop->state, protocol);
   if (buffered < 0) return -1;
   self->buffered = buffered != 0;
+  self->stream = stream_is_stock(self->loop->state, protocol);
   Py_XSETREF(self->protocol, Py_NewRef(protocol));
   return 0;
 }
@@ -107,6 +109,21 @@ static PyObject *tls_read_all(tls_object *self, ssize_t *outcome) {
   return data;
 }
 
+/* 0, or -1 with an exception. */
+static int tls_read_give(tls_object *self, PyObject *data) {
+  if (self->stream && !self->loop->debug) {
+    PyObject *protocol = Py_NewRef(self->protocol);
+    int fed = stream_feed(self->loop, protocol, PyBytes_AS_STRING(data),
+                          (size_t)PyBytes_GET_SIZE(data));
+    Py_DECREF(protocol);
+    if (fed != 0) return fed < 0 ? -1 : 0;
+  }
+  PyObject *result =
+      protocol_call((transport_head *)self, self->loop->state->names.data_received, data);
+  Py_XDECREF(result);
+  return result == NULL ? -1 : 0;
+}
+
 /* One data_received(). Returns whether there may be more. What came before an error is
  * given first. */
 static bool tls_read_data(tls_object *self) {
@@ -114,11 +131,8 @@ static bool tls_read_data(tls_object *self) {
   PyObject *data = tls_read_all(self, &outcome);
   PyObject *error = outcome == -1 ? PyErr_GetRaisedException() : NULL;
   if (data != NULL) {
-    PyObject *result = protocol_call((transport_head *)self,
-                                     self->loop->state->names.data_received, data);
+    if (tls_read_give(self, data) < 0) tls_fail(self, tls_read_failed);
     Py_DECREF(data);
-    if (result == NULL) tls_fail(self, tls_read_failed);
-    Py_XDECREF(result);
   }
   return tls_read_outcome(self, outcome, error);
 }

@@ -9,6 +9,7 @@
 #include "list.h"
 #include "listener.h"
 #include "poller.h"
+#include "stream.h"
 
 /* ---- calling the protocol ---- */
 
@@ -82,6 +83,7 @@ static void transport_lose(transport_object *self) {
   transport_fail_file(self);
   transport_disconnect(self);
   self->tls = NULL;
+  self->stream = false;
   Py_CLEAR(self->protocol);
   Py_CLEAR(self->error);
   Py_CLEAR(self->held);
@@ -178,6 +180,7 @@ int transport_set_protocol(transport_object *self, PyObject *protocol) {
   int buffered = protocol_is_buffered(self->loop->state, protocol);
   if (buffered < 0) return -1;
   self->buffered = buffered != 0;
+  self->stream = stream_is_stock(self->loop->state, protocol);
   self->tls = Py_TYPE(protocol) == self->loop->state->tls_protocol_type
                   ? ((tls_protocol *)protocol)->tls
                   : NULL;

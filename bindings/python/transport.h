@@ -55,6 +55,7 @@ struct transport_object {
   int held_end;  /* what ended the input while paused: 0 or an error; 1: nothing did */
   unsigned lost; /* as asyncio's _conn_lost: not 0 once lost, then counts late writes */
   bool buffered; /* the protocol is a BufferedProtocol */
+  bool stream;   /* it is asyncio's own of streams */
   bool started;  /* connection_made has been called */
   bool paused;
   bool closing;

@@ -3,7 +3,11 @@
  * A multishot receive cannot pause: it is cancelled, and armed again by resume_reading.
  * What it had received by then is held. */
 #include "convert.h"
+#include "stream.h"
 #include "transport.h"
+
+static const char transport_data_failed[] =
+    "Fatal error: protocol.data_received() call failed.";
 
 static bool transport_takes_input(const transport_object *self) {
   return self->started && !self->paused && !self->closing;
@@ -46,8 +50,7 @@ static void transport_give(transport_object *self, const char *base, size_t len)
 
 static void transport_give_data(transport_object *self, PyObject *data) {
   PyObject *result = transport_call(self, self->loop->state->names.data_received, data);
-  if (result == NULL)
-    transport_fail(self, "Fatal error: protocol.data_received() call failed.");
+  if (result == NULL) transport_fail(self, transport_data_failed);
   Py_XDECREF(result);
 }
 
@@ -110,6 +113,17 @@ static void transport_give_tls(transport_object *self, const char *base, size_t 
   Py_DECREF(view);
 }
 
+/* False when the protocol's own method must be called. In debug mode it is, for what the
+ * handles that it makes tell of their origin. */
+static bool transport_feed_stream(transport_object *self, const char *base, size_t len) {
+  if (!self->stream || self->loop->debug) return false;
+  PyObject *protocol = Py_NewRef(self->protocol);
+  int fed = stream_feed(self->loop, protocol, base, len);
+  if (fed < 0) transport_fail(self, transport_data_failed);
+  Py_DECREF(protocol);
+  return fed != 0;
+}
+
 /* To whichever kind of protocol is on top now: a callback may have changed it. */
 static void transport_give(transport_object *self, const char *base, size_t len) {
   if (!transport_takes_input(self) || self->held != NULL) {
@@ -118,7 +132,7 @@ static void transport_give(transport_object *self, const char *base, size_t len)
     transport_give_tls(self, base, len);
   } else if (self->buffered) {
     transport_give_buffer(self, base, len);
-  } else {
+  } else if (!transport_feed_stream(self, base, len)) {
     PyObject *data = PyBytes_FromStringAndSize(base, (Py_ssize_t)len);
     if (data == NULL) {
       transport_fail(self, "Fatal read error on socket transport");

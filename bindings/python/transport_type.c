@@ -208,6 +208,7 @@ static int transport_clear(PyObject *object) {
   Py_CLEAR(self->extra_slot);
   Py_CLEAR(self->dict);
   self->tls = NULL;
+  self->stream = false;
   Py_CLEAR(self->protocol);
   Py_CLEAR(self->waiter);
   Py_CLEAR(self->sendfile.waiter);
