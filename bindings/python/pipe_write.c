@@ -44,9 +44,10 @@ static void write_pipe_fail(write_pipe_object *self, int code) {
 }
 
 /* The number of bytes written, or a code. */
-static ssize_t write_pipe_send(write_pipe_object *self) {
+static ssize_t write_pipe_send(write_pipe_object *self, size_t bytes_max) {
   struct iovec parts[WRITE_PIPE_PARTS_MAX];
-  size_t count = write_queue_peek(&self->queue, parts, WRITE_PIPE_PARTS_MAX);
+  size_t count = write_queue_peek(&self->queue, parts, WRITE_PIPE_PARTS_MAX, bytes_max);
+  if (count == 0) return BIDE_EAGAIN;
   if (!pipe_has_file(&self->base)) return BIDE_EBADF;
   ssize_t sent;
   do {
@@ -55,11 +56,12 @@ static ssize_t write_pipe_send(write_pipe_object *self) {
   return sent < 0 ? -errno : sent;
 }
 
-/* Writes until the queue is empty or the pipe full. */
+/* Writes until the queue is empty, the pipe full or others have waited long enough. */
 static void write_pipe_flush(write_pipe_object *self) {
   pipe_object *base = &self->base;
+  size_t turn = WRITE_TURN_BYTES;
   while (self->queue.count > 0 && !base->ended) {
-    ssize_t sent = write_pipe_send(self);
+    ssize_t sent = write_pipe_send(self, turn);
     if (sent == BIDE_EAGAIN) {
       base->poll.cb = write_pipe_on_writable;
       base->poll_armed = pipe_arm(base, &base->poll, POLLOUT);
@@ -70,6 +72,7 @@ static void write_pipe_flush(write_pipe_object *self) {
       return;
     }
     write_queue_consume(&self->queue, (size_t)sent);
+    turn -= (size_t)sent;
   }
 }
 

@@ -70,6 +70,7 @@ typedef struct tls_object {
   bool lower_paused;
   bool writing_paused;
   bool flushing;
+  bool resting; /* a call of its own goes on with the flush */
 } tls_object;
 
 typedef struct tls_protocol {
@@ -85,8 +86,12 @@ enum { TLS_AGAIN = -2 };
 /* What the peer has sent, encrypted. Reports all errors itself. */
 void tls_receive(tls_object *self, PyObject *data);
 
-/* Encrypts what was written and hands it down, until the transport below has enough. */
+/* Encrypts what was written and hands it down, until the transport below has enough or
+ * others have waited long enough. */
 void tls_flush(tls_object *self);
+
+/* Whether something is written that a flush will hand down. */
+bool tls_unsent(const tls_object *self);
 
 /* As transport.close(). */
 void tls_close(tls_object *self);
@@ -109,6 +114,8 @@ int tls_record_send(tls_object *self);
 int tls_lower_attach(tls_object *self, PyObject *lower);
 int tls_lower_write(tls_object *self, PyObject *bytes);
 void tls_lower_flush(tls_object *self); /* sends at once what it would gather */
+int tls_lower_rest(tls_object *self);   /* flushes again when others had their turn */
+bool tls_lower_rests(const tls_object *self);
 int tls_lower_set_reading(tls_object *self, bool wanted);
 int tls_lower_set_limits(tls_object *self);
 int tls_lower_end(tls_object *self);
@@ -129,8 +136,8 @@ void tls_proceed(tls_object *self);
 void tls_pause_reading(tls_object *self);
 int tls_resume_reading(tls_object *self);
 
-/* Reads what is there in a call of its own. 0, or -1 with an exception. */
-int tls_read_later(tls_object *self);
+/* Calls a method of its own soon. 0, or -1 with an exception. */
+int tls_call_soon(tls_object *self, const char *method);
 
 /* Calls eof_received(), once. */
 void tls_tell_eof(tls_object *self);
@@ -139,6 +146,7 @@ void tls_tell_eof(tls_object *self);
 void tls_receive_eof(tls_object *self);
 
 /* tls_write.c */
+void tls_flush_on(tls_object *self); /* what tls_lower_rest put off */
 PyObject *tls_write(PyObject *self, PyObject *data);
 PyObject *tls_writelines(PyObject *self, PyObject *list);
 PyObject *tls_queue_only(PyObject *self, PyObject *bytes);

@@ -77,7 +77,8 @@ static void tls_shake_done(tls_object *self) {
   if (self->phase == TLS_OPEN && self->waiter != NULL) {
     self->waking = true;
     tls_wake_waiter(self, NULL);
-    if (tls_read_later(self) < 0) tls_fail(self, "Fatal error on SSL protocol");
+    if (tls_call_soon(self, "_proceed") < 0)
+      tls_fail(self, "Fatal error on SSL protocol");
   }
   if (self->phase == TLS_OPEN && self->paused && tls_lower_set_reading(self, false) < 0)
     tls_fail(self, "Fatal error on SSL protocol");

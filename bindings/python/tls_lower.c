@@ -50,6 +50,20 @@ void tls_lower_flush(tls_object *self) {
   if (self->native != NULL) transport_flush(self->native);
 }
 
+bool tls_lower_rests(const tls_object *self) {
+  return self->native != NULL ? self->native->poll_armed : self->resting;
+}
+
+int tls_lower_rest(tls_object *self) {
+  if (self->native == NULL) {
+    self->resting = tls_call_soon(self, "_flush_on") == 0;
+    return self->resting ? 0 : -1;
+  }
+  if (!self->native->poll_armed && !self->native->lost)
+    transport_await_writable(self->native);
+  return 0;
+}
+
 int tls_lower_set_reading(tls_object *self, bool wanted) {
   if (self->native == NULL)
     return tls_lower_call(self, wanted ? "resume_reading" : "pause_reading");

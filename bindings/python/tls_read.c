@@ -247,11 +247,11 @@ void tls_pause_reading(tls_object *self) {
 int tls_resume_reading(tls_object *self) {
   if (!self->paused) return 0;
   self->paused = false;
-  return self->phase == TLS_OPEN ? tls_read_later(self) : 0;
+  return self->phase == TLS_OPEN ? tls_call_soon(self, "_proceed") : 0;
 }
 
-int tls_read_later(tls_object *self) {
-  PyObject *proceed = PyObject_GetAttrString((PyObject *)self, "_proceed");
+int tls_call_soon(tls_object *self, const char *method) {
+  PyObject *proceed = PyObject_GetAttrString((PyObject *)self, method);
   PyObject *handle = proceed == NULL ? NULL
                                      : PyObject_CallMethod((PyObject *)self->loop,
                                                            "call_soon", "O", proceed);

@@ -212,6 +212,12 @@ static PyObject *tls_proceed_method(PyObject *self, PyObject *unused) {
   Py_RETURN_NONE;
 }
 
+static PyObject *tls_flush_on_method(PyObject *self, PyObject *unused) {
+  (void)unused;
+  tls_flush_on((tls_object *)self);
+  Py_RETURN_NONE;
+}
+
 /* A new one each time: it has no state of its own. */
 static PyObject *tls_get_below(PyObject *self, void *unused) {
   (void)unused;
@@ -352,6 +358,7 @@ static PyMethodDef tls_methods[] = {
      "sends."},
     {"_timed_out", tls_timed_out_method, METH_NOARGS, "The timer has fired."},
     {"_proceed", tls_proceed_method, METH_NOARGS, "Read on after resume_reading()."},
+    {"_flush_on", tls_flush_on_method, METH_NOARGS, "Encrypt more of what was written."},
     {NULL, NULL, 0, NULL},
 };
 

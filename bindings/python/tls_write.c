@@ -9,10 +9,12 @@
 #include "transport.h"
 
 /* TLS_STEP_BYTES are encrypted before they are handed down; more makes the memory of the
- * ssl objects grow. */
+ * ssl objects grow. TLS_TURN_BYTES are handed down before everybody else has a turn: a
+ * millisecond's work. */
 enum {
   TLS_RECORD_BYTES = 16384,
   TLS_STEP_BYTES = 65536,
+  TLS_TURN_BYTES = 1 << 20,
   TLS_PARTS_MAX = 64,
   TLS_LATE_WRITES_LOGGED = 5,
 };
@@ -52,11 +54,11 @@ void tls_set_lower_paused(tls_object *self, bool paused) {
 /* Joins small chunks to one record; a large one is written from where it lies. */
 static ssize_t tls_write_next(tls_object *self) {
   struct iovec parts[TLS_PARTS_MAX];
-  size_t count = write_queue_peek(&self->queue, parts, TLS_PARTS_MAX), used = 0;
+  size_t count = write_queue_peek(&self->queue, parts, TLS_PARTS_MAX, TLS_STEP_BYTES);
+  size_t used = 0;
   if (count == 1 || parts[0].iov_len >= TLS_RECORD_BYTES) {
-    size_t len = parts[0].iov_len < TLS_STEP_BYTES ? parts[0].iov_len : TLS_STEP_BYTES;
     PyObject *chunk = Py_NewRef(self->queue.chunks[self->queue.first]);
-    ssize_t written = tls_record_write(self, parts[0].iov_base, len);
+    ssize_t written = tls_record_write(self, parts[0].iov_base, parts[0].iov_len);
     Py_DECREF(chunk);
     return written;
   }
@@ -70,55 +72,81 @@ static ssize_t tls_write_next(tls_object *self) {
   return tls_record_write(self, record, used);
 }
 
-/* One step. Returns whether there may be another. */
-static bool tls_write_step(tls_object *self) {
+/* One step. Returns how much it has encrypted; 0 when there may be no other. */
+static size_t tls_write_step(tls_object *self) {
   ssize_t written = tls_write_next(self);
   if (written > 0 && (size_t)written <= self->queue.bytes)
     write_queue_consume(&self->queue, (size_t)written);
   if (written == -1 || tls_record_send(self) < 0) {
     tls_fail(self, tls_write_failed);
-    return false;
+    return 0;
   }
-  return written > 0;
+  return written > 0 ? (size_t)written : 0;
 }
 
 static bool tls_writes(const tls_object *self) {
   return self->phase == TLS_OPEN || self->phase == TLS_FLUSHING;
 }
 
+bool tls_unsent(const tls_object *self) {
+  return tls_writes(self) && self->queue.count > 0 &&
+         (self->flushing || self->lower_paused || tls_lower_rests(self));
+}
+
+/* Steps until the turn is over, or nothing more can be handed down. */
+static void tls_flush_turn(tls_object *self) {
+  size_t turn = 0, step;
+  do {
+    if (!tls_writes(self) || self->queue.count == 0 || self->lower_paused) return;
+    step = tls_write_step(self);
+    turn += step;
+  } while (step > 0 && turn < TLS_TURN_BYTES);
+  if (step > 0 && self->queue.count > 0 && tls_lower_rest(self) < 0)
+    tls_fail(self, tls_write_failed);
+}
+
 void tls_flush(tls_object *self) {
   if (self->flushing || !tls_writes(self)) return;
+  if (self->queue.count > 0 && tls_lower_rests(self)) return;
   Py_INCREF(self);
   self->flushing = true;
-  bool more = true;
-  while (more && tls_writes(self) && self->queue.count > 0 && !self->lower_paused)
-    more = tls_write_step(self);
+  tls_flush_turn(self);
   self->flushing = false;
   if (self->writing_paused) tls_control_writing(self);
   if (self->phase == TLS_FLUSHING && self->queue.count == 0) tls_notify(self);
   Py_DECREF(self);
 }
 
+void tls_flush_on(tls_object *self) {
+  self->resting = false;
+  tls_flush(self);
+}
+
 /* ---- writing ---- */
 
-/* Of a large buffer that may change, what the transport below takes is encrypted in
- * place, and only the rest copied. */
+/* Encrypts the beginning of a large buffer where it lies, as far as a turn goes. Returns
+ * how much. */
+static size_t tls_write_direct(tls_object *self, const char *from, size_t len) {
+  size_t used = 0;
+  ssize_t written = 1;
+  if (self->queue.count > 0 || self->flushing) return 0;
+  while (written > 0 && len - used > TLS_STEP_BYTES && used < TLS_TURN_BYTES &&
+         self->phase == TLS_OPEN && !self->lower_paused && !tls_lower_rests(self)) {
+    written = tls_record_write(self, from + used, TLS_STEP_BYTES);
+    if (written > 0) used += (size_t)written;
+    if (written == -1 || tls_record_send(self) < 0) tls_fail(self, tls_write_failed);
+  }
+  return used;
+}
+
+/* Of a large buffer that may change only what the transport below does not take is
+ * copied. */
 static int tls_write_buffer(tls_object *self, PyObject *data) {
   Py_buffer view;
   if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) return -1;
-  const char *from = view.buf;
-  size_t left = (size_t)view.len;
-  bool direct = self->phase == TLS_OPEN && self->queue.count == 0 && !self->flushing;
-  while (direct && left > TLS_STEP_BYTES && !self->lower_paused &&
-         self->phase == TLS_OPEN) {
-    ssize_t written = tls_record_write(self, from, TLS_STEP_BYTES);
-    direct = written > 0;
-    if (written > 0) {
-      from += written;
-      left -= (size_t)written;
-    }
-    if (written == -1 || tls_record_send(self) < 0) tls_fail(self, tls_write_failed);
-  }
+  size_t used = tls_write_direct(self, view.buf, (size_t)view.len);
+  const char *from = (const char *)view.buf + used;
+  size_t left = (size_t)view.len - used;
   int result = 0;
   if (left > 0 && self->phase <= TLS_OPEN) {
     PyObject *bytes = PyBytes_FromStringAndSize(from, (Py_ssize_t)left);

@@ -124,7 +124,7 @@ void transport_close(transport_object *self) {
     if (self->loop->core == NULL) transport_release_socket(self);
     return;
   }
-  if (self->queue.count > 0)
+  if (transport_unsent(self))
     transport_flush(self);
   else
     transport_flushed(self);

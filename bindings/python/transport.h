@@ -147,7 +147,10 @@ PyObject *transport_end_file(PyObject *self, PyObject *unused);
 /* 0 if more may be written; -1 with RuntimeError naming the method. */
 int transport_check_write(transport_object *self, const char *method);
 
-/* Flushes again once the socket has room. */
+/* Whether anything that was written, through TLS too, has yet to leave. */
+bool transport_unsent(const transport_object *self);
+
+/* Flushes again once the socket has room, and others have had their turn. */
 void transport_await_writable(transport_object *self);
 void transport_flush(transport_object *self);
 

@@ -42,12 +42,13 @@ void transport_await_writable(transport_object *self) {
   Py_INCREF(self);
 }
 
-/* Sends until the queue is empty or the socket full. */
+/* Sends until the queue is empty, the socket full or others have waited long enough. */
 static void transport_send_queue(transport_object *self) {
+  size_t turn = WRITE_TURN_BYTES;
   while (self->queue.count > 0 && !self->lost) {
     struct iovec parts[TRANSPORT_PARTS_MAX];
-    size_t count = write_queue_peek(&self->queue, parts, TRANSPORT_PARTS_MAX);
-    ssize_t sent = transport_send(self, parts, count);
+    size_t count = write_queue_peek(&self->queue, parts, TRANSPORT_PARTS_MAX, turn);
+    ssize_t sent = count > 0 ? transport_send(self, parts, count) : BIDE_EAGAIN;
     if (sent == BIDE_EAGAIN) {
       transport_await_writable(self);
       return;
@@ -57,7 +58,12 @@ static void transport_send_queue(transport_object *self) {
       return;
     }
     write_queue_consume(&self->queue, (size_t)sent);
+    turn -= (size_t)sent;
   }
+}
+
+bool transport_unsent(const transport_object *self) {
+  return self->queue.count > 0 || (self->tls != NULL && tls_unsent(self->tls));
 }
 
 static void transport_tell_writing(transport_object *self, PyObject *name,
@@ -84,6 +90,7 @@ static void transport_resume_writing(transport_object *self) {
 void transport_flushed(transport_object *self) {
   if (self->closing) {
     self->lost = 1;
+    if (self->poll_armed) bide_loop_cancel(self->loop->core, &self->poll);
     transport_schedule(self);
   } else if (self->eof_written) {
     (void)shutdown(self->fd, SHUT_WR);
@@ -92,12 +99,12 @@ void transport_flushed(transport_object *self) {
 
 void transport_flush(transport_object *self) {
   if (self->tls != NULL) tls_flush(self->tls);
-  bool idle = self->queue.count == 0 && !transport_sends_file(self);
+  bool idle = !transport_unsent(self) && !transport_sends_file(self);
   if (self->poll_armed || self->lost || idle) return;
   transport_send_queue(self);
   if (self->lost) return;
   transport_resume_writing(self);
-  if (self->queue.count > 0 || self->lost) return;
+  if (transport_unsent(self) || self->lost) return;
   if (transport_sends_file(self) && !self->closing) transport_continue_file(self);
   if (!transport_sends_file(self) || self->closing) transport_flushed(self);
 }
@@ -128,7 +135,9 @@ static int transport_queue_buffer(transport_object *self, PyObject *data) {
   if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) return -1;
   struct iovec rest = {view.buf, (size_t)view.len};
   if (view.len > TRANSPORT_COALESCE_MAX && self->queue.count == 0) {
+    if (rest.iov_len > WRITE_TURN_BYTES) rest.iov_len = WRITE_TURN_BYTES;
     ssize_t sent = transport_send(self, &rest, 1);
+    rest.iov_len = (size_t)view.len;
     if (sent > 0) {
       rest.iov_base = (char *)rest.iov_base + sent;
       rest.iov_len -= (size_t)sent;

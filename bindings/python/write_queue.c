@@ -59,13 +59,17 @@ int write_queue_push(write_queue *queue, PyObject *bytes) {
   return 0;
 }
 
-size_t write_queue_peek(const write_queue *queue, struct iovec *parts, size_t max) {
-  size_t count = queue->count < max ? queue->count : max;
-  for (size_t i = 0; i < count; i++) {
-    PyObject *bytes = queue->chunks[queue->first + i];
-    size_t skip = i == 0 ? queue->offset : 0;
-    parts[i].iov_base = PyBytes_AS_STRING(bytes) + skip;
-    parts[i].iov_len = (size_t)PyBytes_GET_SIZE(bytes) - skip;
+size_t write_queue_peek(const write_queue *queue, struct iovec *parts, size_t max,
+                        size_t bytes_max) {
+  size_t count = 0;
+  for (; count < queue->count && count < max && bytes_max > 0; count++) {
+    PyObject *bytes = queue->chunks[queue->first + count];
+    size_t skip = count == 0 ? queue->offset : 0;
+    size_t len = (size_t)PyBytes_GET_SIZE(bytes) - skip;
+    if (len > bytes_max) len = bytes_max;
+    parts[count].iov_base = PyBytes_AS_STRING(bytes) + skip;
+    parts[count].iov_len = len;
+    bytes_max -= len;
   }
   return count;
 }

@@ -35,11 +35,17 @@ void write_queue_clear(write_queue *queue);
  * MemoryError. */
 int write_queue_push(write_queue *queue, PyObject *bytes);
 
-/* Describes the first chunks, at most `max`; returns how many. */
-size_t write_queue_peek(const write_queue *queue, struct iovec *parts, size_t max);
+/* Describes the first chunks, at most `max` and no more than `bytes_max` of them; returns
+ * how many. */
+size_t write_queue_peek(const write_queue *queue, struct iovec *parts, size_t max,
+                        size_t bytes_max);
 
 /* Drops `bytes` that were sent, no more than there are. */
 void write_queue_consume(write_queue *queue, size_t bytes);
+
+/* One callback sends no more over a socket or pipe: a reader who keeps up must not keep the
+ * loop from everybody else. */
+enum { WRITE_TURN_BYTES = 4 << 20 };
 
 /* The default of the mark above which a protocol is told to pause. */
 enum { WRITE_LIMIT_HIGH_BYTES = 65536 };

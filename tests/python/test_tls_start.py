@@ -231,14 +231,20 @@ class Wire(asyncio.Transport):
         return 0
 
 
-def test_any_transport_carries_tls(run, loop):
+async def wired(here, there):
+    """Connects two protocols by TLS over a transport in memory."""
+    loop = asyncio.get_running_loop()
+    wires = [Wire(loop, here), Wire(loop, there)]
+    wires[0].other, wires[1].other = wires[1], wires[0]
+    here.connection_made(wires[0])
+    there.connection_made(wires[1])
+    await upgraded(here, there)
+
+
+def test_any_transport_carries_tls(run):
     async def main():
         here, there = Recorder(), Recorder()
-        wires = [Wire(loop, here), Wire(loop, there)]
-        wires[0].other, wires[1].other = wires[1], wires[0]
-        here.connection_made(wires[0])
-        there.connection_made(wires[1])
-        await upgraded(here, there)
+        await wired(here, there)
         here.transport.write(noise(300_000))
         await there.until(lambda: len(there.data) == 300_000)
         there.transport.pause_reading()
