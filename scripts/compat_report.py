@@ -30,6 +30,13 @@ class RunResult:
         self.new = {}  # test: what it failed with
         self.lost = []  # passed on the reference, skipped or not found here
 
+    def failures(self):
+        """{test: what it failed with} of those that failed."""
+        return {
+            test: reason for test, (outcome, reason) in sorted(self.outcomes.items())
+            if outcome == "failed"
+        }
+
     def count(self, outcome):
         return sum(found == outcome for found, _ in self.outcomes.values())
 
@@ -40,10 +47,8 @@ class RunResult:
             if outcome == "passed" and self.outcomes.get(test, ("absent",))[0]
             not in ("passed", "failed")
         )
-        return sorted(
-            test for test, (outcome, _) in self.outcomes.items()
-            if outcome == "failed" and other.outcomes.get(test, ("absent",))[0] != "failed"
-        )
+        excused = other.failures().keys() - other.flaky.keys()
+        return [test for test in self.failures() if test not in excused]
 
     def judge(self, failures, expected):
         """Splits failures into explained and new ones."""
@@ -57,10 +62,10 @@ class RunResult:
                 self.new[test] = self.outcomes[test][1]
 
     def retried(self, attempt, outcomes):
-        """The new failures were run once more: one that passes now is flaky."""
-        for test in list(self.new):
+        """Failures were run once more: one that passes now is flaky."""
+        for test, told in self.failures().items():
             if outcomes.get(test) == "passed":
-                told = self.new.pop(test)
+                self.new.pop(test, None)
                 self.flaky[test] = f"passed when run alone, at try {attempt}; before: {told}"
 
     def counts(self):
@@ -90,9 +95,9 @@ class RunResult:
             "not run": {  # though the reference passes
                 test: self.outcomes.get(test, ("", "not found"))[1] for test in self.lost
             },
-            "all failures": {
-                test: reason for test, (outcome, reason) in sorted(self.outcomes.items())
-                if outcome == "failed"
+            "failures": {
+                test: reason for test, reason in self.failures().items()
+                if test not in self.flaky
             },
             "why skipped": skip_reasons(self.outcomes),
         }
@@ -157,11 +162,11 @@ class Page:
 
     def without_use(self, expected):
         """The names in expected.json that explained no failure in these runs."""
-        failed = [
+        explained = [
             test for python in self.saved["pythons"].values()
-            for run in python["runs"].values() for test in run["all failures"]
+            for run in python["runs"].values() for test in run["explained failures"]
         ]
-        return [pattern for pattern in expected if not matching(pattern, failed)]
+        return [pattern for pattern in expected if not matching(pattern, explained)]
 
     def write(self):
         os.makedirs(DIRECTORY, exist_ok=True)
@@ -188,13 +193,13 @@ def page_lines(saved):
         for title, key in (
             ("New failures", "new failures"),
             ("Failures that are explained", "explained failures"),
-            ("Flaky", "flaky tests"),
             (f"Passed on {saved['reference']}, not run on bide", "not run"),
         ):
             yield from list_lines(title, key, judged)
         for name, run in python["runs"].items():
             if name not in RUNTIMES:
-                yield from list_lines(f"Failed on {name} itself", "all failures", {name: run})
+                yield from list_lines(f"Failed on {name} itself", "failures", {name: run})
+        yield from list_lines("Flaky", "flaky tests", python["runs"])
         yield from skip_lines(python["runs"])
         yield ""
         yield "Packages: " + ", ".join(

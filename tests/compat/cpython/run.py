@@ -20,7 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import classes
 
-STALL_LIMIT_S = 60  # of one test; stock asyncio's slowest takes about 10 s
+STALL_LIMIT_S = 30  # of one test; stock asyncio's slowest takes about 10 s
 WATCH_INTERVAL_S = 0.1
 
 

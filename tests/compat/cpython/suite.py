@@ -8,7 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import run as runner
 
 RUNS = ["asyncio", "uvloop", "io_uring", "epoll"]
-LIMIT_S = 3600  # half of it are the 60 s that each hang of uvloop costs
+LIMIT_S = 3600  # half of it are the 30 s that each hang of uvloop costs
 
 
 def run(context):
