@@ -50,16 +50,16 @@ void bide__free(void *pointer) {
   atomic_fetch_sub_explicit(&base_blocks, 1, memory_order_relaxed);
 }
 
-static atomic_uint base_generation;
+atomic_uint bide__forks;
 static pthread_once_t base_fork_once = PTHREAD_ONCE_INIT;
 
-static void base_in_child(void) { atomic_fetch_add(&base_generation, 1); }
+static void base_in_child(void) { atomic_fetch_add(&bide__forks, 1); }
 
 static void base_watch_forks(void) { pthread_atfork(NULL, NULL, base_in_child); }
 
 unsigned bide__fork_generation(void) {
   pthread_once(&base_fork_once, base_watch_forks);
-  return atomic_load_explicit(&base_generation, memory_order_relaxed);
+  return atomic_load_explicit(&bide__forks, memory_order_relaxed);
 }
 
 const char *bide_version(void) { return BIDE_VERSION_STRING; }

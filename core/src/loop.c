@@ -27,7 +27,8 @@ static const int64_t loop_timeout_max_us = 3600 * INT64_C(1000000);
 /* ---- checks ---- */
 
 int bide__loop_check(const bide_loop *loop) {
-  return loop->generation == bide__fork_generation() ? 0 : BIDE_EFORKED;
+  unsigned forks = atomic_load_explicit(&bide__forks, memory_order_relaxed);
+  return loop->generation == forks ? 0 : BIDE_EFORKED;
 }
 
 int bide_loop_check(const bide_loop *loop) { return bide__loop_check(loop); }
@@ -67,10 +68,10 @@ static int loop_init(bide_loop *loop, const bide_loop_options *options) {
   bide__list_init(&loop->in_flight);
   loop->looked_us = bide__loop_clock(loop);
   bide__wheel_init(&loop->wheel, loop->now_us);
-  int error = bide__ready_init(&loop->ready);
+  int error = bide__ready_init(&loop->head.ready);
   if (error < 0) return error;
   error = bide__choose_backend(options->backend, &config, &loop->backend, loop->reason);
-  if (error < 0) bide__ready_free(&loop->ready);
+  if (error < 0) bide__ready_free(&loop->head.ready);
   return error;
 }
 
@@ -98,7 +99,7 @@ int bide_loop_close(bide_loop *loop) {
   }
   loop->backend->class->free(loop->backend, forked);
   bide_trace_stop(loop);
-  bide__ready_free(&loop->ready);
+  bide__ready_free(&loop->head.ready);
   bide__free(loop);
   return 0;
 }
@@ -229,7 +230,7 @@ int bide_loop_wait(bide_loop *loop, int64_t timeout_us) {
   if (timeout_us != 0 && bide_loop_timeout(loop) == 0) timeout_us = 0;
   if (timeout_us == 0) {
     bool known = loop->backend->class->peek(loop->backend);
-    bool ready = bide__ready_count(&loop->ready) > 0;
+    bool ready = bide__ready_count(&loop->head.ready) > 0;
     if (!known && ready && loop_since_look_us(loop) < LOOP_LOOK_US) return 0;
   }
   return loop_ask_kernel(loop, timeout_us);
@@ -244,7 +245,7 @@ int bide_loop_flush(bide_loop *loop) {
 }
 
 int64_t bide_loop_timeout(const bide_loop *loop) {
-  if (bide__ready_count(&loop->ready) > 0 || !bide__inbox_empty(&loop->inbox) ||
+  if (bide__ready_count(&loop->head.ready) > 0 || !bide__inbox_empty(&loop->inbox) ||
       loop->batch_next < loop->batch_count || !bide__list_empty(&loop->firing) ||
       loop->backend->class->peek(loop->backend))
     return 0;
@@ -282,7 +283,7 @@ static void loop_take_posts(bide_loop *loop) {
   bide_call *call = bide__inbox_take(&loop->inbox);
   while (call != NULL) {
     bide_call *next = call->next_;
-    if (bide__ready_push(&loop->ready, call) < 0) {
+    if (bide__ready_push(&loop->head.ready, call) < 0) {
       /* No memory for a longer ring: the rest goes back and is taken later. */
       for (; call != NULL; call = next) {
         next = call->next_;
@@ -295,24 +296,24 @@ static void loop_take_posts(bide_loop *loop) {
 }
 
 static void loop_pick(bide_loop *loop) {
-  uint32_t count = bide__ready_count(&loop->ready);
+  uint32_t count = bide__ready_count(&loop->head.ready);
   if (count < 2) return;
   size_t picked = loop->head.hooks.pick(loop->head.hooks.user, count);
   assert(picked < count);
-  bide__ready_pick(&loop->ready, (uint32_t)picked);
+  bide__ready_pick(&loop->head.ready, (uint32_t)picked);
 }
 
 bool bide_loop_turn_ended(const bide_loop *loop) {
-  return (int32_t)(loop->turn_end - loop->ready.head) <= 0;
+  return (int32_t)(loop->turn_end - loop->head.ready.head) <= 0;
 }
 
 /* A turn's calls are those that were ready when it began. */
 static void loop_begin_turn(bide_loop *loop) {
-  if (bide_loop_turn_ended(loop)) loop->turn_end = loop->ready.tail;
+  if (bide_loop_turn_ended(loop)) loop->turn_end = loop->head.ready.tail;
 }
 
 static int loop_run_call(bide_loop *loop) {
-  bide_call *call = bide__ready_take(&loop->ready);
+  bide_call *call = bide__ready_take(&loop->head.ready);
   if (call == NULL) return 0;
   loop->calls++;
   call->cb(call);
@@ -371,10 +372,9 @@ static int loop_turn(bide_loop *loop, bide_run_mode mode) {
 static void loop_run_ready(bide_loop *loop) {
   if (loop->head.hooks.pick != NULL || loop->stopping) return;
   if (!bide_loop_turn_ended(loop)) return;
-  while (bide__ready_count(&loop->ready) > 0 && loop->calls < loop->check &&
-         !loop->stopping && !loop->interrupted)
+  while (bide__ready_count(&loop->head.ready) > 0 && loop->calls < loop->check)
     loop_run_call(loop);
-  loop->turn_end = loop->stopping ? loop->ready.tail : loop->ready.head;
+  loop->turn_end = loop->stopping ? loop->head.ready.tail : loop->head.ready.head;
 }
 
 int bide_loop_run(bide_loop *loop, bide_run_mode mode) {
@@ -397,11 +397,13 @@ int bide_loop_run(bide_loop *loop, bide_run_mode mode) {
 void bide_loop_stop(bide_loop *loop) {
   assert(bide__loop_is_ours(loop));
   loop->stopping = true;
+  loop->check = 0; /* ends what runs calls without looking further */
 }
 
 void bide_loop_interrupt(bide_loop *loop) {
   assert(bide__loop_is_ours(loop));
   loop->interrupted = true;
+  loop->check = 0;
 }
 
 static void loop_cancel_all(bide_loop *loop) {
@@ -479,14 +481,12 @@ void *bide_buffer_data(const bide_loop *loop, uint16_t buffer_id) {
 
 int bide_loop_call_soon(bide_loop *loop, bide_call *call) {
   assert(bide__loop_is_ours(loop));
-  if (call->state_ != BIDE__CALL_IDLE) return 0;
-  bide__loop_unpark(loop);
-  return bide__ready_push(&loop->ready, call);
+  return call->state_ == BIDE__CALL_IDLE ? bide__loop_make_ready(loop, call) : 0;
 }
 
 void bide_call_cancel(bide_loop *loop, bide_call *call) {
   assert(bide__loop_is_ours(loop));
-  if (call->state_ == BIDE__CALL_QUEUED) bide__ready_remove(&loop->ready, call);
+  if (call->state_ == BIDE__CALL_QUEUED) bide__ready_remove(&loop->head.ready, call);
 }
 
 void bide_post(bide_loop *loop, bide_call *call) {

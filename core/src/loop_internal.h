@@ -5,11 +5,14 @@
 
 #include <bide/loop.h>
 
+#include "ready.h"
 #include "trace_ring.h"
 
 /* The part of every loop that lies first in it. */
 typedef struct bide__loop_head {
+  bide__ready ready;
   bide__trace *trace; /* NULL when off */
+  uint32_t budget;    /* awaits that the task under way may make without suspending */
   size_t in_flight;   /* operations, and what else holds the loop (bide__loop_hold) */
   bide_hooks hooks;
   bool parked; /* an outer loop waits on the fd alone, until the next wait */
@@ -34,6 +37,12 @@ static inline void bide__loop_unpark(bide_loop *loop) {
   if (!head->parked) return;
   head->parked = false;
   bide_wake(loop);
+}
+
+/* As bide_loop_call_soon for a call that is not queued, inline for what resumes tasks. */
+static inline int bide__loop_make_ready(bide_loop *loop, bide_call *call) {
+  bide__loop_unpark(loop);
+  return bide__ready_push(&bide__loop_head_of(loop)->ready, call);
 }
 
 /* 0, or BIDE_EFORKED in a child of the loop's process. */

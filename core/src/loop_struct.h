@@ -22,7 +22,6 @@ enum { BIDE__LOOP_BATCH = 256 };
 struct bide_loop {
   bide__loop_head head;
   bide__backend *backend;
-  bide__ready ready;
   bide__inbox inbox;
   bide__wheel wheel;
   bide_node firing;

@@ -46,7 +46,7 @@ int bide__loop_dispatch_timers(bide_loop *loop) {
   if (loop->wheel.count == 0) return 0;
   /* With work ready the clock of the last look will do. */
   uint64_t now_us =
-      bide__ready_count(&loop->ready) > 0 ? loop->now_us : bide__loop_clock(loop);
+      bide__ready_count(&loop->head.ready) > 0 ? loop->now_us : bide__loop_clock(loop);
   loop_timer_take_due(loop, now_us);
   while (!bide__list_empty(&loop->firing) && !loop->interrupted) {
     bide_timer *timer = BIDE_CONTAINER_OF(loop->firing.next, bide_timer, slot_);

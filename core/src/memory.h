@@ -3,6 +3,7 @@
 #define BIDE_SRC_MEMORY_H
 
 #include <bide/base.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* As malloc, calloc, realloc and free; NULL when there is none. */
@@ -19,5 +20,8 @@ static inline void bide__copy(void *to, const void *from, size_t bytes) {
 /* Raised in every child by pthread_atfork: a loop or pool that was made under another
  * number belongs to the parent. */
 unsigned bide__fork_generation(void);
+
+/* The same number, for who has asked for it before and so has the forks watched. */
+extern atomic_uint bide__forks;
 
 #endif

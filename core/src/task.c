@@ -1,9 +1,12 @@
-/* A task that has not ended is in one of four places, and in one only:
+/* A task that has not ended is in one of five places, and in one only:
  *   - it runs: its poll function is on the stack;
- *   - it is ready: call_ is on the loop's ready queue (spawned, woken, or it yielded);
- *   - it waits: awaiting_ is pending and has waiter_ on its list;
- *   - woken a moment ago: awaiting_ is settled but has not come to waiter_ yet.
- * awaiting_ is NULL in the first two.
+ *   - it is ready: wait_.call is on the loop's ready queue (spawned, woken, it yielded or has
+ *     used up its budget);
+ *   - it waits: awaiting_ is pending and has wait_.waiter on its list;
+ *   - woken a moment ago: awaiting_ is settled but has not come to wait_.waiter yet;
+ *   - it sleeps: wait_.timer runs, and TASK_SLEEPING says so.
+ * awaiting_ is NULL but in the third and fourth. While the task has not ended, its future's
+ * `error` is the status of its last await.
  *
  * A cancel is delivered by cancelling what the task waits for; without such a thing it is
  * kept in TASK_CANCEL_PENDING for the next await or yield. */
@@ -15,23 +18,25 @@
 
 enum {
   TASK_CANCEL_PENDING = 1u << 0,
-  TASK_SHIELDED = 1u << 1,   /* a cancel leaves what awaiting_ names alone */
-  TASK_YIELDED = 1u << 2,    /* ready because it yielded: a cancel still reaches it */
-  TASK_SUSPENDED = 1u << 3,  /* the poll under way left by an await or a yield */
+  TASK_SHIELDED = 1u << 1, /* a cancel leaves what awaiting_ names alone */
+  TASK_YIELDED = 1u << 2,  /* ready because it yielded: a cancel still reaches it */
+  TASK_SLEEPING = 1u << 3,
   TASK_DELIVERING = 1u << 4, /* a cancel of awaiting_ is on the stack */
   TASK_DEFERRING = 1u << 5,  /* a cancel is kept until the task says otherwise */
 };
 
+static_assert(sizeof(bide_task) <= 96 || sizeof(void *) != 8, "a million are 96 MB");
+
 static bool task_has(const bide_task *task, unsigned flags) {
-  return (task->flags_ & flags) != 0;
+  return (task->future.flags_ & flags) != 0;
 }
 
 static void task_set(bide_task *task, unsigned flags) {
-  task->flags_ = (uint16_t)(task->flags_ | flags);
+  task->future.flags_ = (uint8_t)(task->future.flags_ | flags);
 }
 
 static void task_clear(bide_task *task, unsigned flags) {
-  task->flags_ = (uint16_t)(task->flags_ & ~flags);
+  task->future.flags_ = (uint8_t)(task->future.flags_ & ~flags);
 }
 
 /* Spends the cancel that waits for delivery, if one does and may be delivered. */
@@ -42,42 +47,53 @@ static bool task_take_cancel(bide_task *task) {
   return true;
 }
 
+static void task_step(bide_call *call);
+
+/* The rest of the call is the ready queue's to fill in. */
+static inline int task_queue(bide_task *task) {
+  task->wait_.call.cb = task_step;
+  return bide__loop_make_ready(task->future.loop, &task->wait_.call);
+}
+
 /* A task that waits for memory to be polled would be lost; a post needs none. */
-static void task_make_ready(bide_task *task) {
-  bide_loop *loop = task->future.loop;
-  if (bide_loop_call_soon(loop, &task->call_) < 0) bide_post(loop, &task->call_);
+static inline void task_make_ready(bide_task *task) {
+  if (task_queue(task) < 0) bide_post(task->future.loop, &task->wait_.call);
 }
 
 /* Ends the wait with that status. */
-static void task_end_wait(bide_task *task, int status) {
+static inline void task_end_wait(bide_task *task, int status) {
   task->awaiting_ = NULL;
-  task->status_ = status;
-  task_clear(task, TASK_SHIELDED);
+  task->future.error = status;
+  task_clear(task, TASK_SHIELDED | TASK_SLEEPING);
   task_make_ready(task);
 }
 
 static void task_wake(bide_waiter *waiter, bide_future *future) {
-  task_end_wait(BIDE_CONTAINER_OF(waiter, bide_task, waiter_), future->error);
+  task_end_wait(BIDE_CONTAINER_OF(waiter, bide_task, wait_.waiter), future->error);
 }
 
 /* Ends the wait for a future that goes on without this task. */
 static void task_detach(bide_task *task) {
-  bide_future_forget(task->awaiting_, &task->waiter_);
+  bide_future_forget(task->awaiting_, &task->wait_.waiter);
   task_end_wait(task, BIDE_ECANCELED);
 }
 
+static void task_slept(bide_timer *timer) {
+  task_end_wait(BIDE_CONTAINER_OF(timer, bide_task, wait_.timer), 0);
+}
+
+static void task_end_yield(bide_task *task) {
+  task_clear(task, TASK_YIELDED);
+  task->future.error = task_take_cancel(task) ? BIDE_ECANCELED : 0;
+}
+
 static void task_step(bide_call *call) {
-  bide_task *task = BIDE_CONTAINER_OF(call, bide_task, call_);
-  BIDE__TRACE(bide__loop_trace(task->future.loop), BIDE_TRACE_TASK_RESUME, task, 0);
-  if (task_has(task, TASK_YIELDED)) {
-    task->status_ = task_take_cancel(task) ? BIDE_ECANCELED : 0;
-  }
-  task_clear(task, TASK_YIELDED | TASK_SUSPENDED);
-  if (task->poll_(task) == BIDE_POLL_PENDING) {
-    /* Otherwise nothing would ever wake it. */
-    assert(task_has(task, TASK_SUSPENDED));
-    return;
-  }
+  bide_task *task = BIDE_CONTAINER_OF(call, bide_task, wait_.call);
+  bide_loop *loop = task->future.loop;
+  BIDE__TRACE(bide__loop_trace(loop), BIDE_TRACE_TASK_RESUME, task, 0);
+  bide__loop_head_of(loop)->budget = BIDE_TASK_BUDGET;
+  if (task_has(task, TASK_YIELDED)) task_end_yield(task);
+  if (task->poll_(task) == BIDE_POLL_PENDING) return;
   assert(bide_future_is_settled(&task->future));
   if (task->finished != NULL) task->finished(task);
 }
@@ -87,18 +103,12 @@ static void task_cancel_future(bide_future *future) {
 }
 
 int bide_task_spawn(bide_loop *loop, bide_task *task, bide_task_fn poll) {
-  bide_future_init(&task->future, loop);
-  task->future.cancel = task_cancel_future;
+  task->future = (bide_future){.loop = loop, .cancel = task_cancel_future};
   task->poll_ = poll;
-  task->call_ = (bide_call){.cb = task_step};
-  task->waiter_ = (bide_waiter){.wake = task_wake};
-  task->awaiting_ = NULL;
   task->locals_ = NULL;
-  task->status_ = 0;
-  task->resume_ = 0;
-  task->flags_ = 0;
+  task->awaiting_ = NULL;
   int result = bide__loop_check(loop);
-  if (result == 0) result = bide_loop_call_soon(loop, &task->call_);
+  if (result == 0) result = task_queue(task);
   if (result < 0) {
     bide_future_reject(&task->future, result);
     return result;
@@ -107,7 +117,7 @@ int bide_task_spawn(bide_loop *loop, bide_task *task, bide_task_fn poll) {
   return 0;
 }
 
-int bide_task_status(const bide_task *task) { return task->status_; }
+int bide_task_status(const bide_task *task) { return task->future.error; }
 
 static bool task_is_waiting(const bide_task *task) {
   return task->awaiting_ != NULL && !bide_future_is_settled(task->awaiting_);
@@ -150,8 +160,12 @@ static bide_task *task_cancel_target(bide_task *task, bool *circle) {
 static void task_deliver_cancel(bide_task *task) {
   bool circle;
   bide_task *target = task_cancel_target(task, &circle);
-  if (!task_is_waiting(target) || task_has(target, TASK_DEFERRING)) {
+  bool sleeps = task_has(target, TASK_SLEEPING);
+  if ((!sleeps && !task_is_waiting(target)) || task_has(target, TASK_DEFERRING)) {
     task_set(target, TASK_CANCEL_PENDING);
+  } else if (sleeps) {
+    bide_timer_stop(target->future.loop, &target->wait_.timer);
+    task_end_wait(target, BIDE_ECANCELED);
   } else if (circle || task_has(target, TASK_SHIELDED | TASK_DELIVERING)) {
     task_detach(target);
   } else {
@@ -177,52 +191,68 @@ bool bide_task_shield(bide_task *task, bool shielded) {
   return before;
 }
 
-/* Waits for the future, or, when it has settled, takes its result as the status. */
-static bool task_wait(bide_task *task, bide_future *future) {
+static inline void task_wait(bide_task *task, bide_future *future) {
   assert(future->loop == task->future.loop);
   assert(future != &task->future);
-  if (bide_future_wait(future, &task->waiter_) < 0) {
-    task->status_ = future->error;
-    return false;
-  }
+  task->wait_.waiter = (bide_waiter){.wake = task_wake};
+  bide_future_wait(future, &task->wait_.waiter);
   task->awaiting_ = future;
-  task_set(task, TASK_SUSPENDED);
+}
+
+/* A settled future gives its result: what has been achieved is not thrown away, and a cancel
+ * that is pending stays so. True when the budget is used up: the task comes back to it in its
+ * next turn. */
+static inline bool task_take_result(bide_task *task, const bide_future *future) {
+  task->future.error = future->error;
+  if (--bide__loop_head_of(task->future.loop)->budget > 0) return false;
+  task_make_ready(task);
   return true;
 }
 
-/* A settled future gives its result: what has been achieved is not thrown away. Then the
- * task does not wait, and the delivery keeps the cancel for the next await. */
 bool bide_task_await(bide_task *task, bide_future *future) {
+  if (bide_future_is_settled(future)) return task_take_result(task, future);
   bool cancelled = task_take_cancel(task);
-  bool suspended = task_wait(task, future);
+  task_wait(task, future);
   if (cancelled) task_deliver_cancel(task);
-  return suspended;
+  return true;
 }
 
 bool bide_task_await_shielded(bide_task *task, bide_future *future) {
-  if (!bide_future_is_settled(future) && task_take_cancel(task)) {
-    task->status_ = BIDE_ECANCELED;
+  if (bide_future_is_settled(future)) return task_take_result(task, future);
+  if (task_take_cancel(task)) {
+    task->future.error = BIDE_ECANCELED;
     return false;
   }
   task_set(task, TASK_SHIELDED);
-  bool suspended = task_wait(task, future);
-  if (!suspended) task_clear(task, TASK_SHIELDED);
-  return suspended;
+  task_wait(task, future);
+  return true;
 }
 
 bool bide_task_yield(bide_task *task) {
   if (task_take_cancel(task)) {
-    task->status_ = BIDE_ECANCELED;
+    task->future.error = BIDE_ECANCELED;
     return false;
   }
-  task_set(task, TASK_YIELDED | TASK_SUSPENDED);
+  task_set(task, TASK_YIELDED);
   task_make_ready(task);
+  return true;
+}
+
+bool bide_task_sleep(bide_task *task, uint64_t timeout_us) {
+  if (task_take_cancel(task)) {
+    task->future.error = BIDE_ECANCELED;
+    return false;
+  }
+  task_set(task, TASK_SLEEPING);
+  task->wait_.timer = (bide_timer){.cb = task_slept};
+  bide_timer_start(task->future.loop, &task->wait_.timer, timeout_us);
   return true;
 }
 
 bide_poll bide_task_return(bide_task *task, intptr_t value, int error) {
   assert(error <= 0);
   BIDE__TRACE(bide__loop_trace(task->future.loop), BIDE_TRACE_TASK_DONE, task, error < 0);
+  task->future.error = 0;
   if (error < 0) {
     bide_future_reject(&task->future, error);
   } else {

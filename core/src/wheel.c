@@ -3,23 +3,21 @@
  * driver does it.
  *
  * Invariant between two calls: every timer that is not due lies on level_of(now,
- * deadline). Two things follow.
+ * deadline). Three things follow.
  *   - Timers with one deadline always share one slot, whenever they were started, so that
  *     the slot's list keeps them in the order of their starts. A slot is emptied downwards
  *     only when all levels below it are empty, front first, which keeps that order.
  *   - A lower level's deadlines agree with `now` in every digit above it, so they all come
  *     before those of the levels above; within a level no slot is behind `now`. The first
- *     slot of the lowest level in use is therefore the next one: no rotation is needed. */
+ *     slot of the lowest level in use is therefore the next one: no rotation is needed.
+ *   - Where a timer lies follows from `now` and its deadline: it need not carry it. */
 #include "wheel.h"
 
 #include <assert.h>
 
 #include "list.h"
 
-enum {
-  WHEEL_DIGIT_BITS = 6,
-  WHEEL_DUE = BIDE__WHEEL_LEVELS /* level_ of a timer on the due list */
-};
+enum { WHEEL_DIGIT_BITS = 6 };
 
 static_assert(BIDE__WHEEL_SLOTS == 1 << WHEEL_DIGIT_BITS, "a digit names a slot");
 static_assert(BIDE__WHEEL_LEVELS * WHEEL_DIGIT_BITS >= 64,
@@ -42,12 +40,13 @@ static unsigned wheel_level_of(uint64_t now_us, uint64_t deadline_us) {
   return (63 - (unsigned)__builtin_clzll(now_us ^ deadline_us)) / WHEEL_DIGIT_BITS;
 }
 
+static unsigned wheel_index_of(uint64_t deadline_us, unsigned level) {
+  return (unsigned)(deadline_us >> (level * WHEEL_DIGIT_BITS)) % BIDE__WHEEL_SLOTS;
+}
+
 static void wheel_place(bide__wheel *wheel, bide_timer *timer) {
   unsigned level = wheel_level_of(wheel->now_us, timer->deadline_us);
-  unsigned index =
-      (unsigned)(timer->deadline_us >> (level * WHEEL_DIGIT_BITS)) % BIDE__WHEEL_SLOTS;
-  timer->level_ = (uint8_t)level;
-  timer->index_ = (uint8_t)index;
+  unsigned index = wheel_index_of(timer->deadline_us, level);
   bide__list_push(&wheel->slots[level][index], &timer->slot_);
   wheel->occupied[level] |= UINT64_C(1) << index;
 }
@@ -60,7 +59,6 @@ static void wheel_place_due(bide__wheel *wheel, bide_timer *timer) {
          BIDE_CONTAINER_OF(before, bide_timer, slot_)->deadline_us > timer->deadline_us) {
     before = before->prev;
   }
-  timer->level_ = WHEEL_DUE;
   /* A push before the follower is an insertion behind `before`. */
   bide__list_push(before->next, &timer->slot_);
 }
@@ -77,10 +75,11 @@ void bide__wheel_add(bide__wheel *wheel, bide_timer *timer) {
 void bide__wheel_remove(bide__wheel *wheel, bide_timer *timer) {
   bide__list_remove(&timer->slot_);
   wheel->count--;
-  if (timer->level_ == WHEEL_DUE) return;
-  if (bide__list_empty(&wheel->slots[timer->level_][timer->index_])) {
-    wheel->occupied[timer->level_] &= ~(UINT64_C(1) << timer->index_);
-  }
+  if (timer->deadline_us <= wheel->now_us) return; /* it was due */
+  unsigned level = wheel_level_of(wheel->now_us, timer->deadline_us);
+  unsigned index = wheel_index_of(timer->deadline_us, level);
+  if (bide__list_empty(&wheel->slots[level][index]))
+    wheel->occupied[level] &= ~(UINT64_C(1) << index);
 }
 
 /* The lowest level in use; BIDE__WHEEL_LEVELS when none is. */
@@ -109,12 +108,10 @@ static void wheel_descend(bide__wheel *wheel, unsigned level) {
   wheel->occupied[level] &= ~(UINT64_C(1) << index);
   for (bide_node *node; (node = bide__list_pop(slot)) != NULL;) {
     bide_timer *timer = BIDE_CONTAINER_OF(node, bide_timer, slot_);
-    if (timer->deadline_us == wheel->now_us) {
-      timer->level_ = WHEEL_DUE;
+    if (timer->deadline_us == wheel->now_us)
       bide__list_push(&wheel->due, node);
-    } else {
+    else
       wheel_place(wheel, timer);
-    }
   }
 }
 

@@ -273,6 +273,144 @@ static void task_traces_its_life(void) {
   harness_loop_close(loop);
 }
 
+/* ---- sleeping without a future ---- */
+
+typedef struct sleeper {
+  bide_task task;
+  uint64_t timeout_us;
+  int status;
+} sleeper;
+
+static bide_poll sleeper_poll(bide_task *task) {
+  sleeper *self = BIDE_FRAME(task, sleeper, task);
+  BIDE_ASYNC_BEGIN(task);
+  BIDE_SLEEP(task, self->timeout_us);
+  self->status = bide_task_status(task);
+  BIDE_ASYNC_END(task, 7);
+}
+
+static void task_sleeps_and_is_never_early(void) {
+  bide_loop *loop = harness_loop_new();
+  sleeper sleeps = {.timeout_us = 2000, .status = 1};
+  uint64_t started_us = bide_loop_now_us(loop);
+  REQUIRE(bide_task_spawn(loop, &sleeps.task, sleeper_poll) == 0);
+  CHECK_INT(bide_block_on(&sleeps.task.future), 0);
+  CHECK(bide_loop_now_us(loop) >= started_us + 2000);
+  CHECK_INT(sleeps.status, 0);
+  CHECK_INT(sleeps.task.future.value, 7);
+  harness_loop_close(loop);
+}
+
+/* A cancel ends the sleep at once, and one that came before lets it not begin. */
+static void task_sleep_is_cancelled(void) {
+  bide_loop *loop = harness_loop_new();
+  for (int early = 0; early < 2; early++) {
+    sleeper sleeps = {.timeout_us = 3600000000, .status = 1};
+    REQUIRE(bide_task_spawn(loop, &sleeps.task, sleeper_poll) == 0);
+    if (!early) run_ready(loop);
+    CHECK_INT(bide_task_cancel(&sleeps.task), 0);
+    run_ready(loop);
+    CHECK_INT(sleeps.status, BIDE_ECANCELED);
+    CHECK_INT(bide_loop_timeout(loop), -1);
+  }
+  harness_loop_close(loop);
+}
+
+static size_t task_resident_bytes(void) {
+  unsigned long total = 0, resident = 0;
+  FILE *file = fopen("/proc/self/statm", "r");
+  REQUIRE(file != NULL && fscanf(file, "%lu %lu", &total, &resident) == 2);
+  fclose(file);
+  return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* A server that holds a connection each in a task counts on what one costs. */
+static void task_that_sleeps_takes_no_more_than_its_frame(void) {
+  const size_t count = harness_scale(200000);
+  bide_loop *loop = harness_loop_new();
+  size_t before = task_resident_bytes();
+  sleeper *sleepers = malloc(count * sizeof *sleepers);
+  REQUIRE(sleepers != NULL);
+  for (size_t i = 0; i < count; i++) {
+    sleepers[i].task.finished = NULL;
+    sleepers[i].timeout_us = 3600000000 + i;
+    REQUIRE(bide_task_spawn(loop, &sleepers[i].task, sleeper_poll) == 0);
+    if (i % 200 == 0) REQUIRE(bide_loop_run(loop, BIDE_RUN_NOWAIT) == 0);
+  }
+  run_ready(loop);
+  size_t grown = task_resident_bytes() - before;
+  if (!harness_is_slow()) CHECK_RANGE(grown / count, 96, 96 + 16 + 8);
+  for (size_t i = 0; i < count; i++) bide_task_cancel(&sleepers[i].task);
+  run_ready(loop);
+  for (size_t i = 0; i < count; i++) REQUIRE(sleepers[i].status == BIDE_ECANCELED);
+  free(sleepers);
+  harness_loop_close(loop);
+}
+
+/* ---- the budget ---- */
+
+/* Awaits what has settled, again and again, until another has come to its turn. */
+typedef struct greedy {
+  bide_task task;
+  bide_future settled;
+  bool *others_ran;
+  int awaits;
+  bool wrong;
+} greedy;
+
+static bide_poll greedy_poll(bide_task *task) {
+  greedy *self = BIDE_FRAME(task, greedy, task);
+  BIDE_ASYNC_BEGIN(task);
+  while (!*self->others_ran && self->awaits < 100000) {
+    self->awaits++;
+    BIDE_AWAIT(task, &self->settled);
+    if (bide_task_status(task) != BIDE_EDOM) self->wrong = true;
+  }
+  BIDE_ASYNC_END(task, 0);
+}
+
+static void task_that_always_finds_work_lets_others_run(void) {
+  bide_loop *loop = harness_loop_new();
+  awaiter other = {0};
+  greedy takes = {.others_ran = &other.polled};
+  bide_future_init(&takes.settled, loop);
+  bide_future_reject(&takes.settled, BIDE_EDOM);
+  REQUIRE(bide_task_spawn(loop, &takes.task, greedy_poll) == 0);
+  awaiter_spawn(loop, &other, &takes.settled);
+  CHECK_INT(bide_block_on(&takes.task.future), 0);
+  CHECK_INT(takes.awaits, BIDE_TASK_BUDGET);
+  CHECK(!takes.wrong); /* the turn in between does not touch the result */
+  harness_loop_close(loop);
+}
+
+static bide_poll cancelled_greedy_poll(bide_task *task) {
+  greedy *self = BIDE_FRAME(task, greedy, task);
+  BIDE_ASYNC_BEGIN(task);
+  for (; self->awaits < BIDE_TASK_BUDGET; self->awaits++) {
+    BIDE_AWAIT(task, &self->settled);
+    if (bide_task_status(task) != 0) self->wrong = true;
+  }
+  BIDE_SLEEP(task, 3600000000);
+  BIDE_RETURN_ERROR(task, bide_task_status(task));
+  BIDE_ASYNC_END(task, 0);
+}
+
+/* A cancel that comes while the task waits for its next turn is kept for the next await. */
+static void task_out_of_budget_keeps_a_cancel(void) {
+  bide_loop *loop = harness_loop_new();
+  greedy takes = {.awaits = 0};
+  bide_future_init(&takes.settled, loop);
+  bide_future_resolve(&takes.settled, 0);
+  REQUIRE(bide_task_spawn(loop, &takes.task, cancelled_greedy_poll) == 0);
+  REQUIRE(bide_loop_run(loop, BIDE_RUN_NOWAIT) == 0);
+  CHECK_INT(takes.awaits, BIDE_TASK_BUDGET - 1);
+  CHECK_INT(bide_task_cancel(&takes.task), 0);
+  CHECK_INT(bide_block_on(&takes.task.future), BIDE_ECANCELED);
+  CHECK_INT(takes.awaits, BIDE_TASK_BUDGET);
+  CHECK(!takes.wrong);
+  harness_loop_close(loop);
+}
+
 static const harness_test tests[] = {
     HARNESS_TEST(task_spawn_only_makes_ready),
     HARNESS_TEST(task_gives_results_and_errors),
@@ -286,6 +424,11 @@ static const harness_test tests[] = {
     HARNESS_TEST(task_finished_comes_after_its_waiters),
     HARNESS_TEST(task_survives_a_full_ready_queue),
     HARNESS_TEST(task_traces_its_life),
+    HARNESS_TEST(task_sleeps_and_is_never_early),
+    HARNESS_TEST(task_sleep_is_cancelled),
+    HARNESS_TEST(task_that_sleeps_takes_no_more_than_its_frame),
+    HARNESS_TEST(task_that_always_finds_work_lets_others_run),
+    HARNESS_TEST(task_out_of_budget_keeps_a_cancel),
 };
 
 int main(int argc, char **argv) { return HARNESS_MAIN(tests, argc, argv); }

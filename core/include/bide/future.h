@@ -36,17 +36,22 @@ struct bide_waiter {
   bide_waiter *next_;
 };
 
+/* What only a pending future needs and what only a settled one has share their room, since
+ * programs have a great many: a task that sleeps is 96 bytes, its future 32 of them. */
 struct bide_future {
   /* read-only */
   bide_loop *loop;
-  intptr_t value; /* once resolved */
-  int32_t error;  /* once settled: 0, or the negative code */
+  union {
+    intptr_t value; /* once resolved */
+    /* While it is pending, for those who make producers: asks the producer to end early;
+     * the future settles when it has. NULL: a cancel settles the future at once. */
+    void (*cancel)(bide_future *future);
+  };
+  int32_t error; /* once settled: 0, or the negative code */
   uint8_t state;
-  uint8_t reserved_[3];
-  /* For those who make producers: asks the producer to end early; the future
-   * settles when it has. NULL: a cancel settles the future at once. */
-  void (*cancel)(bide_future *future);
   /* private */
+  uint8_t flags_; /* the task's that it belongs to, as is resume_ */
+  uint16_t resume_;
   bide_waiter *waiters_;
 };
 

@@ -6,7 +6,6 @@
  *
  *   typedef struct {
  *     bide_task task;
- *     bide_sleep nap;
  *     int left;
  *   } countdown;
  *
@@ -14,7 +13,7 @@
  *     countdown *self = BIDE_FRAME(task, countdown, task);
  *     BIDE_ASYNC_BEGIN(task);
  *     while (self->left-- > 0) {
- *       BIDE_AWAIT_SLEEP(task, &self->nap, 1000);
+ *       BIDE_SLEEP(task, 1000);
  *       if (bide_task_status(task) < 0) BIDE_RETURN_ERROR(task, bide_task_status(task));
  *     }
  *     BIDE_ASYNC_END(task, 0);
@@ -23,7 +22,7 @@
  * BIDE_AWAIT(task, future) expands to
  *
  *   do {
- *     task->resume_ = __LINE__;                             // where to go on
+ *     task->future.resume_ = __LINE__;                      // where to go on
  *     if (bide_task_await(task, future)) return BIDE_POLL_PENDING;
  *   case __LINE__:;                                         // woken: here we are
  *   } while (0)
@@ -38,6 +37,12 @@
  * by going on, and clean up with further awaits; bide_task_shield keeps the next cancel from
  * those. A circle of tasks that await one another
  * is opened by the cancel of any: one of the awaits returns BIDE_ECANCELED.
+ *
+ * Budget. An await of what has settled goes on at once, but BIDE_TASK_BUDGET of them in a row
+ * make the task wait for its next turn, so that one that always finds work (a channel that
+ * never runs empty) cannot keep the others, timers and I/O from theirs. Nothing is lost by
+ * it, and a cancel that comes meanwhile is kept for the next await. (Tokio's cooperative
+ * budgeting.)
  */
 #ifndef BIDE_TASK_H
 #define BIDE_TASK_H
@@ -63,14 +68,16 @@ struct bide_task {
   void (*finished)(bide_task *task);
   /* private */
   bide_task_fn poll_;
-  bide_call call_;
-  bide_waiter waiter_;
-  bide_future *awaiting_;
   struct bide_local *locals_;
-  int32_t status_;
-  uint16_t resume_;
-  uint16_t flags_;
+  bide_future *awaiting_;
+  union { /* what it is known by where it waits: it waits in one place at a time */
+    bide_call call;
+    bide_waiter waiter;
+    bide_timer timer;
+  } wait_;
 };
+
+enum { BIDE_TASK_BUDGET = 128 };
 
 /* The frame that a task is the member `member` of. */
 #define BIDE_FRAME(task, type, member) BIDE_CONTAINER_OF(task, type, member)
@@ -101,6 +108,7 @@ BIDE_EXTERN bool bide_task_shield(bide_task *task, bool shielded);
 BIDE_EXTERN bool bide_task_await(bide_task *task, bide_future *future);
 BIDE_EXTERN bool bide_task_await_shielded(bide_task *task, bide_future *future);
 BIDE_EXTERN bool bide_task_yield(bide_task *task);
+BIDE_EXTERN bool bide_task_sleep(bide_task *task, uint64_t timeout_us);
 BIDE_EXTERN bide_poll bide_task_return(bide_task *task, intptr_t value, int error);
 
 #if defined(__GNUC__) && __GNUC__ >= 7 || defined(__clang__)
@@ -110,7 +118,7 @@ BIDE_EXTERN bide_poll bide_task_return(bide_task *task, intptr_t value, int erro
 #endif
 
 #define BIDE_ASYNC_BEGIN(task)  \
-  switch ((task)->resume_) { \
+  switch ((task)->future.resume_) { \
     case 0:
 
 /* The body's end: resolves the task's future with `value`. */
@@ -125,7 +133,7 @@ BIDE_EXTERN bide_poll bide_task_return(bide_task *task, intptr_t value, int erro
 
 #define BIDE_SUSPEND_IF_(task, condition) \
   do { \
-    (task)->resume_ = (uint16_t)__LINE__; \
+    (task)->future.resume_ = (uint16_t)__LINE__; \
     if (condition) return BIDE_POLL_PENDING; \
     BIDE_FALLTHROUGH_; \
     case (uint16_t)__LINE__:; \
@@ -146,6 +154,12 @@ BIDE_EXTERN bide_poll bide_task_return(bide_task *task, intptr_t value, int erro
   BIDE_SUSPEND_IF_(task, (bide_io_start((task)->future.loop, (io)), \
                           bide_task_await((task), &(io)->future)))
 
+/* Sleeps for timeout_us or longer, never shorter. It needs no room in the frame and no
+ * future. The status is 0, or BIDE_ECANCELED as soon as a cancel comes. */
+#define BIDE_SLEEP(task, timeout_us) \
+  BIDE_SUSPEND_IF_(task, bide_task_sleep((task), (timeout_us)))
+
+/* The same with a future of its own, which others may await and cancel too. */
 #define BIDE_AWAIT_SLEEP(task, sleep, timeout_us) \
   BIDE_SUSPEND_IF_(task, (bide_sleep_start((task)->future.loop, (sleep), (timeout_us)), \
                           bide_task_await((task), &(sleep)->future)))

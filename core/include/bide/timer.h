@@ -24,8 +24,6 @@ struct bide_timer {
   uint64_t deadline_us; /* of bide_loop_now_us's clock */
   /* private */
   bide_node slot_; /* zeroed when the timer is not running */
-  uint8_t level_;
-  uint8_t index_;
 };
 
 /* Fires once, timeout_us from now or later (the clock is read anew: never
