@@ -32,9 +32,9 @@ struct bide_read_file {
   bide_loop *loop_;
   bide_op op_;
   size_t capacity_;
+  uint64_t size_;
   int fd_;
   uint8_t step_;
-  bool grown_;
   bool cancelled_;
 };
 

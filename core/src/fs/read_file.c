@@ -2,9 +2,9 @@
  * request->result keeps the first error while the fd is being closed.
  *
  * Where the end is: a read of 0 bytes says so always, at the price of one more operation.
- * So does the size of a regular file, asked for after the read. A read that falls short
- * alone does not: pipes and files of /proc give less than was asked for before their
- * end. */
+ * So does the size of a regular file, asked for once it is open, which tells how much
+ * memory it takes too. A read that falls short alone does not: pipes and files of /proc
+ * give less than was asked for before their end. */
 #include <bide/fs.h>
 
 #include <fcntl.h>
@@ -38,9 +38,11 @@ static int read_file_submit(bide_read_file *request) {
       bide_prep_openat(op, AT_FDCWD, op->args.open.path, O_RDONLY, 0);
       break;
     case READ_FILE_READ:
-      /* Position -1 is the file's own: pipes take it, and nobody else moves it. */
+      /* Pipes take the file's own position alone; with one given, epoll needs no thread
+       * for what is in the page cache. */
       if (room > READ_FILE_AT_ONCE_MAX) room = READ_FILE_AT_ONCE_MAX;
-      bide_prep_read(op, request->fd_, (char *)request->base + request->len, room, -1);
+      bide_prep_read(op, request->fd_, (char *)request->base + request->len, room,
+                     request->size_ > 0 ? (int64_t)request->len : -1);
       break;
     default:
       bide_prep_close(op, request->fd_);
@@ -80,13 +82,12 @@ static void *read_file_memory(bide_read_file *request, size_t bytes) {
   return bide__realloc(request->allocated ? request->base : NULL, bytes);
 }
 
-/* Makes room: for just the file where its size is known, else, or when a file grew beyond
- * its size, for as much again as there is. */
+/* Makes room: for just the file where its size is known, else for as much again as there
+ * is. */
 static int read_file_grow(bide_read_file *request) {
-  uint64_t size = read_file_size(request);
   uint64_t capacity = 2 * (uint64_t)request->len;
   if (capacity < READ_FILE_FIRST_BYTES) capacity = READ_FILE_FIRST_BYTES;
-  if (size > request->len && !request->grown_) capacity = size;
+  if (request->size_ > 0) capacity = request->size_;
   if (capacity > SIZE_MAX) return BIDE_ENOMEM;
   void *base = read_file_memory(request, (size_t)capacity);
   if (base == NULL) return BIDE_ENOMEM;
@@ -94,20 +95,23 @@ static int read_file_grow(bide_read_file *request) {
   request->base = base;
   request->capacity_ = (size_t)capacity;
   request->allocated = request->grow == NULL;
-  request->grown_ = true;
   return 0;
+}
+
+static bool read_file_is_full(const bide_read_file *request) {
+  return request->len == request->capacity_ || request->size_ > request->capacity_;
 }
 
 static void read_file_read_on(bide_read_file *request) {
   int result = request->cancelled_ ? BIDE_ECANCELED : 0;
-  if (result == 0 && request->len == request->capacity_) result = read_file_grow(request);
+  if (result == 0 && read_file_is_full(request)) result = read_file_grow(request);
   if (result == 0) result = read_file_submit(request);
   if (result < 0) read_file_end(request, result);
 }
 
 static void read_file_got(bide_read_file *request, int32_t bytes) {
   request->len += (size_t)bytes;
-  if (bytes == 0 || read_file_size(request) == request->len) {
+  if (bytes == 0 || request->len == request->size_) {
     read_file_end(request, 0);
   } else {
     read_file_read_on(request);
@@ -132,6 +136,7 @@ static void read_file_completed(bide_op *op) {
     read_file_end(request, result);
   } else if (request->step_ == READ_FILE_OPEN) {
     request->fd_ = result;
+    request->size_ = read_file_size(request);
     request->step_ = READ_FILE_READ;
     read_file_read_on(request);
   } else {
@@ -151,7 +156,7 @@ int bide_read_file_start(bide_loop *loop, bide_read_file *request, const char *p
   request->capacity_ = base != NULL ? capacity : 0;
   request->fd_ = -1;
   request->step_ = READ_FILE_OPEN;
-  request->grown_ = false;
+  request->size_ = 0;
   request->cancelled_ = false;
   return read_file_submit(request);
 }
