@@ -17,7 +17,11 @@
               "bindings/node/jobs.c",
               "bindings/node/loop.c",
               "bindings/node/offload.c",
-              "bindings/node/request.c"
+              "bindings/node/owner.c",
+              "bindings/node/request.c",
+              "bindings/node/stat.c",
+              "bindings/node/stat_all.c",
+              "bindings/node/write_file.c"
             ]
           }
         ]

@@ -52,4 +52,27 @@ function fileTooLarge(size) {
   );
 }
 
-module.exports = { systemError, codedError, fileBytesMax, fileTooLarge, restack, AbortError };
+// given: the option, which is a buffer or a function that gave `view`. size: the file's, 0
+// when it is unknown.
+function tooSmallFor(given, view, size) {
+  const name = `options.buffer${typeof given === 'function' ? '()' : ''}.byteLength`;
+  const reason =
+    size > 0
+      ? `is smaller than the file size of ${size} bytes`
+      : 'is too small to contain the entire file';
+  return codedError(
+    TypeError,
+    'ERR_INVALID_ARG_VALUE',
+    `The property '${name}' ${reason}. Received ${view.byteLength}`,
+  );
+}
+
+module.exports = {
+  systemError,
+  codedError,
+  fileBytesMax,
+  fileTooLarge,
+  tooSmallFor,
+  restack,
+  AbortError,
+};

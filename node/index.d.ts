@@ -1,7 +1,5 @@
 /// <reference types="node" />
-import type { EventEmitter } from 'node:events';
-import type { BigIntStats, OpenMode, Stats } from 'node:fs';
-import type { FileHandle as NodeFileHandle } from 'node:fs/promises';
+import * as fs from './fs.js';
 
 /** The version of bide's core. */
 export const version: string;
@@ -10,100 +8,8 @@ export const backend: 'io_uring' | 'epoll';
 /** Why, in a sentence; it names the errno where a ring was refused. */
 export const backendReason: string;
 
-/** The part of `fs/promises` that goes through bide's loop, with its errors. */
-export namespace fs {
-  type Path = string | Uint8Array | URL;
-
-  interface ReadFileOptions {
-    encoding?: BufferEncoding | null;
-    /** Any but 'r' is carried out by Node. */
-    flag?: OpenMode;
-    /** Rejects at once with an AbortError; what the kernel still does is nobody's. */
-    signal?: AbortSignal;
-  }
-
-  /** Reads all of a file. At most 128 are under way, the rest waits: no EMFILE. */
-  function readFile(
-    path: Path | FileHandle | NodeFileHandle,
-    options?: (ReadFileOptions & { encoding?: null }) | null,
-  ): Promise<Buffer>;
-  function readFile(
-    path: Path | FileHandle | NodeFileHandle,
-    options: BufferEncoding | (ReadFileOptions & { encoding: BufferEncoding }),
-  ): Promise<string>;
-  function readFile(
-    path: Path | FileHandle | NodeFileHandle,
-    options?: ReadFileOptions | BufferEncoding | null,
-  ): Promise<string | Buffer>;
-
-  function open(path: Path, flags?: OpenMode, mode?: number | string): Promise<FileHandle>;
-
-  function stat(path: Path, options?: { bigint?: false }): Promise<Stats>;
-  function stat(path: Path, options: { bigint: true }): Promise<BigIntStats>;
-  /** As stat, but a symbolic link is itself. */
-  function lstat(path: Path, options?: { bigint?: false }): Promise<Stats>;
-  function lstat(path: Path, options: { bigint: true }): Promise<BigIntStats>;
-
-  interface Position {
-    /** Where in the buffer; 0. */
-    offset?: number | null;
-    /** How many bytes; up to the buffer's end. */
-    length?: number | null;
-    /** Where in the file; null is the file's own position, which moves. */
-    position?: number | bigint | null;
-  }
-
-  /** An open file. Close it; one that is collected unclosed warns as Node does. */
-  interface FileHandle extends EventEmitter, AsyncDisposable {
-    /** -1 once closed. */
-    readonly fd: number;
-    /**
-     * The bytes arrive in memory of bide's and are copied to the buffer at the end: one that
-     * was transferred meanwhile is left alone, and the read rejects with ERR_INVALID_STATE.
-     */
-    read<T extends NodeJS.ArrayBufferView>(
-      buffer: T,
-      offset?: number | null,
-      length?: number | null,
-      position?: number | bigint | null,
-    ): Promise<{ bytesRead: number; buffer: T }>;
-    read<T extends NodeJS.ArrayBufferView>(
-      buffer: T,
-      options: Position,
-    ): Promise<{ bytesRead: number; buffer: T }>;
-    read<T extends NodeJS.ArrayBufferView = Buffer>(
-      options?: Position & { buffer?: T },
-    ): Promise<{ bytesRead: number; buffer: T }>;
-    /** The buffer is copied at the call: it may be used again at once. */
-    write<T extends NodeJS.ArrayBufferView>(
-      buffer: T,
-      offset?: number | null,
-      length?: number | null,
-      position?: number | null,
-    ): Promise<{ bytesWritten: number; buffer: T }>;
-    write<T extends NodeJS.ArrayBufferView>(
-      buffer: T,
-      options: Position,
-    ): Promise<{ bytesWritten: number; buffer: T }>;
-    write(
-      text: string,
-      position?: number | null,
-      encoding?: BufferEncoding | null,
-    ): Promise<{ bytesWritten: number; buffer: string }>;
-    stat(options?: { bigint?: false }): Promise<Stats>;
-    stat(options: { bigint: true }): Promise<BigIntStats>;
-    /** Reads from the file's position to its end. */
-    readFile(options?: { encoding?: null; signal?: AbortSignal } | null): Promise<Buffer>;
-    readFile(
-      options: BufferEncoding | { encoding: BufferEncoding; signal?: AbortSignal },
-    ): Promise<string>;
-    sync(): Promise<void>;
-    datasync(): Promise<void>;
-    /** Waits for the operations in flight on the handle. */
-    close(): Promise<void>;
-    [Symbol.asyncDispose](): Promise<void>;
-  }
-}
+/** `fs/promises`, some of it through bide's loop; the module `bide/fs` is the same. */
+export { fs };
 
 /** The name of a job that runs without JS; only `native` has them. */
 declare class NativeJob<A extends unknown[], R> {
@@ -127,7 +33,7 @@ export const native: {
   /** Blocks a thread of the pool for so many milliseconds. */
   readonly sleep: NativeJob<[ms: number], undefined>;
   /** Reads a file, or all files of a folder and of those in it. Links are not followed. */
-  readonly checksumTree: NativeJob<[path: fs.Path], TreeChecksum>;
+  readonly checksumTree: NativeJob<[path: fs.PathLike], TreeChecksum>;
 };
 
 /**

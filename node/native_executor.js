@@ -5,9 +5,14 @@ const { inspect } = require('node:util');
 const { watch, unwatch } = require('./abort.js');
 const { codedError, systemError } = require('./errors.js');
 const { Executor } = require('./executor.js');
+const { Flow } = require('./flow.js');
 const { native, acquire, release, memoryOf, offsetOf, syscalls } = require('./native.js');
 const { pathOf } = require('./options.js');
 const { asText } = require('./operation.js');
+
+// Jobs that wait in the core's pool, so that its threads find the next at once; more wait
+// here, where they are smaller.
+const queuedMax = 256;
 
 function durationOf(ms) {
   return typeof ms === 'number' && ms >= 0 && ms <= 2 ** 31 - 1 ? ms : undefined;
@@ -63,24 +68,40 @@ const jobs = Object.freeze(
 );
 
 class JobRequest {
-  constructor(executor, job, argument, signal, resolve, reject) {
-    this.executor = executor;
-    this.job = job;
-    this.argument = argument;
+  constructor(flow, prepared, signal, executor, resolve, reject) {
+    this.flow = flow;
+    this.job = prepared.job;
+    this.argument = prepared.argument;
+    this.pool = prepared.pool;
     this.signal = signal;
-    this.slot = acquire(this);
+    this.executor = executor;
+    this.slot = -1;
+    this.aborted = false;
     this.resolve = resolve;
     this.reject = reject;
+    if (signal !== undefined) watch(signal, this);
+  }
+
+  start() {
+    this.slot = acquire(this);
+    const code = this.job.start(this.slot, this.pool, this.argument);
+    if (code >= 0) return;
+    release(this.slot);
+    this.end();
+    this.reject(systemError(code, this.job.name));
   }
 
   // A job that has started runs to its end, which then is nobody's.
   abort(error) {
+    this.aborted = true;
     this.reject(error);
-    native.cancel(this.slot);
+    if (this.slot === -1) this.executor.ended();
+    else native.cancel(this.slot);
   }
 
   end() {
     if (this.signal !== undefined) unwatch(this.signal, this);
+    this.flow.leave();
     this.executor.ended();
   }
 
@@ -104,9 +125,11 @@ class JobRequest {
 
 class NativeExecutor extends Executor {
   #pool;
+  #flow;
 
   constructor(options) {
     super(options);
+    this.#flow = new Flow(this.size + queuedMax);
     this.#pool = native.poolNew(this.size);
     if (this.#pool < 0) throw systemError(this.#pool, 'pthread_create');
   }
@@ -122,13 +145,9 @@ class NativeExecutor extends Executor {
   }
 
   start({ job, argument }, signal, resolve, reject) {
-    const request = new JobRequest(this, job, argument, signal, resolve, reject);
-    const code = job.start(request.slot, this.#pool, argument);
-    if (code < 0) {
-      release(request.slot);
-      throw systemError(code, job.name);
-    }
-    if (signal !== undefined) watch(signal, request);
+    const prepared = { job, argument, pool: this.#pool };
+    const request = new JobRequest(this.#flow, prepared, signal, this, resolve, reject);
+    this.#flow.enter(request);
   }
 
   stop() {

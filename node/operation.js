@@ -1,36 +1,79 @@
 'use strict';
 // Single operations as promises.
 
+const { watch, unwatch } = require('./abort.js');
+const { AbortError, systemError } = require('./errors.js');
+const { Flow } = require('./flow.js');
 const { native, acquire, release, memoryOf, offsetOf } = require('./native.js');
-const { systemError } = require('./errors.js');
 const { Stats, BigIntStats } = require('./stats.js');
 
+const flow = new Flow(1024);
+
+const asText = (path) => (typeof path === 'string' ? path : Buffer.from(path).toString());
+
+// What an operation does beside begin() and take(), for those that have no more to say.
+const nothingMore = { path: undefined, buffer: undefined, signal: undefined, undo: undefined };
+
 class Operation {
-  constructor(syscall, path, buffer, take, resolve, reject) {
+  // begin(slot) hands the operation to the addon; take(result, slot) makes the promise's
+  // value while the slot's memory is still the operation's.
+  // more.path: what the error of a failed call names.
+  // more.buffer: what the kernel reads or writes beside the slot's memory.
+  // more.undo(result): for a success that comes after the abort.
+  constructor(syscall, begin, take, more, resolve, reject) {
     this.syscall = syscall;
-    this.path = path;
-    this.buffer = buffer; // the kernel's until finish(): not to be collected before
+    this.begin = begin;
     this.take = take;
+    this.more = more; // holds the buffer, which is not to be collected before finish()
+    this.slot = -1;
+    this.aborted = false;
     this.resolve = resolve;
     this.reject = reject;
+    if (more.signal !== undefined) watch(more.signal, this);
+  }
+
+  start() {
+    this.slot = acquire(this);
+    const code = this.begin(this.slot);
+    if (code >= 0) return;
+    release(this.slot);
+    this.end();
+    this.fail(code);
+  }
+
+  fail(code) {
+    const { path } = this.more;
+    this.reject(systemError(code, this.syscall, path === undefined ? path : asText(path)));
+  }
+
+  abort(error) {
+    this.aborted = true;
+    this.reject(error);
+    if (this.slot !== -1) native.cancel(this.slot);
+  }
+
+  end() {
+    flow.leave();
+    if (this.more.signal !== undefined) unwatch(this.more.signal, this);
   }
 
   finish(slot, result) {
-    if (result < 0) this.reject(systemError(result, this.syscall, this.path));
-    else this.resolve(this.take(result, slot));
+    this.end();
+    if (this.aborted) {
+      if (result >= 0) this.more.undo?.(result);
+    } else if (result < 0) {
+      this.fail(result);
+    } else {
+      this.resolve(this.take(result, slot));
+    }
   }
 }
 
-// start(slot) hands the operation to the addon; take(result, slot) makes the promise's
-// value while the slot's memory is still the operation's. buffer is what the kernel reads
-// or writes beside that memory, if anything.
-function operate(syscall, path, start, take, buffer) {
+function operate(syscall, begin, take, more = nothingMore) {
   return new Promise((resolve, reject) => {
-    const slot = acquire(new Operation(syscall, path, buffer, take, resolve, reject));
-    const code = start(slot);
-    if (code >= 0) return;
-    release(slot);
-    reject(systemError(code, syscall, path));
+    const { signal } = more;
+    if (signal !== undefined && signal.aborted) throw new AbortError(signal);
+    flow.enter(new Operation(syscall, begin, take, more, resolve, reject));
   });
 }
 
@@ -45,68 +88,88 @@ function takeBigIntStats(result, slot) {
   return new BigIntStats(memoryOf(slot).integers, offsetOf(slot) / 8);
 }
 
-const asText = (path) => (typeof path === 'string' ? path : Buffer.from(path).toString());
+function open(path, flags, mode, signal) {
+  const begin = (slot) => native.open(slot, path, flags, mode);
+  return operate('open', begin, takeResult, { path, signal, undo: native.closeNow });
+}
 
-function open(path, flags, mode) {
-  const start = (slot) => native.open(slot, path, flags, mode);
-  return operate('open', asText(path), start, takeResult);
+// Closes wait for nobody: what waits may be waiting for descriptors.
+class Close {
+  constructor(resolve, reject) {
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  finish(slot, result) {
+    if (result < 0) this.reject(systemError(result, 'close'));
+    else this.resolve();
+  }
 }
 
 function close(fd) {
-  return operate('close', undefined, (slot) => native.close(slot, fd), takeNothing);
+  return new Promise((resolve, reject) => {
+    const slot = acquire(new Close(resolve, reject));
+    const code = native.close(slot, fd);
+    if (code >= 0) return;
+    release(slot);
+    reject(systemError(code, 'close'));
+  });
 }
 
-function stat(path, bigint, follow) {
-  const start = (slot) => native.stat(slot, path, bigint, follow);
+function stat(path, bigint, follow, signal) {
+  const begin = (slot) => native.stat(slot, path, bigint, follow);
   const take = bigint ? takeBigIntStats : takeStats;
-  return operate(follow ? 'stat' : 'lstat', asText(path), start, take);
+  return operate(follow ? 'stat' : 'lstat', begin, take, { path, signal });
 }
 
-function fstat(fd, bigint) {
-  const take = bigint ? takeBigIntStats : takeStats;
-  return operate('fstat', undefined, (slot) => native.fstat(slot, fd, bigint), take);
+function fstat(fd, bigint, signal) {
+  const begin = (slot) => native.fstat(slot, fd, bigint);
+  return operate('fstat', begin, bigint ? takeBigIntStats : takeStats, { signal });
 }
 
 function sync(fd, dataOnly) {
-  const syscall = dataOnly ? 'fdatasync' : 'fsync';
-  return operate(syscall, undefined, (slot) => native.sync(slot, fd, dataOnly), takeNothing);
+  const begin = (slot) => native.sync(slot, fd, dataOnly);
+  return operate(dataOnly ? 'fdatasync' : 'fsync', begin, takeNothing);
 }
 
 // take(bytes, offset, result) gets the slot's memory and what of it was read.
-function readSlot(fd, length, position, take) {
-  const start = (slot) => native.read(slot, fd, undefined, length, position);
-  return operate('read', undefined, start, (result, slot) =>
-    take(memoryOf(slot).bytes, offsetOf(slot), result),
-  );
+function readSlot(fd, length, position, take, signal) {
+  const begin = (slot) => native.read(slot, fd, undefined, length, position);
+  const takeBytes = (result, slot) => take(memoryOf(slot).bytes, offsetOf(slot), result);
+  return operate('read', begin, takeBytes, { signal });
 }
 
-// buffer is one that no other code can reach before the promise settles: the kernel writes
-// to it, which a transfer to another thread must not meet.
-function readOwn(fd, buffer, position) {
-  const start = (slot) => native.read(slot, fd, buffer, buffer.length, position);
-  return operate('read', undefined, start, takeResult, buffer);
+// The kernel writes to the buffer until the promise settles, or, after an abort, later than
+// that: it must be one whose memory stays where it is as long as somebody holds it.
+function readOwn(fd, buffer, length, position, signal) {
+  const begin = (slot) => native.read(slot, fd, buffer, length, position);
+  return operate('read', begin, takeResult, { buffer, signal });
 }
 
 // fill(bytes, offset) puts `length` bytes into the slot's memory. Where not all of them were
 // written, the value is takeRest(bytes, offset, result), else undefined.
-function writeSlot(fd, length, position, fill, takeRest) {
-  const start = (slot) => {
+function writeSlot(fd, length, position, fill, takeRest, signal) {
+  const begin = (slot) => {
     fill(memoryOf(slot).bytes, offsetOf(slot));
     return native.write(slot, fd, undefined, length, position);
   };
-  return operate('write', undefined, start, (result, slot) =>
-    result === length ? undefined : takeRest(memoryOf(slot).bytes, offsetOf(slot), result),
-  );
+  const take = (result, slot) =>
+    result === length ? undefined : takeRest(memoryOf(slot).bytes, offsetOf(slot), result);
+  return operate('write', begin, take, { signal });
 }
 
 // As readOwn.
-function writeOwn(fd, buffer, position) {
-  const start = (slot) => native.write(slot, fd, buffer, buffer.length, position);
-  return operate('write', undefined, start, takeResult, buffer);
+function writeOwn(fd, buffer, position, signal) {
+  const begin = (slot) => native.write(slot, fd, buffer, buffer.length, position);
+  return operate('write', begin, takeResult, { buffer, signal });
 }
+
+// Whether the next operation begins later than its call.
+const mustWait = () => flow.isFull;
 
 module.exports = {
   asText,
+  mustWait,
   open,
   close,
   stat,

@@ -12,6 +12,10 @@ const bigIntPrototype = Object.getPrototypeOf(fs.statSync('/', { bigint: true })
 // Since Node 22 the dates are accessors of the prototype, made when somebody looks.
 const datesAreLazy = Object.hasOwn(statsPrototype, 'atime');
 
+// Newer ones keep the nanoseconds beyond the milliseconds under symbols: of the access, the
+// modification, the change and the birth.
+const nanosecondKeys = Object.getOwnPropertySymbols(fs.statSync('/'));
+
 function setDates(stats) {
   if (datesAreLazy) return;
   stats.atime = new Date(Math.round(Number(stats.atimeMs)));
@@ -39,6 +43,9 @@ function Stats(doubles, at) {
   this.mtimeMs = doubles[at + 12] * 1e3 + doubles[at + 13] / 1e6;
   this.ctimeMs = doubles[at + 14] * 1e3 + doubles[at + 15] / 1e6;
   this.birthtimeMs = doubles[at + 16] * 1e3 + doubles[at + 17] / 1e6;
+  for (let i = 0; i < nanosecondKeys.length; i++) {
+    this[nanosecondKeys[i]] = doubles[at + 11 + 2 * i];
+  }
   setDates(this);
 }
 Stats.prototype = statsPrototype;

@@ -89,6 +89,9 @@ static void export_all(addon_env *env, napi_value exports) {
   set_methods(env, exports, attach_methods);
   set_methods(env, exports, addon_request_methods);
   set_methods(env, exports, addon_fs_methods);
+  set_methods(env, exports, addon_write_methods);
+  set_methods(env, exports, addon_stat_methods);
+  set_methods(env, exports, addon_owner_methods);
   set_methods(env, exports, addon_offload_methods);
   napi_get_reference_value(napi, env->completions_ref, &completions);
   set(env, exports, "completions", completions);
@@ -99,6 +102,8 @@ static void export_all(addon_env *env, napi_value exports) {
   set_number(env, exports, "slotBytes", ADDON_SLOT_BYTES);
   set_number(env, exports, "inBuffer", ADDON_IN_BUFFER);
   set_number(env, exports, "tooLarge", ADDON_TOO_LARGE);
+  set_number(env, exports, "tooSmall", ADDON_TOO_SMALL);
+  set_number(env, exports, "statValues", ADDON_STAT_VALUES);
   set(env, exports, "version", addon_string(napi, bide_version()));
   set(env, exports, "backend", addon_string(napi, bide_loop_backend(env->loop)));
   set(env, exports, "backendReason",
@@ -128,6 +133,7 @@ static void on_cleanup(napi_async_cleanup_hook_handle handle, void *data) {
   napi_delete_reference(env->napi, env->completions_ref);
   if (env->complete != NULL) napi_delete_reference(env->napi, env->complete);
   if (env->allocate != NULL) napi_delete_reference(env->napi, env->allocate);
+  if (env->owner != NULL) napi_delete_reference(env->napi, env->owner);
   napi_async_destroy(env->napi, env->context);
 }
 

@@ -25,10 +25,13 @@ enum {
   ADDON_COMPLETIONS_MAX = 256,
   ADDON_IN_BUFFER = -1,
   ADDON_TOO_LARGE = -2,
+  ADDON_TOO_SMALL = -3,
 };
 
 typedef enum addon_kind {
   ADDON_READ_FILE,
+  ADDON_WRITE_FILE,
+  ADDON_STAT_ALL,
   ADDON_OP,
   ADDON_JOB,
 } addon_kind;
@@ -41,6 +44,24 @@ typedef enum addon_state {
 
 typedef struct addon_env addon_env;
 typedef struct addon_request addon_request;
+typedef struct addon_stat_all addon_stat_all;
+
+/* A whole file on its way out: see write_file.c. The bytes are the slot's or a buffer's
+ * that JS keeps. */
+typedef struct addon_write_file {
+  bide_op op;
+  const unsigned char *base;
+  size_t len;
+  size_t written;
+  int flags;
+  uint32_t mode;
+  int fd;
+  int32_t result;
+  uint8_t step;
+  uint8_t failed_step;
+  bool flush;
+  bool cancelled;
+} addon_write_file;
 
 /* What a slot is made of. Lives in its chunk from addon_request_grow until the
  * environment ends, so its address is good for the core all that time. `path` is owned by
@@ -52,7 +73,8 @@ struct addon_request {
   uint32_t slot;
   uint8_t kind;
   uint8_t state;
-  bool bigint; /* of a stat: as 64-bit integers, not as doubles */
+  bool bigint;   /* of a stat: as 64-bit integers, not as doubles */
+  bool targeted; /* of a whole file: into a buffer that the caller gave */
   int32_t result;
   int32_t detail;  /* see addon_deliver */
   napi_ref buffer; /* ADDON_READ_FILE: where a file goes that does not fit `shared` */
@@ -60,6 +82,8 @@ struct addon_request {
   char path_inline[232];
   union {
     bide_read_file file;
+    addon_write_file write;
+    addon_stat_all *stat_all; /* allocated, freed at its end */
     bide_op op;
     struct {
       bide_op op; /* lies where `as.op` does */
@@ -104,8 +128,10 @@ struct addon_env {
   napi_ref completions_ref;
   napi_ref complete;
   napi_ref allocate; /* gives a Buffer of so many bytes, or throws */
+  napi_ref owner;    /* Node's class that owns a descriptor; NULL until JS names it */
   napi_async_context context;
 
+  bool learning;   /* Node opens a file for owner.c */
   uint64_t *files; /* a bit for each descriptor that was opened here and not closed */
   size_t file_words;
 
@@ -122,6 +148,9 @@ typedef struct addon_method {
 /* The tables that addon.c exports; each ends with a NULL name. */
 extern const addon_method addon_request_methods[];
 extern const addon_method addon_fs_methods[];
+extern const addon_method addon_write_methods[];
+extern const addon_method addon_stat_methods[];
+extern const addon_method addon_owner_methods[];
 extern const addon_method addon_offload_methods[];
 
 /* ---- loop.c: living beside libuv ---- */
@@ -132,6 +161,9 @@ int addon_loop_open(addon_env *env);
 /* Cancels what is in flight, waits for its end and closes the handles; libuv calls
  * env->closed when the last is gone. */
 void addon_loop_close(addon_env *env);
+
+/* Ends all that is in flight. Nothing can be asked for after it. */
+void addon_loop_drain(addon_env *env);
 
 /* in_flight went from 0 or back to it. */
 void addon_loop_hold(addon_env *env);
@@ -153,8 +185,9 @@ void addon_request_done(addon_request *request, int32_t result, int32_t detail);
  * result is negative for an error; detail is then the number of its syscall in the
  * exported list. For a whole file detail is its length in the slot's memory, or
  * ADDON_IN_BUFFER when it lies in the next of `buffers` and its length, a double, in the
- * slot's memory. With ADDON_TOO_LARGE, an error, that is the size which is more than Node
- * reads. The slots are free when `complete` begins. */
+ * slot's memory. With ADDON_TOO_LARGE or ADDON_TOO_SMALL, errors, that is the size which is
+ * more than Node reads, or more than the caller's buffer holds (0: it is unknown). The slots
+ * are free when `complete` begins. */
 void addon_deliver(addon_env *env);
 
 /* Asks for the request's end; its completion still comes. */
@@ -165,7 +198,21 @@ void addon_requests_cancel_all(addon_env *env);
 void addon_requests_release(addon_env *env);
 void addon_requests_free(addon_env *env);
 
-/* ---- fs.c: the descriptors that the environment's end has to close ---- */
+/* ---- write_file.c, stat_all.c ---- */
+
+void addon_write_file_cancel(addon_request *request);
+void addon_stat_all_cancel(addon_request *request);
+napi_value addon_stat_all_method(napi_env napi, napi_callback_info info);
+
+/* ---- stat.c ---- */
+
+enum { ADDON_STAT_VALUES = 18 };
+
+/* Ten integers, then seconds and nanoseconds of the four times: as doubles, or with bigint
+ * as 64-bit integers. */
+void addon_stat_values(const struct statx *from, void *to, bool bigint);
+
+/* ---- owner.c: the descriptors that the environment's end has to close ---- */
 
 void addon_file_opened(addon_env *env, int fd);
 void addon_file_closed(addon_env *env, int fd);

@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "addon.h"
@@ -43,9 +41,12 @@ static void *file_grow(bide_read_file *file, size_t bytes) {
   napi_value buffer;
   napi_ref held = NULL;
   void *base = NULL;
-  if (request->buffer == NULL && bytes > FILE_BYTES_MAX) {
-    *(double *)(void *)request->shared = (double)bytes;
-    request->detail = ADDON_TOO_LARGE;
+  if (request->buffer == NULL && (request->targeted || bytes > FILE_BYTES_MAX)) {
+    /* What was read before it grows had no size. */
+    bool too_large = bytes > FILE_BYTES_MAX;
+    double size = too_large || file->len == 0 ? (double)bytes : 0;
+    *(double *)(void *)request->shared = size;
+    request->detail = too_large ? ADDON_TOO_LARGE : ADDON_TOO_SMALL;
     return NULL;
   }
   if (napi_open_handle_scope(napi, &scope) != napi_ok) return NULL;
@@ -61,8 +62,8 @@ static void *file_grow(bide_read_file *file, size_t bytes) {
 static void on_file(bide_read_file *file) {
   addon_request *request = file->data;
   int32_t detail = (int32_t)file->len;
-  if (request->detail == ADDON_TOO_LARGE) {
-    detail = ADDON_TOO_LARGE;
+  if (request->detail < 0) {
+    detail = request->detail;
   } else if (file->result < 0) {
     detail = addon_syscall_number(file->syscall);
   } else if (request->buffer != NULL) {
@@ -72,53 +73,27 @@ static void on_file(bide_read_file *file) {
   addon_request_done(request, file->result, detail);
 }
 
-/* readFile(slot, path) */
+/* readFile(slot, path, target): into that buffer alone, or, when it is undefined, into the
+ * slot's memory or a buffer of its own. */
 static napi_value fs_read_file(napi_env napi, napi_callback_info info) {
   addon_env *env;
-  napi_value values[2];
-  if (!addon_arguments(napi, info, 2, values, &env)) return NULL;
+  napi_value values[3];
+  void *base;
+  size_t capacity;
+  if (!addon_arguments(napi, info, 3, values, &env)) return NULL;
   addon_request *request = addon_request_at(env, values[0]);
-  if (request == NULL || !addon_get_path(request, values[1])) return NULL;
+  if (request == NULL || !addon_get_bytes(env, values[2], &base, &capacity) ||
+      !addon_get_path(request, values[1])) {
+    return NULL;
+  }
   request->kind = ADDON_READ_FILE;
   request->detail = 0;
+  request->targeted = base != NULL;
   request->as.file = (bide_read_file){.cb = on_file, .data = request, .grow = file_grow};
   int code = bide_read_file_start(env->loop, &request->as.file, request->path,
-                                  request->shared, ADDON_SLOT_BYTES);
+                                  base != NULL ? base : request->shared,
+                                  base != NULL ? capacity : ADDON_SLOT_BYTES);
   return addon_request_started(request, code);
-}
-
-/* ---- descriptors ---- */
-
-enum { FD_BITS = 64 };
-
-/* Without memory to note it the descriptor merely outlives its environment. */
-void addon_file_opened(addon_env *env, int fd) {
-  size_t word = (size_t)fd / FD_BITS;
-  if (word >= env->file_words) {
-    size_t words = word + 1;
-    uint64_t *files = realloc(env->files, words * sizeof *files);
-    if (files == NULL) return;
-    memset(files + env->file_words, 0, (words - env->file_words) * sizeof *files);
-    env->files = files;
-    env->file_words = words;
-  }
-  env->files[word] |= UINT64_C(1) << fd % FD_BITS;
-}
-
-void addon_file_closed(addon_env *env, int fd) {
-  size_t word = (size_t)fd / FD_BITS;
-  if (fd >= 0 && word < env->file_words) {
-    env->files[word] &= ~(UINT64_C(1) << fd % FD_BITS);
-  }
-}
-
-void addon_files_close(addon_env *env) {
-  for (size_t word = 0; word < env->file_words; word++) {
-    for (uint64_t bits = env->files[word]; bits != 0; bits &= bits - 1) {
-      close((int)(word * FD_BITS) + __builtin_ctzll(bits));
-    }
-  }
-  free(env->files);
 }
 
 /* ---- single operations ---- */
@@ -163,7 +138,7 @@ static napi_value fs_open(napi_env napi, napi_callback_info info) {
 }
 
 /* Only the end of the environment cancels a close; the descriptor is closed then with
- * those that nobody closed. */
+ * those that have no owner. */
 static void on_close(bide_op *op) {
   addon_request *request = op->data;
   if (op->result != BIDE_ECANCELED) addon_file_closed(request->env, op->fd);
@@ -178,6 +153,7 @@ static napi_value fs_close(napi_env napi, napi_callback_info info) {
   if (!addon_arguments(napi, info, 2, values, &env)) return NULL;
   addon_request *request = addon_request_at(env, values[0]);
   if (request == NULL || !addon_get_int(env, values[1], &fd)) return NULL;
+  addon_file_opened(env, fd);
   bide_op *op = op_of(request);
   op->cb = on_close;
   bide_prep_close(op, fd);
@@ -255,92 +231,8 @@ static napi_value fs_sync(napi_env napi, napi_callback_info info) {
   return submit(request);
 }
 
-/* ---- stat ---- */
-
-enum { STAT_INTEGERS = 10, STAT_TIMES = 4 };
-
-/* Ten integers, then seconds and nanoseconds of the four times, into the slot's memory:
- * as doubles, or with bigint as 64-bit integers. */
-static void stat_values(const struct statx *from, unsigned char *shared, bool bigint) {
-  const uint64_t integers[STAT_INTEGERS] = {
-      makedev(from->stx_dev_major, from->stx_dev_minor),
-      from->stx_mode,
-      from->stx_nlink,
-      from->stx_uid,
-      from->stx_gid,
-      makedev(from->stx_rdev_major, from->stx_rdev_minor),
-      from->stx_blksize,
-      from->stx_ino,
-      from->stx_size,
-      from->stx_blocks,
-  };
-  const struct statx_timestamp *times[STAT_TIMES] = {&from->stx_atime, &from->stx_mtime,
-                                                     &from->stx_ctime, &from->stx_btime};
-  int64_t values[STAT_INTEGERS + 2 * STAT_TIMES];
-  for (int i = 0; i < STAT_INTEGERS; i++) values[i] = (int64_t)integers[i];
-  for (int i = 0; i < STAT_TIMES; i++) {
-    values[STAT_INTEGERS + 2 * i] = times[i]->tv_sec;
-    values[STAT_INTEGERS + 2 * i + 1] = times[i]->tv_nsec;
-  }
-  if (bigint) {
-    memcpy(shared, values, sizeof values);
-    return;
-  }
-  double *doubles = (double *)(void *)shared;
-  for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
-    doubles[i] = i < STAT_INTEGERS ? (double)integers[i] : (double)values[i];
-  }
-}
-
-static void on_stat(bide_op *op) {
-  addon_request *request = op->data;
-  if (op->result >= 0) {
-    stat_values(&request->as.stat.statx, request->shared, request->bigint);
-  }
-  addon_request_done(request, op->result, 0);
-}
-
-static napi_value stat_submit(addon_request *request, int fd, const char *path,
-                              int flags) {
-  request->kind = ADDON_OP;
-  request->as.stat.op = (bide_op){.cb = on_stat, .data = request};
-  bide_prep_statx(&request->as.stat.op, fd, path, flags, STATX_BASIC_STATS | STATX_BTIME,
-                  &request->as.stat.statx);
-  return submit(request);
-}
-
-/* stat(slot, path, bigint, follow) */
-static napi_value fs_stat(napi_env napi, napi_callback_info info) {
-  addon_env *env;
-  napi_value values[4];
-  bool follow;
-  if (!addon_arguments(napi, info, 4, values, &env)) return NULL;
-  addon_request *request = addon_request_at(env, values[0]);
-  if (request == NULL || !addon_get_bool(env, values[2], &request->bigint) ||
-      !addon_get_bool(env, values[3], &follow) || !addon_get_path(request, values[1])) {
-    return NULL;
-  }
-  return stat_submit(request, AT_FDCWD, request->path, follow ? 0 : AT_SYMLINK_NOFOLLOW);
-}
-
-/* fstat(slot, fd, bigint) */
-static napi_value fs_fstat(napi_env napi, napi_callback_info info) {
-  addon_env *env;
-  napi_value values[3];
-  int fd;
-  if (!addon_arguments(napi, info, 3, values, &env)) return NULL;
-  addon_request *request = addon_request_at(env, values[0]);
-  if (request == NULL || !addon_get_int(env, values[1], &fd) ||
-      !addon_get_bool(env, values[2], &request->bigint)) {
-    return NULL;
-  }
-  return stat_submit(request, fd, "", AT_EMPTY_PATH);
-}
-
 const addon_method addon_fs_methods[] = {
-    {"readFile", fs_read_file}, {"open", fs_open},
-    {"close", fs_close},        {"closeNow", fs_close_now},
-    {"read", fs_read},          {"write", fs_write},
-    {"sync", fs_sync},          {"stat", fs_stat},
-    {"fstat", fs_fstat},        {NULL, NULL},
+    {"readFile", fs_read_file}, {"open", fs_open}, {"close", fs_close},
+    {"closeNow", fs_close_now}, {"read", fs_read}, {"write", fs_write},
+    {"sync", fs_sync},          {NULL, NULL},
 };

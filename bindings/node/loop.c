@@ -77,10 +77,14 @@ static void on_closed(uv_handle_t *handle) {
   if (--env->handles_open == 0) env->closed(env);
 }
 
-void addon_loop_close(addon_env *env) {
+void addon_loop_drain(addon_env *env) {
   addon_stop_request(&env->stop);
   addon_requests_cancel_all(env);
   bide_loop_drain(env->loop);
+}
+
+void addon_loop_close(addon_env *env) {
+  addon_loop_drain(env);
   uv_close((uv_handle_t *)&env->poll, on_closed);
   uv_close((uv_handle_t *)&env->prepare, on_closed);
   uv_close((uv_handle_t *)&env->idle, on_closed);

@@ -6,7 +6,8 @@
 
 /* ---- the names of system calls, for errors ---- */
 
-const char *const addon_syscalls[] = {"", "open", "read", "fstat", "scandir", NULL};
+const char *const addon_syscalls[] = {"",      "open",  "read",    "write", "fsync",
+                                      "close", "fstat", "scandir", NULL};
 
 int32_t addon_syscall_number(const char *name) {
   if (name == NULL) return 0;

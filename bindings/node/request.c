@@ -109,6 +109,12 @@ void addon_request_cancel(addon_request *request) {
     case ADDON_READ_FILE:
       bide_read_file_cancel(&request->as.file);
       break;
+    case ADDON_WRITE_FILE:
+      addon_write_file_cancel(request);
+      break;
+    case ADDON_STAT_ALL:
+      addon_stat_all_cancel(request);
+      break;
     case ADDON_JOB:
       bide_future_cancel(&request->as.job.offload.future);
       break;

@@ -10,7 +10,7 @@ const root = path.resolve(__dirname, '../..');
 // A fresh folder that goes with the test.
 function folderFor(t) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bide-node-'));
-  t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
+  t.after(() => fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
 
@@ -76,7 +76,7 @@ function filesBelow(folder) {
   return fs
     .readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => path.join(entry.path, entry.name))
+    .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name))
     .sort();
 }
 
