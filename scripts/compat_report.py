@@ -7,7 +7,9 @@ import glob
 import json
 import os
 import platform
+import re
 import subprocess
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DIRECTORY = os.path.join(ROOT, "docs", "results")
@@ -19,12 +21,25 @@ def matching(pattern, tests):
     return [test for test in tests if test == pattern or fnmatch.fnmatchcase(test, pattern)]
 
 
+def without_places(text):
+    """A failure's message without where this copy of bide and its runs lie, which a long
+    path in it may be cut off from."""
+    text = re.sub(re.escape(tempfile.gettempdir()) + r"/bc\w+", "WORK", text)
+    text = text.replace(ROOT + "/", "")
+    for length in range(len(ROOT), 1, -1):
+        text = text.replace(ROOT[:length] + "...", "...")
+    return text
+
+
 class RunResult:
     """The outcomes of one run and what they are beside the reference's."""
 
     def __init__(self, name, outcomes):
         self.name = name
-        self.outcomes = outcomes
+        self.outcomes = {
+            test: (outcome, without_places(reason))
+            for test, (outcome, reason) in outcomes.items()
+        }
         self.flaky = {}  # test: at which try it passed
         self.explained = {}  # test: why it may fail
         self.new = {}  # test: what it failed with

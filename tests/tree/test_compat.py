@@ -6,6 +6,7 @@ If these fail, docs/results may promise more than the suites of real programs ha
 import json
 import os
 import sys
+import tempfile
 
 import pytest
 from sources import ROOT
@@ -132,3 +133,10 @@ def test_a_skip_without_a_reason_is_named():
     assert compat_report.skip_reasons(outcomes) == {
         "`test_a` gives no reason": 1, "no IPv6": 1,
     }
+
+
+def test_messages_do_not_tell_where_they_come_from():
+    told = compat_report.without_places
+    assert told(f"cannot run {ROOT}/.deps/bin/python") == "cannot run .deps/bin/python"
+    assert told(f"['{ROOT[:9]}...packages']") == "['...packages']"
+    assert told(f"in {tempfile.gettempdir()}/bcx12_ab/t/file") == "in WORK/t/file"
