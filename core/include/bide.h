@@ -9,6 +9,7 @@
 #include "bide/errno.h"
 #include "bide/fs.h"
 #include "bide/future.h"
+#include "bide/interval.h"
 #include "bide/local.h"
 #include "bide/loop.h"
 #include "bide/net.h"
@@ -16,9 +17,12 @@
 #include "bide/op.h"
 #include "bide/pool.h"
 #include "bide/scope.h"
+#include "bide/shared_channel.h"
 #include "bide/sync.h"
 #include "bide/task.h"
 #include "bide/timer.h"
 #include "bide/trace.h"
+#include "bide/virtual.h"
+#include "bide/waker.h"
 
 #endif

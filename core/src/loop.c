@@ -65,6 +65,7 @@ static int loop_init(bide_loop *loop, const bide_loop_options *options) {
   loop->generation = bide__fork_generation();
   loop->stride = 1;
   bide__list_init(&loop->firing);
+  bide__list_init(&loop->head.closers);
   bide__list_init(&loop->in_flight);
   loop->looked_us = bide__loop_clock(loop);
   bide__wheel_init(&loop->wheel, loop->now_us);
@@ -90,12 +91,20 @@ int bide_loop_new(const bide_loop_options *options, bide_loop **loop) {
   return 0;
 }
 
+static void loop_tell_closers(bide_loop *loop) {
+  for (bide_node *node; (node = bide__list_pop(&loop->head.closers)) != NULL;) {
+    bide__closer *closer = BIDE_CONTAINER_OF(node, bide__closer, node);
+    closer->closed(closer);
+  }
+}
+
 int bide_loop_close(bide_loop *loop) {
   if (loop == NULL) return 0;
   bool forked = bide__loop_check(loop) < 0;
   if (!forked) {
     if (atomic_load(&loop->running) || loop->head.in_flight > 0) return BIDE_EBUSY;
     assert(loop->batch_next == loop->batch_count);
+    loop_tell_closers(loop);
   }
   loop->backend->class->free(loop->backend, forked);
   bide_trace_stop(loop);

@@ -8,6 +8,12 @@
 #include "ready.h"
 #include "trace_ring.h"
 
+/* What is told when its loop is closed, on the loop's list of those; taken off before. */
+typedef struct bide__closer {
+  bide_node node;
+  void (*closed)(struct bide__closer *closer);
+} bide__closer;
+
 /* The part of every loop that lies first in it. */
 typedef struct bide__loop_head {
   bide__ready ready;
@@ -15,6 +21,7 @@ typedef struct bide__loop_head {
   uint32_t budget;    /* awaits that the task under way may make without suspending */
   size_t in_flight;   /* operations, and what else holds the loop (bide__loop_hold) */
   bide_hooks hooks;
+  bide_node closers;
   bool parked; /* an outer loop waits on the fd alone, until the next wait */
 } bide__loop_head;
 

@@ -45,3 +45,11 @@ def test_scopes_end_what_they_began(run):
         "  request 3, prices: gave its connection back",
         "request 3: too late",
     ]
+
+
+def test_threads_wake_and_feed_a_task(run):
+    assert run("threads").splitlines() == [
+        "the device: 3 readings taken",
+        "the other loop: 5 items, their sum 15",
+        "the metronome: 3 beats",
+    ]

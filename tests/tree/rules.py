@@ -18,7 +18,8 @@ from sources import code_of, numbered, uncommented
 LAYERS = (
     ("base",), ("errno",), ("op",), ("pool", "timer"), ("backend",), ("loop",),
     ("offload", "future"), ("task", "cancel"),
-    ("combine", "sync", "net", "fs", "dns", "signal", "process", "scope", "local"),
+    ("combine", "sync", "net", "fs", "dns", "signal", "process", "scope", "local",
+     "interval", "virtual", "runtime", "debug"),
 )
 SAME_LAYER = {("offload", "future"), ("cancel", "task")}
 LEAF = "trace"
@@ -29,6 +30,7 @@ CONCEPT_OF_STEM = {
     "list": "base", "memory": "base", "wheel": "timer", "loop_internal": "loop",
     "loop_trace": "loop", "loop_struct": "loop", "loop_timer": "loop", "loop_park": "loop",
     "choose": "loop", "ready": "loop", "trace_ring": "trace", "channel": "sync",
+    "shared_channel": "sync", "waker": "sync",
 }
 DIRECTORY_CONCEPTS = ("backend", "net", "fs", "sync")
 UMBRELLAS = ("core/include/bide.h", "core/src/lib.c")
