@@ -100,13 +100,26 @@ static void listener_on_stopped(bide_listener *core) {
   Py_DECREF(self);
 }
 
+/* Lets go of the server, which holds its listeners, and of what a closed one needs no more:
+ * neither is to wait for a collection. */
+static void listener_leave_server(listener_object *self) {
+  if (!self->closed || self->client_count > 0) return;
+  Py_CLEAR(self->factory);
+  Py_CLEAR(self->context);
+  Py_CLEAR(self->server);
+}
+
 /* The server is gone when a collection takes it with its last connection. */
 void listener_client_gone(listener_object *self) {
-  if (--self->client_count > 0 || self->loop->closed || self->server == NULL) return;
-  PyObject *result =
-      PyObject_CallMethodNoArgs(self->server, self->loop->state->names._server_idle);
-  if (result == NULL) loop_swallow(self->loop);
+  if (--self->client_count > 0 || self->server == NULL) return;
+  PyObject *result = NULL;
+  if (!self->loop->closed) {
+    result =
+        PyObject_CallMethodNoArgs(self->server, self->loop->state->names._server_idle);
+    if (result == NULL) loop_swallow(self->loop);
+  }
   Py_XDECREF(result);
+  listener_leave_server(self);
 }
 
 /* ---- start and stop ---- */
@@ -161,6 +174,7 @@ void listener_stop(listener_object *self) {
     if (fd >= 0) listener_close_fd(loop, fd);
     Py_DECREF(number);
   }
+  listener_leave_server(self);
   Py_DECREF(self);
 }
 

@@ -12,7 +12,8 @@
 struct listener_object {
   PyObject_HEAD
   loop_object *loop;
-  PyObject *server;  /* the bide.Server, told when the last client goes */
+  PyObject *server;  /* the bide.Server, told when the last client goes; NULL once closed
+                      * and without any */
   PyObject *socket;  /* the listening socket.socket */
   PyObject *factory; /* makes a protocol for each connection */
   PyObject *context; /* in which it does; a copy for each */

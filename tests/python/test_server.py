@@ -11,6 +11,7 @@ import weakref
 import pytest
 from asyncio import trsock
 from protocols import Echo, Recorder, close_all, connected_pair, listen
+from tls_peers import client_context, server_context
 
 WAITS_FOR_CLIENTS = sys.version_info >= (3, 12)
 
@@ -334,6 +335,42 @@ def test_a_closed_connection_needs_no_collector(run, method):
             gc.enable()
 
     run(main())
+
+
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("connections", [0, 2])
+def test_a_closed_server_needs_no_collector(run, connections, secure):
+    """Nor does what its factory holds: an application reloaded, and all it has in memory."""
+
+    async def main():
+        application = Recorder()
+        reference = weakref.ref(application)
+        here, there = client_context(), server_context()
+        server, address = await listen(
+            lambda held=application: Echo(), ssl=there if secure else None
+        )
+        del application
+        opened = [
+            await asyncio.open_connection(*address, ssl=here if secure else None)
+            for _ in range(connections)
+        ]
+        server.close()
+        for _, writer in opened:
+            writer.close()
+            await writer.wait_closed()
+        await server.wait_closed()
+        while any(listener.client_count for listener in server._listeners):
+            await asyncio.sleep(0)
+        references = [reference, weakref.ref(server)]
+        del server
+        await asyncio.sleep(0)
+        assert [reference() for reference in references] == [None, None]
+
+    gc.disable()
+    try:
+        run(main())
+    finally:
+        gc.enable()
 
 
 def test_a_closed_server_cannot_be_started(run):
