@@ -13,7 +13,7 @@ enum { GUEST_STEP_US = 4000 };
 
 /* ---- the timer ---- */
 
-static int guest_set_timer(const guest_object *self, int64_t timeout_us) {
+static int guest_set_timer(const loop_object *loop, int64_t timeout_us) {
   struct itimerspec spec = {0};
   if (timeout_us > 0) {
     spec.it_value.tv_sec = timeout_us / 1000000;
@@ -21,13 +21,13 @@ static int guest_set_timer(const guest_object *self, int64_t timeout_us) {
   } else if (timeout_us == 0) {
     spec.it_value.tv_nsec = 1; /* none at all would mean never */
   }
-  return timerfd_settime(self->timer_fd, 0, &spec, NULL) < 0 ? -errno : 0;
+  return timerfd_settime(loop->guest_timer_fd, 0, &spec, NULL) < 0 ? -errno : 0;
 }
 
 /* Before the outer loop's wait. Returns 0 or an error of the core's. */
-static int guest_park(const guest_object *self) {
-  int code = guest_set_timer(self, run_timeout(self->loop));
-  return code < 0 ? code : bide_loop_park(self->loop->core);
+static int guest_park(loop_object *loop) {
+  int code = guest_set_timer(loop, run_timeout(loop));
+  return code < 0 ? code : bide_loop_park(loop->core);
 }
 
 /* ---- life ---- */
@@ -37,14 +37,17 @@ static int guest_watch(const guest_object *self, int fd) {
   return epoll_ctl(self->set_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
+/* The loop's guests share one timer, so that each wakes for what another's step has left. */
 static int guest_open(guest_object *self) {
+  loop_object *loop = self->loop;
   self->set_fd = epoll_create1(EPOLL_CLOEXEC);
   if (self->set_fd < 0) return -errno;
-  self->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-  if (self->timer_fd < 0) return -errno;
-  int code = guest_watch(self, self->timer_fd);
-  if (code == 0) code = guest_watch(self, bide_loop_fd(self->loop->core));
-  return code < 0 ? code : guest_park(self);
+  if (loop->guest_timer_fd < 0)
+    loop->guest_timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  if (loop->guest_timer_fd < 0) return -errno;
+  int code = guest_watch(self, loop->guest_timer_fd);
+  if (code == 0) code = guest_watch(self, bide_loop_fd(loop->core));
+  return code < 0 ? code : guest_park(loop);
 }
 
 static PyObject *guest_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
@@ -58,7 +61,7 @@ static PyObject *guest_new(PyTypeObject *type, PyObject *args, PyObject *keyword
   guest_object *self = (guest_object *)type->tp_alloc(type, 0);
   if (self == NULL) return NULL;
   self->loop = (loop_object *)Py_NewRef(loop);
-  self->set_fd = self->timer_fd = -1;
+  self->set_fd = -1;
   self->loop->guests++;
   self->is_open = true;
   int code = guest_open(self);
@@ -69,11 +72,13 @@ static PyObject *guest_new(PyTypeObject *type, PyObject *args, PyObject *keyword
 
 static void guest_shut(guest_object *self) {
   if (!self->is_open) return;
+  loop_object *loop = self->loop;
   self->is_open = false;
-  self->loop->guests--;
   if (self->set_fd >= 0) close(self->set_fd);
-  if (self->timer_fd >= 0) close(self->timer_fd);
-  self->set_fd = self->timer_fd = -1;
+  self->set_fd = -1;
+  if (--loop->guests > 0 || loop->guest_timer_fd < 0) return;
+  close(loop->guest_timer_fd);
+  loop->guest_timer_fd = -1;
 }
 
 static int guest_traverse(PyObject *self, visitproc visit, void *arg) {
@@ -127,7 +132,7 @@ static PyObject *guest_step(PyObject *object, PyObject *unused) {
   } while (code == 0 && guest_goes_on(loop, until_us));
   run_end(loop);
   /* A callback may have closed the guest; the loop cannot be closed while it runs. */
-  if (code == 0 && self->is_open) code = guest_park(self);
+  if (code == 0 && self->is_open) code = guest_park(loop);
   if (run_result(loop, code) < 0) return NULL;
   Py_RETURN_NONE;
 }

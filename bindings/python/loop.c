@@ -122,7 +122,7 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *keywords
   list_init(&loop->files);
   list_init(&loop->dirty);
   loop->slow_s = 0.1;
-  loop->outer_origin_depth = -1;
+  loop->outer_origin_depth = loop->guest_timer_fd = -1;
   loop->closed = true;
   loop->state = module_state_of(type);
   int code = loop->state == NULL ? 0 : loop_new_core(&loop->core);

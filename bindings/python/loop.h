@@ -76,6 +76,7 @@ typedef struct loop_object {
   double slow_s;
   int depth;
   int guests;             /* open ones; see guest.h */
+  int guest_timer_fd;     /* -1 without any */
   int outer_origin_depth; /* coroutine origins were tracked so deep before; -1 */
   bool closed;
   bool draining;

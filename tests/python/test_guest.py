@@ -147,6 +147,20 @@ def test_timers_wake_it_when_they_are_due_and_not_before(outer, loop):
     outer.settle()
 
 
+def test_a_timer_wakes_each_of_two_guests(loop):
+    """Whichever outer loop has stepped last, the other must not wait for its step."""
+    first, second = Outer(loop), Outer(loop)
+    fired = []
+    first.settle()
+    loop.call_later(0.01, fired.append, "due")
+    first.guest.step()
+    second.run(lambda: fired)
+    first.guest.close()
+    loop.call_later(0.01, fired.append, "again")
+    second.run(lambda: len(fired) == 2)
+    second.guest.close()
+
+
 def test_a_patched_clock_moves_a_guests_timers(outer, loop):
     now = 10.0
     loop.time = lambda: now
