@@ -1,11 +1,12 @@
 """The loop inside Tk's and Qt's: users' windows freeze, never hear of their data, or leave
-work behind when they close. Each scene of windows.py runs in a process of its own."""
+work behind when they close. Each scene of windows.py is played by a process of its own."""
 
 import importlib.util
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -39,24 +40,28 @@ def display():
     server.wait(20)
 
 
-@pytest.fixture(params=["tk", "qt"])
+@pytest.fixture(scope="module", params=["tk", "qt"])
 def show(request, display):
     """show(scene) runs it and returns what it saw."""
     if importlib.util.find_spec(NEEDED[request.param]) is None:
         pytest.skip(f"this Python has no {NEEDED[request.param]}")
+    scenes = subprocess.Popen(
+        [sys.executable, WINDOWS, request.param], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True, bufsize=1, start_new_session=True,
+        env={**os.environ, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb"},
+    )
 
     def run(scene):
-        done = subprocess.run(
-            [sys.executable, WINDOWS, request.param, scene],
-            env={**os.environ, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb"},
-            capture_output=True, text=True, timeout=50,
-        )
-        assert done.returncode == 0, done.stderr
+        scenes.stdin.write(scene + "\n")
+        status, output, errors = json.loads(scenes.stdout.readline())
+        assert status == 0, errors
         # Qt has its say about the machine; Python has none.
-        assert "Traceback" not in done.stderr, done.stderr
-        return json.loads(done.stdout)
+        assert "Traceback" not in errors, errors
+        return json.loads(output)
 
-    return run
+    yield run
+    with scenes:
+        os.killpg(scenes.pid, signal.SIGKILL)
 
 
 def test_the_window_is_alive_while_main_awaits(show):

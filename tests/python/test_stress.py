@@ -14,7 +14,7 @@ PATTERN = bytes(range(251)) * 1000
 def tagged(start, count):
     """`count` bytes of the endless pattern, from `start` on."""
     start %= 251
-    whole = PATTERN * (count // len(PATTERN) + 2)
+    whole = PATTERN if start + count <= len(PATTERN) else PATTERN * (count // len(PATTERN) + 2)
     return whole[start : start + count]
 
 

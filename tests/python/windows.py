@@ -1,9 +1,11 @@
 """A window with bide's loop inside: what test_guest_windows.py starts under Xvfb.
 
-    python windows.py tk|qt SCENE
+    python windows.py tk|qt
 
-prints what it saw as JSON. Each scene is a class: its `main` is the coroutine, `act` what
-the window does of its own accord after 100 ms.
+plays each scene that a line of its input names in a child of its own, which has the toolkit
+imported already, and answers with a line of JSON: the child's exit status, output and errors.
+Each scene is a class: its `main` is the coroutine, `act` what the window does of its own
+accord after 100 ms.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 
@@ -24,8 +27,10 @@ class TkWindow:
     def __init__(self):
         import tkinter
 
-        self.root = tkinter.Tk()
         self.tkinter = tkinter
+
+    def open(self):
+        self.root = self.tkinter.Tk()
 
     def after(self, seconds, callback):
         self.root.after(int(seconds * 1000), callback)
@@ -51,9 +56,11 @@ class QtWindow:
     def __init__(self):
         from PySide6 import QtCore, QtWidgets
 
-        self.core = QtCore
-        self.app = QtWidgets.QApplication([])
-        self.widget = QtWidgets.QLabel("window")
+        self.core, self.widgets = QtCore, QtWidgets
+
+    def open(self):
+        self.app = self.widgets.QApplication([])
+        self.widget = self.widgets.QLabel("window")
         self.widget.show()
 
     def after(self, seconds, callback):
@@ -91,14 +98,14 @@ async def answer(reader, writer):
 
 
 class Awaits(Scene):
-    """Everything that can be awaited goes on for a second."""
+    """Everything that can be awaited goes on for half a second."""
 
     async def main(self):
         loop = asyncio.get_running_loop()
         assert isinstance(loop, bide.EventLoop)
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         fetched = 0
-        until = loop.time() + 1
+        until = loop.time() + 0.5
         while loop.time() < until:
             reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
             writer.write(b"go\n")
@@ -237,9 +244,9 @@ class Ticker:
         self.window.after(TICK_S, self.tick)
 
 
-def main():
-    window = {"tk": TkWindow, "qt": QtWindow}[sys.argv[1]]()
-    scene = SCENES[sys.argv[2]](window)
+def play(window, name):
+    window.open()
+    scene = SCENES[name](window)
     ticker = Ticker(window)
     window.after(ACT_S, scene.act)
     seen = scene.seen
@@ -250,6 +257,22 @@ def main():
     seen["ticks"], seen["latest_s"] = ticker.ticks, ticker.latest_s
     seen["threads"] = threading.active_count()
     print(json.dumps(seen))
+
+
+def main():
+    window = {"tk": TkWindow, "qt": QtWindow}[sys.argv[1]]()
+    for line in sys.stdin:
+        with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+            child = os.fork()
+            if child == 0:
+                os.dup2(output.fileno(), 1)
+                os.dup2(errors.fileno(), 2)
+                play(window, line.strip())
+                return
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            output.seek(0)
+            errors.seek(0)
+            print(json.dumps([status, output.read(), errors.read()]), flush=True)
 
 
 main()
