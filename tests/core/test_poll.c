@@ -180,6 +180,50 @@ static void poll_foreign_tells_files_of_one_number_apart(void) {
   }
 }
 
+/* The first file, alive as a duplicate, gets its number back from one that was closed there:
+ * who waited for that one is not told of the first one's bytes. Whether it was a poll of the
+ * first file that met the second, or its cancel. */
+static void poll_foreign_knows_a_file_that_comes_back(void) {
+  for (int cancelled = 0; cancelled < 2; cancelled++) {
+    bide_loop *loop = harness_loop_new();
+    int fds[2], between[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+    bide_op first = {0}, second = {0}, third = {0};
+    bide_prep_poll_foreign(&first, fds[0], POLLIN);
+    REQUIRE(bide_loop_submit(loop, &first) == 0);
+    net_settle(loop);
+    int twin = dup(fds[0]);
+    close(fds[0]);
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, between) == 0);
+    REQUIRE(between[0] == fds[0]);
+    if (cancelled) {
+      CHECK_INT(bide_loop_cancel(loop, &first), 0);
+      CHECK_INT(net_finish(loop, &first), BIDE_ECANCELED);
+    }
+    bide_prep_poll_foreign(&second, between[0], POLLIN);
+    REQUIRE(bide_loop_submit(loop, &second) == 0);
+    net_settle(loop);
+    REQUIRE(dup2(twin, fds[0]) == fds[0]);
+    bide_prep_poll_foreign(&third, fds[0], POLLIN);
+    REQUIRE(bide_loop_submit(loop, &third) == 0);
+    CHECK_INT(write(fds[1], "x", 1), 1);
+    CHECK_INT(net_finish(loop, &third), POLLIN);
+    net_settle(loop);
+    CHECK_INT(second.state, BIDE_OP_SUBMITTED);
+    bide_loop_cancel(loop, &second);
+    CHECK_INT(net_finish(loop, &second), BIDE_ECANCELED);
+    if (!cancelled) {
+      CHECK_INT(bide_loop_cancel(loop, &first), 0);
+      CHECK_INT(net_finish(loop, &first), BIDE_ECANCELED);
+    }
+    close(twin);
+    close(fds[0]);
+    close(fds[1]);
+    close(between[1]);
+    harness_loop_close(loop);
+  }
+}
+
 /* Who closes a socket that a loop merely watches has closed it: its peer reads the end of
  * the stream, though the poll is still there. */
 static void poll_foreign_holds_no_file_open(void) {
@@ -322,6 +366,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(poll_foreign_follows_a_reused_number),
     HARNESS_TEST(poll_foreign_is_not_woken_by_a_duplicate),
     HARNESS_TEST(poll_foreign_tells_files_of_one_number_apart),
+    HARNESS_TEST(poll_foreign_knows_a_file_that_comes_back),
     HARNESS_TEST(poll_foreign_holds_no_file_open),
     HARNESS_TEST(poll_foreign_wakes_hundreds_at_once),
     HARNESS_TEST(poll_cancel_within_a_batch_ends_once),

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../list.h"
@@ -38,9 +39,20 @@ static void pollset_end_all(bide__pollset *set, bide__fd *entry, int32_t result)
     pollset_end(set, bide__op_of_wait(entry->pollers.next), result);
 }
 
+/* Whether fd is another file than when this was last asked. */
+static bool pollset_is_other(bide__fd *entry, int fd) {
+  struct stat status;
+  if (fstat(fd, &status) < 0) return false;
+  bide__fd_file before = entry->file;
+  entry->file = (bide__fd_file){status.st_dev, status.st_ino};
+  return before.device != status.st_dev || before.inode != status.st_ino;
+}
+
 /* Registers what the pollers of fd wait for; a registration for streams, which holds all
  * of it, is renewed, which makes epoll report again what holds. When fd turns out to be
- * another file than before, none but `newcomer` (or NULL) waits for that one. */
+ * another file than before, none but `newcomer` (or NULL) waits for that one. A file that
+ * lost the number and lives on as a duplicate is still in the set: should it come back, epoll
+ * would take that for a change of what the file in between had. */
 static int pollset_arm(bide__pollset *set, int fd, bide__fd *entry, bide_op *newcomer) {
   uint32_t wanted = entry->mask;
   if ((wanted & EPOLLET) == 0) {
@@ -49,8 +61,11 @@ static int pollset_arm(bide__pollset *set, int fd, bide__fd *entry, bide_op *new
       wanted |= pollset_mask(bide__op_of_wait(n));
   }
   uint32_t generation = entry->generation;
+  if (entry->haunted && pollset_is_other(entry, fd)) entry->generation++;
   int error = bide__fd_register(entry, set->fd, fd, wanted);
   if (entry->generation == generation) return error;
+  entry->haunted = true;
+  (void)pollset_is_other(entry, fd);
   bide__list_splice(&set->orphans, &entry->pollers);
   if (newcomer == NULL) return error;
   bide_node *node = &bide__scratch_of(newcomer)->as.wait;
@@ -78,6 +93,13 @@ int bide__pollset_submit(bide__pollset *set, bide_op *op) {
   return 0;
 }
 
+static void pollset_drop(bide__pollset *set, int fd, bide__fd *entry) {
+  entry->mask = 0;
+  if (epoll_ctl(set->fd, EPOLL_CTL_DEL, fd, NULL) == 0) return;
+  entry->generation++;
+  entry->haunted = true;
+}
+
 /* When the last poller of an fd that is registered for nothing else has left, the fd may
  * be somebody else's, and is let go. If its owner has closed it and the file lives on under
  * another number, the set keeps it, out of reach, under this one: a new generation tells
@@ -86,8 +108,7 @@ void bide__pollset_cancel(bide__pollset *set, bide_op *op) {
   bide__fd *entry = bide__fds_find(&set->fds, op->fd);
   pollset_end(set, op, BIDE_ECANCELED);
   if (!bide__list_empty(&entry->pollers) || (entry->mask & EPOLLONESHOT) == 0) return;
-  if (epoll_ctl(set->fd, EPOLL_CTL_DEL, op->fd, NULL) < 0) entry->generation++;
-  entry->mask = 0;
+  pollset_drop(set, op->fd, entry);
 }
 
 void bide__pollset_wake(bide__pollset *set, int fd, uint32_t events) {
@@ -128,6 +149,6 @@ void bide__pollset_forget(bide__pollset *set, int fd) {
     if (op->fd == fd) pollset_end(set, op, BIDE_ECANCELED);
   }
   /* A duplicate of fd elsewhere would keep the registration alive after close. */
-  if (entry->mask != 0) epoll_ctl(set->fd, EPOLL_CTL_DEL, fd, NULL);
+  if (entry->mask != 0) pollset_drop(set, fd, entry);
   bide__fd_reset(entry);
 }
