@@ -29,6 +29,7 @@ help:
 	@echo "make repeats  each Python test file five times in a process: nothing may stay"
 	@echo "make check    the quick part of it, under two minutes"
 	@echo "make bench    the benchmarks (QUICK=1: each under a minute), into build/bench/"
+	@echo "make bench-python  bide's loop beside every other of Python's, into docs too by PUBLISH=1"
 	@echo "make soak     what takes long, written to docs/results/soak.md"
 	@echo "make compat   the suites of real programs beside asyncio (SUITES='aiohttp' for some)"
 	@echo "make lint     the rules of the source tree"
@@ -86,12 +87,15 @@ compat:
 	@python3 scripts/deps.py compat
 	@python3 scripts/compat.py $(SUITES)
 
-.PHONY: demo bench
+.PHONY: demo bench bench-python
 demo: deps-demo build
 	@.venv/bin/python benchmarks/demo.py
 
 bench: deps-demo build
 	@.venv/bin/python benchmarks/run.py
+
+bench-python: deps-demo libbide
+	@python3 benchmarks/python.py $(if $(PUBLISH),--publish)
 
 .PHONY: soak
 soak: build

@@ -12,7 +12,7 @@ import web
 from lib import machine
 
 STAGES = (
-    ("Python: Starlette on uvicorn under wrk", lambda: web.run(3, 2)),
+    ("Python: Starlette on uvicorn", lambda: web.run(3, 2)),
     ("Node: every file of node_modules", lambda: files.run(5, 1)),
     ("C: an echo server", lambda: echo.run(3, 2, echo.DEMO_SHAPES)),
     ("C: tasks", lambda: tasks.run(3)),

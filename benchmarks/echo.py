@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import json
 
 from lib import machine, report, rounds
 from lib.servers import Server
@@ -32,15 +31,11 @@ def slice_of(server, shapes, seconds):
     def measure():
         found = {}
         for connections, size in shapes:
-            output, cpu_s = server.load([
-                machine.program("echo_load"), "127.0.0.1", str(server.port),
-                str(connections), str(size), str(seconds),
-            ])
-            seen = json.loads(output)
+            seen = server.load("tcp", connections, seconds, "--echo", str(size))
             shape = f"{connections} x {size} B"
             found[shape, "echoes"] = seen["requests"] / seen["seconds"]
             found[shape, "p99"] = seen["p99_us"]
-            found[shape, "cpu"] = cpu_s / seen["requests"] * 1e6
+            found[shape, "cpu"] = seen["server_cpu_s"] / seen["requests"] * 1e6
         return found
 
     return measure
@@ -65,7 +60,8 @@ def run(round_count, seconds, shapes=SHAPES):
         contenders = {}
         for name, (program, environment) in server_commands().items():
             server = stack.enter_context(Server(
-                lambda fd, program=program: [program, "--fd", str(fd)], environment
+                lambda fds, program=program: [program, "--fd", str(fds["tcp"])],
+                environment=environment,
             ))
             contenders[name] = slice_of(server, shapes, seconds)
         samples = rounds.interleave(contenders, round_count, "echo")

@@ -1,10 +1,9 @@
-"""A Starlette application on uvicorn under wrk: bide's loop beside uvloop and asyncio.
+"""A Starlette application on uvicorn: bide's loop beside uvloop and asyncio.
 
     python benchmarks/web.py
 """
 
 import contextlib
-import json
 import sys
 
 from lib import loops, machine, report, rounds
@@ -13,46 +12,35 @@ from lib.servers import Server
 CONNECTIONS = 64
 ROUTES = ("json", "plaintext")
 SERVER = machine.ROOT / "benchmarks" / "servers" / "web.py"
-WRK_REPORT = machine.ROOT / "benchmarks" / "lib" / "wrk.lua"
+WARM_S = 1  # imports, caches, the interpreter's own
 
 
-def slice_of(server, wrk, seconds):
+def slice_of(server, seconds):
     """A function that loads each route once and returns its figures."""
 
     def measure():
         found = {}
         for route in ROUTES:
-            output, cpu_s = server.load([
-                wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(WRK_REPORT),
-                f"http://127.0.0.1:{server.port}/{route}",
-            ])
-            seen = json.loads(output.splitlines()[-1])
-            if seen["failed"] or not seen["requests"]:
-                raise RuntimeError(f"wrk on /{route}: {output}")
+            seen = server.load("starlette", CONNECTIONS, seconds, "--http", f"/{route}")
             found[route, "requests"] = seen["requests"] / seen["seconds"]
             found[route, "p99"] = seen["p99_us"] / 1000
-            found[route, "cpu"] = cpu_s / seen["requests"] * 1e6
+            found[route, "cpu"] = seen["server_cpu_s"] / seen["requests"] * 1e6
         return found
 
     return measure
 
 
-def versions(wrk):
-    found = machine.package_versions("uvicorn", "httptools", "starlette", "uvloop")
-    return {**found, "wrk": machine.first_line(wrk, "-v")}
-
-
 def run(round_count, seconds):
-    wrk = machine.tool("wrk", "wrk")
     with contextlib.ExitStack() as stack, machine.plain_congestion_control():
         contenders = {}
         for name in loops.NAMES:
             command = [sys.executable, str(SERVER), name]
-            server = stack.enter_context(
-                Server(lambda fd, command=command: [*command, str(fd)])
-            )
-            contenders[name] = slice_of(server, wrk, seconds)
-            slice_of(server, wrk, 1)()  # warm: imports, caches, the interpreter's own
+            server = stack.enter_context(Server(
+                lambda fds, command=command: [*command, f"starlette={fds['starlette']}"],
+                ("starlette",), ready=True,
+            ))
+            contenders[name] = slice_of(server, seconds)
+            slice_of(server, WARM_S)()
         samples = rounds.interleave(contenders, round_count, "web")
         rows = []
         for route in ROUTES:
@@ -64,7 +52,8 @@ def run(round_count, seconds):
                 report.Row(f"{route}: server CPU per request", "us", samples[route, "cpu"],
                            digits=1, rival="uvloop"),
             ]
-        report.write("web", versions(wrk), rows)
+        versions = machine.package_versions("uvicorn", "httptools", "starlette", "uvloop")
+        report.write("web", versions, rows)
     report.table(
         f"Starlette on uvicorn (httptools), {CONNECTIONS} connections, "
         f"medians of {round_count} rounds of {seconds} s",

@@ -1,6 +1,9 @@
 # The C examples and the C programs of the benchmarks: each file is a program of its
 # own, linked against libbide as a user's would be. What lies in common/ beside them is
-# linked into each.
+# linked into each. OpenSSL is for the TLS of the load generator alone, which does without
+# it where its headers are missing.
+
+find_package(OpenSSL)
 
 function(bide_add_programs directory output)
   file(GLOB programs CONFIGURE_DEPENDS ${directory}/*.c)
@@ -14,6 +17,9 @@ function(bide_add_programs directory output)
       RUNTIME_OUTPUT_DIRECTORY ${BIDE_OUTPUT_DIRECTORY}/${output})
     target_include_directories(${target} PRIVATE ${directory}/common)
     target_link_libraries(${target} PRIVATE bide_static bide_flags m)
+    if(OPENSSL_FOUND AND directory MATCHES "^benchmarks")
+      target_link_libraries(${target} PRIVATE OpenSSL::SSL)
+    endif()
   endforeach()
 endfunction()
 

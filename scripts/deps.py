@@ -44,7 +44,8 @@ TEST = {
     "strace": "strace",
     "/usr/include/liburing.h": "liburing-dev",
 }
-DEMO = {**BUILD, "wrk": "wrk"}
+# TLS for the load generator.
+DEMO = {**BUILD, "/usr/include/openssl/ssl.h": "libssl-dev"}
 POSTGRES = "/usr/lib/postgresql/*/bin/postgres"
 COMPAT = {**BUILD, POSTGRES: "postgresql", "redis-server": "redis-server"}
 PURPOSES = {"build": BUILD, "test": {**TEST, **DEMO}, "demo": DEMO, "compat": COMPAT}

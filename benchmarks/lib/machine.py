@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("BIDE_BUILD", ROOT / "build"))
 QUICK = os.environ.get("QUICK", "") not in ("", "0")
 CONGESTION = Path("/proc/sys/net/ipv4/tcp_congestion_control")
+TRACEPOINT = Path("/sys/kernel/tracing/events/raw_syscalls/sys_enter/id")
 sys.path.insert(0, str(ROOT / "scripts"))
 import ring_probe  # noqa: E402
 
@@ -53,6 +54,11 @@ def tool(name, package):
 def ring_refusal():
     """Why the kernel grants no io_uring; None when it does."""
     return ring_probe.refusal()
+
+
+def may_count_calls():
+    """Whether the kernel lets us count the system calls of another process."""
+    return os.geteuid() == 0 and TRACEPOINT.exists()
 
 
 def congestion():

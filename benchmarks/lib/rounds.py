@@ -3,18 +3,24 @@
 import statistics
 
 
+def turning(sequence, number):
+    """The sequence as a list that begins one further on with each round, so that nothing
+    always runs behind the same other."""
+    items = list(sequence)
+    turn = number % len(items)
+    return items[turn:] + items[:turn]
+
+
 def interleave(contenders, rounds, stage):
     """contenders: {name: a function that measures one slice and returns {row: value}}.
 
-    The order turns with each round, so that none always runs behind the same other.
     Returns {row: {name: [one value a round]}}.
     """
     samples = {}
     names = list(contenders)
     for number in range(rounds):
         print(f"  {stage}: round {number + 1} of {rounds}", flush=True)
-        turn = number % len(names)
-        for name in names[turn:] + names[:turn]:
+        for name in turning(names, number):
             for row, value in contenders[name]().items():
                 samples.setdefault(row, {}).setdefault(name, []).append(value)
     order = {name: place for place, name in enumerate(names)}

@@ -67,8 +67,7 @@ def test_quick_benchmark_writes_what_it_prints():
 
 def test_load_generator_counts_what_the_server_echoes(server_of_echoes):
     done = subprocess.run(
-        [BUILD / "programs" / "echo_load", "127.0.0.1", str(server_of_echoes), "8", "4096",
-         "0.2"],
+        [BUILD / "programs" / "load", "--echo", "4096", str(server_of_echoes), "8", "0.2"],
         capture_output=True, text=True, timeout=PROGRAM_LIMIT_S,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -84,5 +83,5 @@ def server_of_echoes():
     from lib.servers import Server
 
     program = BUILD / "programs" / "echo_epoll"
-    with Server(lambda fd: [program, "--fd", str(fd)]) as server:
-        yield server.port
+    with Server(lambda fds: [program, "--fd", str(fds["tcp"])]) as server:
+        yield server.where["tcp"]

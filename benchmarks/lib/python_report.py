@@ -1,0 +1,240 @@
+"""What the runs of the Python loops amount to: rows with their medians, ratios and marks,
+as tables, JSON, Markdown and a chart."""
+
+import json
+import re
+import statistics
+
+from lib import chart, machine, report
+from lib.python_rows import Load
+from lib.subjects import FLOOR
+
+RIVAL = "uvloop"
+NEVER_WORSE = (RIVAL, "asyncio")
+FOLDER = machine.BUILD / "bench"
+CHART = machine.ROOT / "docs" / "performance.svg"
+PAGES = (machine.ROOT / "README.md", machine.ROOT / "docs" / "performance.md")
+BESIDE = {"wall": "wall", "p99": "p99", "load_cpu": "the load's CPU", "calls": "system calls"}
+COLUMNS = {"bide io_uring": "io_uring", "bide epoll": "epoll", FLOOR: "floor"}
+
+
+class Result:
+    """A row as it was measured on one interpreter. report.table prints it."""
+
+    def __init__(self, row, samples, reasons, calls):
+        self.row = row
+        self.name = row.text
+        self.unit = row.unit
+        figure = getattr(row.source, "figure", "bytes")
+        self.samples = {
+            name: [found[figure] for found in series] for name, series in samples.items()
+        }
+        self.values = {
+            name: statistics.median(series) for name, series in self.samples.items()
+        }
+        self.beside = {
+            name: {
+                key: statistics.median(found[key] for found in series)
+                for key in series[0] if key != figure
+            }
+            for name, series in samples.items()
+        }
+        for name, count in calls.items():
+            self.beside.setdefault(name, {})["calls"] = count
+        self.reasons = reasons
+
+    def ratio(self, name, rival=RIVAL):
+        """The median of the rounds' ratios, which see the same weather; None without."""
+        pairs = list(zip(self.samples.get(name, ()), self.samples.get(rival, ())))
+        return statistics.median(ours / theirs for ours, theirs in pairs) if pairs else None
+
+    def behind(self, name):
+        """What this contender of ours misses, noise granted: its mark, or a rival."""
+        found = []
+        ratio = self.ratio(name)
+        if ratio is not None and ratio > self.row.mark * (1 + report.NOISE):
+            found.append(f"mark {self.row.mark:.2f}")
+        for rival in NEVER_WORSE:
+            ratio = self.ratio(name, rival)
+            if ratio is not None and ratio > 1 + report.NOISE:
+                found.append(f"{ratio:.2f} x {rival}")
+        return found
+
+    def ours(self):
+        return [name for name in self.values if name.startswith("bide")]
+
+    def cells(self, contenders):
+        def shown(name):
+            if name in self.reasons and name not in self.values:
+                return "none"
+            return number(self.values[name]) if name in self.values else "-"
+
+        ratios = [
+            f"{self.ratio(name):.2f}" for name in self.ours() if self.ratio(name) is not None
+        ]
+        verdict = " ".join(ratios) + (f"  mark {self.row.mark:.2f}" if ratios else "")
+        late = [COLUMNS[name] for name in self.ours() if self.behind(name)]
+        if late:
+            verdict += f"  (behind: {', '.join(late)})"
+        return [self.name, *map(shown, contenders), self.unit, verdict]
+
+    def as_json(self):
+        return {
+            "row": self.name, "key": self.row.key, "unit": self.unit,
+            "mark": self.row.mark, "values": self.values,
+            "ratios_to_uvloop": {name: self.ratio(name) for name in self.values},
+            "behind": {name: self.behind(name) for name in self.ours() if self.behind(name)},
+            "beside": self.beside, "reasons": self.reasons, "samples": self.samples,
+        }
+
+
+class Beside:
+    """A line of the second table: one figure beside the CPU of a row."""
+
+    def __init__(self, result, figure):
+        self.name = f"{result.name}: {BESIDE[figure]}"
+        self.unit = "" if figure == "calls" else "us"
+        self.values = {
+            name: found[figure] for name, found in result.beside.items() if figure in found
+        }
+
+    def cells(self, contenders):
+        shown = [number(self.values[name]) if name in self.values else "-"
+                 for name in contenders]
+        return [self.name, *shown, self.unit, ""]
+
+
+def number(value):
+    """Three digits that count."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def results_of(run):
+    return [
+        Result(row, run.samples[row.key], run.reasons[row.key], run.calls[row.key])
+        for row in run.rows
+    ]
+
+
+def failures(run, results):
+    """What could not be measured, and why."""
+    for name, reason in run.environment.refused.items():
+        yield f"{name} was not installed: {reason}"
+    for result in results:
+        for name, reason in result.reasons.items():
+            after = len(result.samples.get(name, ()))
+            late = f" after {after} rounds" if after else ""
+            yield f"{result.name}: {name}{late}: {reason}"
+
+
+def print_tables(run, results, title):
+    report.table(f"{title}: server CPU a unit, ratios to uvloop", results)
+    beside = [
+        Beside(result, figure) for result in results
+        if isinstance(result.row.source, Load) and result.row.headline
+        for figure in BESIDE
+    ]
+    if beside:
+        report.table(f"{title}: beside it, a unit", beside)
+    for line in failures(run, results):
+        print(f"  {line}")
+
+
+def write(runs, rounds, slice_s, seconds):
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    described = {**machine.describe(), "bide": machine.bide_version()}
+    tables = []
+    for run in runs:
+        results = results_of(run)
+        versions = run.environment.versions()
+        title = f"CPython {versions['python']}, medians of {rounds} rounds"
+        print_tables(run, results, title)
+        tables.append({
+            "python": versions["python"], "contenders": run.contenders,
+            "versions": versions, "refused": run.environment.refused,
+            "rows": [result.as_json() for result in results],
+            "headlines": [result.row.key for result in results if result.row.headline],
+        })
+    content = {
+        "machine": described, "rounds": rounds, "slice_s": slice_s,
+        "seconds": round(seconds), "tables": tables,
+    }
+    (FOLDER / "python.json").write_text(json.dumps(content, indent=1) + "\n")
+    (FOLDER / "python.svg").write_text(chart.draw(tables[0]))
+    print(f"  {seconds:.0f} s; {FOLDER / 'python.json'}, and python.svg beside it")
+
+
+# ---- the pages ----
+
+
+def markdown(table, keys=None):
+    """The rows of the keys, or all, as a Markdown table."""
+    names = [*table["contenders"], FLOOR]
+    heads = [COLUMNS.get(name, name) for name in names]
+    lines = [
+        "| | " + " | ".join(heads) + " | unit | io_uring : uvloop | epoll : uvloop | mark |",
+        "|---|" + "---:|" * len(names) + "---|---:|---:|---:|",
+    ]
+    for row in table["rows"]:
+        if keys is not None and row["key"] not in keys:
+            continue
+        values = [number(row["values"][name]) if name in row["values"] else
+                  ("none" if name in row["reasons"] else "") for name in names]
+        ratios = [row["ratios_to_uvloop"].get(name) for name in ("bide io_uring", "bide epoll")]
+        shown = [f"**{ratio:.2f}**" if ratio is not None else "" for ratio in ratios]
+        lines.append(
+            f"| {row['row']} | " + " | ".join(values) + f" | {row['unit']} | "
+            + " | ".join(shown) + f" | {row['mark']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def caption(content, table):
+    of = content["machine"]
+    loops = ", ".join(
+        f"{name} {table['versions'][name]}" for name in table["contenders"]
+        if name in table["versions"]
+    )
+    return (
+        f"CPython {table['python']}, {loops}; {of['cpu']}, {of['cores']} cores, "
+        f"Linux {of['kernel']}, {of['congestion_control_of_servers']}; medians of "
+        f"{content['rounds']} rounds, server CPU a unit, less is better."
+    )
+
+
+def replaced(text, name, content):
+    """The text with what stands between the marks of that name replaced."""
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"no <!-- {name} --> in the page")
+    return pattern.sub(lambda match: f"{match[1]}{content}\n{match[2]}", text)
+
+
+def publish():
+    """Puts the last run's figures into the pages."""
+    content = json.loads((FOLDER / "python.json").read_text())
+    first = content["tables"][0]
+    readme, page = PAGES
+    headlines = f"{caption(content, first)}\n\n{markdown(first, first['headlines'])}"
+    readme.write_text(replaced(readme.read_text(), "bench-python", headlines))
+    whole = "\n\n".join(
+        f"{caption(content, table)}\n\n{markdown(table)}\n\n{unmeasured(table)}".rstrip()
+        for table in content["tables"]
+    )
+    page.write_text(replaced(page.read_text(), "bench-python", whole))
+    CHART.write_text((FOLDER / "python.svg").read_text())
+
+
+def unmeasured(table):
+    """The rows that a loop cannot do, by reason."""
+    by_loop = {}
+    for row in table["rows"]:
+        for name, reason in row["reasons"].items():
+            by_loop.setdefault((name, reason.splitlines()[0]), []).append(row["row"])
+    lines = [f"- {name} was not installed: {reason}"
+             for name, reason in table["refused"].items()]
+    lines += [f"- {name} has no figure for {'; '.join(rows)}: `{reason}`"
+              for (name, reason), rows in by_loop.items()]
+    return "\n".join(lines)
