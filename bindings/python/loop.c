@@ -1,5 +1,7 @@
 #include "loop.h"
 
+#include <stddef.h>
+
 #include "clock.h"
 #include "convert.h"
 #include "datagram.h"
@@ -243,6 +245,7 @@ static int loop_traverse(PyObject *self, visitproc visit, void *arg) {
   Py_VISIT(loop->fatal);
   Py_VISIT(loop->outer_hooks);
   Py_VISIT(loop->awaited);
+  Py_VISIT(loop->task_factory);
   if (loop->core == NULL) return 0;
   int code = job_inbox_traverse(&loop->inbox, visit, arg);
   if (code != 0) return code;
@@ -261,6 +264,7 @@ static int loop_clear(PyObject *self) {
   Py_CLEAR(loop->fatal);
   Py_CLEAR(loop->outer_hooks);
   Py_CLEAR(loop->awaited);
+  Py_CLEAR(loop->task_factory);
   loop_close_core(loop);
   return 0;
 }
@@ -397,6 +401,11 @@ static PyMethodDef loop_methods[] = {
     {"is_closed", loop_is_closed, METH_NOARGS, "Return True once it is closed."},
     {"get_debug", loop_get_debug, METH_NOARGS, "Return True in debug mode."},
     {"set_debug", loop_set_debug, METH_O, "Turn debug mode on or off."},
+    {"create_task", LOOP_KEYWORDS(loop_create_task),
+     "create_task($self, coro, **options)\n--\n\nReturn a task that runs the coroutine, "
+     "made by the task "
+     "factory if there is one. Takes the keywords that asyncio.Task takes in this "
+     "version of Python."},
     {"create_future", loop_create_future, METH_NOARGS,
      "Return an asyncio.Future of this loop."},
     {"add_reader", LOOP_KEYWORDS(loop_add_reader),
@@ -439,6 +448,12 @@ static PyMethodDef loop_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyMemberDef loop_members[] = {
+    {"_task_factory", T_OBJECT, offsetof(loop_object, task_factory), 0,
+     "What makes tasks; None: asyncio.Task."},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyGetSetDef loop_getset[] = {
     {"_awaited", loop_get_awaited, loop_set_awaited,
      "The future whose end ends the next run; forgotten when that ends.", NULL},
@@ -460,6 +475,7 @@ static PyType_Slot loop_slots[] = {
     {Py_tp_traverse, loop_traverse},
     {Py_tp_clear, loop_clear},
     {Py_tp_methods, loop_methods},
+    {Py_tp_members, loop_members},
     {Py_tp_getset, loop_getset},
     {0, NULL},
 };

@@ -68,6 +68,7 @@ typedef struct loop_object {
   size_t fd_count;
   void *scratch; /* where one call that cannot be interrupted receives; NULL at first */
   PyObject *fatal;
+  PyObject *task_factory;   /* None or NULL: asyncio.Task */
   PyObject *awaited;        /* the future whose end ends the run under way; or NULL */
   PyObject *current_handle; /* in debug mode, the one that runs; borrowed */
   PyObject *outer_hooks;    /* sys.get_asyncgen_hooks() of before the run under way */
@@ -126,6 +127,8 @@ PyObject *loop_create_future(PyObject *self, PyObject *unused);
 PyObject *loop_get_debug(PyObject *self, PyObject *unused);
 
 /* Methods that live in other files. */
+PyObject *loop_create_task(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                           PyObject *keywords);
 PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                          PyObject *keywords);
 PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args,

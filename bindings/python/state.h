@@ -10,11 +10,13 @@
 
 /* X(name): interned strings. */
 #define STATE_NAMES(X) \
+  X(Task) \
   X(_asyncgen_dropped) \
   X(_asyncgen_started) \
   X(_asyncio_future_blocking) \
   X(_buffer) \
   X(_callback_failed) \
+  X(_create_task) \
   X(_eof) \
   X(_get_running_loop) \
   X(_job_raised) \
@@ -49,6 +51,7 @@
   X(get_debug) \
   X(loop) \
   X(monotonic) \
+  X(name) \
   X(pause_reading) \
   X(pause_writing) \
   X(pending) \
@@ -79,6 +82,7 @@
   X(logger, "asyncio.log", "logger") \
   X(monotonic, "time", "monotonic") \
   X(socket_type, "socket", "socket") \
+  X(tasks, "asyncio", "tasks") \
   X(get_running_loop, "asyncio.events", "_get_running_loop") \
   X(stat_result, "os", "stat_result")
 

@@ -61,7 +61,6 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
 
     def __init__(self) -> None:
         self._exception_handler: _ExceptionHandler | None = None
-        self._task_factory: Any = None
         self._asyncgens: "weakref.WeakSet[AsyncGenerator[Any, Any]]" = weakref.WeakSet()
         self._asyncgens_shutdown_called = False
         super().set_debug(_debug_by_default())
@@ -161,10 +160,8 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
 
     # ---- tasks ----
 
-    def create_task(self, coro: Any, **options: Any) -> Any:
-        """Return a task that runs the coroutine, made by the task factory if there is
-        one. Takes the keywords that asyncio.Task takes in this version of Python."""
-        self._check_closed()
+    def _create_task(self, coro: Any, **options: Any) -> Any:
+        """What create_task does where there is more to it than asyncio.Task(coro)."""
         if options and not _TAKES_ANY_OPTION:
             for name in options:
                 if name not in _TASK_OPTIONS:
