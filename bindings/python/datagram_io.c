@@ -9,7 +9,7 @@
 
 /* As large as the largest that asyncio takes; a Unix datagram may be longer than UDP's. The
  * batch bounds what one endpoint takes of a turn. */
-enum { DATAGRAM_BYTES_MAX = 256 * 1024, DATAGRAM_BATCH = 16 };
+enum { DATAGRAM_BATCH = 16 };
 
 static const char datagram_read_failed[] = "Fatal read error on datagram transport";
 static const char datagram_write_failed[] = "Fatal write error on datagram transport";
@@ -51,16 +51,16 @@ void datagram_update_reading(datagram_object *self) {
 
 /* (data, address), a new reference, of a family that only the socket module knows. */
 static PyObject *datagram_ask_socket(datagram_object *self) {
-  return PyObject_CallMethod(self->socket, "recvfrom", "i", (int)DATAGRAM_BYTES_MAX);
+  return PyObject_CallMethod(self->socket, "recvfrom", "i", (int)LOOP_SCRATCH_BYTES);
 }
 
 /* The same of the families that are known; BlockingIOError when nothing is there. */
 static PyObject *datagram_receive(datagram_object *self) {
-  char *buffer = loop_scratch(self->loop, DATAGRAM_BYTES_MAX);
+  char *buffer = loop_scratch(self->loop);
   if (buffer == NULL) return NULL;
   convert_name from;
   from.len = sizeof from.of;
-  ssize_t count = recvfrom(self->fd, buffer, DATAGRAM_BYTES_MAX, MSG_DONTWAIT,
+  ssize_t count = recvfrom(self->fd, buffer, LOOP_SCRATCH_BYTES, MSG_DONTWAIT,
                            &from.of.any, &from.len);
   if (count < 0) return convert_raise(-errno);
   PyObject *data = PyBytes_FromStringAndSize(buffer, count);

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "convert.h"
+#include "coroutine.h"
 #include "files.h"
 #include "list.h"
 
@@ -27,15 +28,9 @@ int file_op_submit(file_op *self) {
 }
 
 static void file_op_wake(file_op *self) {
-  module_state *state = self->loop->state;
   PyObject *waiter = self->waiter;
   self->waiter = NULL;
-  PyObject *done = PyObject_CallMethodNoArgs(waiter, state->names.done);
-  if (done == Py_False) {
-    Py_SETREF(done, PyObject_CallMethodOneArg(waiter, state->names.set_result, Py_None));
-  }
-  if (done == NULL) loop_swallow(self->loop);
-  Py_XDECREF(done);
+  loop_wake_future(self->loop, waiter);
   Py_DECREF(waiter);
 }
 
@@ -104,14 +99,8 @@ static int file_op_bind(file_op *self) {
   return -1;
 }
 
-/* The future to sleep on, as a task wants to be given it: a new reference. */
 static PyObject *file_op_sleep(file_op *self) {
-  if (self->waiter == NULL)
-    self->waiter = loop_create_future((PyObject *)self->loop, NULL);
-  if (self->waiter == NULL) return NULL;
-  PyObject *name = self->loop->state->names._asyncio_future_blocking;
-  if (PyObject_SetAttr(self->waiter, name, Py_True) < 0) return NULL;
-  return Py_NewRef(self->waiter);
+  return coroutine_sleep(self->loop, &self->waiter);
 }
 
 /* Starts steps until one is in flight: FILE_IN_FLIGHT, or FILE_COMPLETED with `result`. */
@@ -191,33 +180,10 @@ static bool file_op_stop(file_op *self, bool may_wait) {
   return false;
 }
 
-/* The exception of throw(type, value=None, traceback=None), a new reference. */
-static PyObject *file_op_exception(PyObject *const *args, Py_ssize_t nargs) {
-  PyObject *error = nargs > 1 && args[1] != Py_None ? args[1] : args[0];
-  if (PyExceptionInstance_Check(error)) return Py_NewRef(error);
-  if (!PyExceptionClass_Check(args[0])) {
-    PyErr_Format(PyExc_TypeError,
-                 "exceptions must be classes or instances deriving from BaseException, "
-                 "not %s",
-                 Py_TYPE(args[0])->tp_name);
-    return NULL;
-  }
-  error = error == args[0] ? PyObject_CallNoArgs(args[0])
-                           : PyObject_CallOneArg(args[0], error);
-  if (error == NULL || PyExceptionInstance_Check(error)) return error;
-  PyErr_Format(PyExc_TypeError, "calling %R should have returned an exception", args[0]);
-  Py_DECREF(error);
-  return NULL;
-}
-
 static PyObject *file_op_throw(PyObject *object, PyObject *const *args,
                                Py_ssize_t nargs) {
   file_op *self = (file_op *)object;
-  if (nargs < 1 || nargs > 3) {
-    PyErr_SetString(PyExc_TypeError, "throw() takes one to three arguments");
-    return NULL;
-  }
-  PyObject *error = file_op_exception(args, nargs);
+  PyObject *error = coroutine_thrown(args, nargs);
   if (error == NULL) return NULL;
   if (file_op_stop(self, !PyErr_GivenExceptionMatches(error, PyExc_GeneratorExit))) {
     Py_XSETREF(self->thrown, error);
@@ -234,15 +200,8 @@ static PyObject *file_op_close(PyObject *self, PyObject *unused) {
   Py_RETURN_NONE;
 }
 
-/* As tp_iternext, and as send() for those who call it by name. */
 static PyObject *file_op_next(PyObject *self) {
-  PyObject *result;
-  PySendResult outcome = file_op_send(self, Py_None, &result);
-  if (outcome != PYGEN_RETURN) return result;
-  PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, result);
-  Py_DECREF(result);
-  if (stop != NULL) PyErr_SetRaisedException(stop);
-  return NULL;
+  return coroutine_next(self, file_op_send);
 }
 
 static PyObject *file_op_send_method(PyObject *self, PyObject *value) {

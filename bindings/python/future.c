@@ -45,3 +45,20 @@ PyObject *loop_create_future(PyObject *self, PyObject *unused) {
   if (future != NULL) future->loop = Py_NewRef(self);
   return (PyObject *)future;
 }
+
+/* The setting is tried first: nearly always the future waits. */
+void loop_wake_future(loop_object *loop, PyObject *future) {
+  const module_state *state = loop->state;
+  PyObject *result = PyObject_CallMethodOneArg(future, state->names.set_result, Py_None);
+  if (result == NULL) {
+    PyObject *error = PyErr_GetRaisedException();
+    result = PyObject_CallMethodNoArgs(future, state->names.done);
+    if (result == Py_True) {
+      Py_DECREF(error);
+    } else {
+      PyErr_SetRaisedException(error);
+      loop_swallow(loop);
+    }
+  }
+  Py_XDECREF(result);
+}

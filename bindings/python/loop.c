@@ -11,6 +11,7 @@
 #include "listener.h"
 #include "pipe.h"
 #include "poller.h"
+#include "socket_call.h"
 #include "transport.h"
 
 /* ---- what the other files lean on ---- */
@@ -89,8 +90,8 @@ fd_slot *loop_fd_slot(loop_object *loop, int fd) {
   return &loop->fds[fd];
 }
 
-void *loop_scratch(loop_object *loop, size_t bytes) {
-  if (loop->scratch == NULL) loop->scratch = PyMem_Malloc(bytes);
+void *loop_scratch(loop_object *loop) {
+  if (loop->scratch == NULL) loop->scratch = PyMem_Malloc(LOOP_SCRATCH_BYTES);
   if (loop->scratch == NULL) PyErr_NoMemory();
   return loop->scratch;
 }
@@ -122,6 +123,7 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *keywords
   list_init(&loop->datagrams);
   list_init(&loop->listeners);
   list_init(&loop->files);
+  list_init(&loop->calls);
   list_init(&loop->dirty);
   loop->slow_s = 0.1;
   loop->outer_origin_depth = loop->guest_timer_fd = -1;
@@ -169,6 +171,8 @@ static void loop_release(loop_object *loop) {
     listener_forget(BIDE_CONTAINER_OF(loop->listeners.next, listener_object, link));
   while (!list_empty(&loop->files))
     file_op_forget(BIDE_CONTAINER_OF(loop->files.next, file_op, link));
+  while (!list_empty(&loop->calls))
+    socket_call_forget(BIDE_CONTAINER_OF(loop->calls.next, socket_call, link));
   while (!list_empty(&loop->pollers))
     poller_free(BIDE_CONTAINER_OF(loop->pollers.next, poller, link));
 }
@@ -236,6 +240,8 @@ static int loop_traverse_core(loop_object *loop, visitproc visit, void *arg) {
     Py_VISIT(BIDE_CONTAINER_OF(node, listener_object, link));
   for (bide_node *node = loop->files.next; node != &loop->files; node = node->next)
     Py_VISIT(BIDE_CONTAINER_OF(node, file_op, link));
+  for (bide_node *node = loop->calls.next; node != &loop->calls; node = node->next)
+    Py_VISIT(BIDE_CONTAINER_OF(node, socket_call, link));
   return 0;
 }
 
@@ -441,6 +447,21 @@ static PyMethodDef loop_methods[] = {
      "object; waiter is set once connection_made has been called."},
     {"_write_pipe", LOOP_FASTCALL(loop_write_pipe),
      "_write_pipe(pipe, protocol, waiter)\nReturn a transport that writes to one."},
+    {"_socket_receive", LOOP_FASTCALL(loop_socket_receive),
+     "_socket_receive(sock, nbytes)\nReturn what sock.recv() does, or an awaitable of "
+     "it. "
+     "NotImplemented if the socket must be called itself."},
+    {"_socket_receive_into", LOOP_FASTCALL(loop_socket_receive_into),
+     "_socket_receive_into(sock, buffer)\nThe same for sock.recv_into()."},
+    {"_socket_send", LOOP_FASTCALL(loop_socket_send),
+     "_socket_send(sock, data)\nThe same for sending all of data: None or an awaitable."},
+    {"_socket_call", LOOP_FASTCALL(loop_socket_call),
+     "_socket_call(sock, writing, call, *args)\nReturn an awaitable of call(*args), "
+     "which "
+     "is tried until it does not block."},
+    {"_socket_wait", LOOP_FASTCALL(loop_socket_wait),
+     "_socket_wait(sock, writing)\nReturn an awaitable that ends when sock can be read, "
+     "or written."},
     {"_connect_datagram", LOOP_FASTCALL(loop_connect_datagram),
      "_connect_datagram(sock, protocol, remote_addr, waiter)\nReturn a transport over a "
      "datagram socket; waiter is set once connection_made has been called."},

@@ -44,6 +44,7 @@ typedef struct loop_clock {
  *   datagrams   datagram endpoints, as transports
  *   listeners   those that accept; borrowed, each holds itself while it is started
  *   files       operations on files in flight; owns one each
+ *   calls       of sock_ methods that wait for their socket; owns one each
  *   dirty       transports with bytes to send when the callback returns; owns one each
  *
  * `inbox` owns the jobs that workers have finished for this loop.
@@ -63,6 +64,7 @@ typedef struct loop_object {
   bide_node datagrams;
   bide_node listeners;
   bide_node files;
+  bide_node calls;
   bide_node dirty;
   fd_slot *fds;
   size_t fd_count;
@@ -111,9 +113,9 @@ void loop_swallow(loop_object *loop);
  * An exception may be pending and stays so. */
 void loop_check_slow(loop_object *loop, PyObject *subject, uint64_t begin_us);
 
-/* `bytes` of memory to receive into until the GIL is dropped, the same at each call; NULL
- * with MemoryError. */
-void *loop_scratch(loop_object *loop, size_t bytes);
+/* Memory to receive into until the GIL is dropped; NULL with MemoryError. */
+enum { LOOP_SCRATCH_BYTES = 256 * 1024 };
+void *loop_scratch(loop_object *loop);
 
 /* The slot of fd, made if need be; NULL with MemoryError. */
 fd_slot *loop_fd_slot(loop_object *loop, int fd);
@@ -123,6 +125,9 @@ fd_slot *loop_fd_find(loop_object *loop, int fd);
 
 /* An asyncio.Future of this loop, a new reference; future.c. */
 PyObject *loop_create_future(PyObject *self, PyObject *unused);
+
+/* Sets a future of asyncio's to None, unless it is done. For who has nobody to raise to. */
+void loop_wake_future(loop_object *loop, PyObject *future);
 
 PyObject *loop_get_debug(PyObject *self, PyObject *unused);
 
@@ -150,6 +155,12 @@ PyObject *loop_remove_writer(PyObject *self, PyObject *const *args, Py_ssize_t n
 PyObject *loop_run(PyObject *self, PyObject *unused);
 PyObject *loop_check_running(PyObject *self, PyObject *unused);
 PyObject *loop_track_origins(PyObject *self, PyObject *enabled);
+PyObject *loop_socket_receive(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *loop_socket_receive_into(PyObject *self, PyObject *const *args,
+                                   Py_ssize_t nargs);
+PyObject *loop_socket_send(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *loop_socket_call(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *loop_socket_wait(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 PyObject *loop_connect_datagram(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 PyObject *loop_connect_transport(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 

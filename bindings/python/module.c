@@ -80,12 +80,18 @@ static int module_each(module_state *state, int (*visit)(PyObject **, void *),
 
 /* ---- making the state ---- */
 
+/* `attribute` may be one of an attribute: "socket.recv". */
 static PyObject *module_import_attribute(const char *module, const char *attribute) {
-  PyObject *imported = PyImport_ImportModule(module);
-  if (imported == NULL) return NULL;
-  PyObject *result = PyObject_GetAttrString(imported, attribute);
-  Py_DECREF(imported);
-  return result;
+  PyObject *path = PyUnicode_FromString(attribute);
+  PyObject *dot = path == NULL ? NULL : PyUnicode_FromString(".");
+  PyObject *names = dot == NULL ? NULL : PyUnicode_Split(path, dot, -1);
+  PyObject *found = names == NULL ? NULL : PyImport_ImportModule(module);
+  for (Py_ssize_t i = 0; found != NULL && i < PyList_GET_SIZE(names); i++)
+    Py_SETREF(found, PyObject_GetAttr(found, PyList_GET_ITEM(names, i)));
+  Py_XDECREF(names);
+  Py_XDECREF(dot);
+  Py_XDECREF(path);
+  return found;
 }
 
 static int module_check_base(PyTypeObject *base, const module_type *entry) {

@@ -65,16 +65,8 @@ void protocol_report(transport_head *self, const char *message) {
 
 void protocol_wake_waiter(transport_head *self, PyObject **waiter) {
   PyObject *future = *waiter;
-  const module_state *state = self->loop->state;
   if (future == NULL) return;
   *waiter = NULL;
-  PyObject *done = PyObject_CallMethodNoArgs(future, state->names.done);
-  PyObject *result = done;
-  if (done == Py_False) {
-    Py_DECREF(done);
-    result = PyObject_CallMethodOneArg(future, state->names.set_result, Py_None);
-  }
-  if (result == NULL) loop_swallow(self->loop);
-  Py_XDECREF(result);
+  loop_wake_future(self->loop, future);
   Py_DECREF(future);
 }

@@ -16,9 +16,11 @@
   X(_asyncio_future_blocking) \
   X(_buffer) \
   X(_callback_failed) \
+  X(_closed) \
   X(_create_task) \
   X(_eof) \
   X(_get_running_loop) \
+  X(_io_refs) \
   X(_job_raised) \
   X(_late_write) \
   X(_limit) \
@@ -47,6 +49,7 @@
   X(eof_received) \
   X(error_received) \
   X(feed_data) \
+  X(fileno) \
   X(get_buffer) \
   X(get_debug) \
   X(loop) \
@@ -56,7 +59,10 @@
   X(pause_writing) \
   X(pending) \
   X(read) \
+  X(recv) \
+  X(recv_into) \
   X(resume_writing) \
+  X(send) \
   X(set_exception) \
   X(set_result) \
   X(set_running_or_notify_cancel) \
@@ -81,6 +87,9 @@
   X(extract_stack, "asyncio.format_helpers", "extract_stack") \
   X(logger, "asyncio.log", "logger") \
   X(monotonic, "time", "monotonic") \
+  X(socket_recv, "_socket", "socket.recv") \
+  X(socket_recv_into, "_socket", "socket.recv_into") \
+  X(socket_send, "_socket", "socket.send") \
   X(socket_type, "socket", "socket") \
   X(tasks, "asyncio", "tasks") \
   X(get_running_loop, "asyncio.events", "_get_running_loop") \
@@ -103,6 +112,7 @@
   X(tls_type, tls_spec, "asyncio", "Transport") \
   X(job_queue_type, job_queue_spec, NULL, NULL) \
   X(file_op_type, file_op_spec, NULL, NULL) \
+  X(socket_call_type, socket_call_spec, NULL, NULL) \
   X(datagram_type, datagram_spec, "asyncio", "Transport DatagramTransport")
 
 typedef struct handle_object handle_object;

@@ -238,8 +238,7 @@ class SendfileLoop(SocketLoop):
                 try:
                     step = os.sendfile(sock.fileno(), fd, offset + sent, block)
                 except (BlockingIOError, InterruptedError):
-                    with self._holding(sock):
-                        await self._writable(sock)
+                    await self._socket_wait(sock, True)
                     continue
                 if step == 0:
                     break

@@ -6,12 +6,10 @@ ever lost.
 """
 
 import asyncio
-import contextlib
 import errno
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ._addresses import ensure_resolved
@@ -20,25 +18,8 @@ from ._executor import ExecutorLoop
 _T = TypeVar("_T")
 
 
-def _set_ready(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
-
-
 class SocketLoop(ExecutorLoop):
     """The sock_ methods."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._held_sockets: dict[socket.socket, int] = {}
-
-    def close(self) -> None:
-        """Cancel what is in flight and free the loop. Nothing runs any more."""
-        super().close()
-        while self._held_sockets:
-            sock, count = self._held_sockets.popitem()
-            for _ in range(count):
-                sock._decref_socketios()  # type: ignore[attr-defined]
 
     def _check_socket(self, sock: Any) -> None:
         if isinstance(sock, ssl.SSLSocket):
@@ -46,132 +27,63 @@ class SocketLoop(ExecutorLoop):
         if self.get_debug() and sock.gettimeout() != 0:
             raise ValueError("the socket must be non-blocking")
 
-    # ---- waiting ----
-
-    async def _wait(
-        self,
-        sock: socket.socket,
-        add: Callable[..., asyncio.Handle],
-        remove: Callable[[Any], bool],
-    ) -> None:
-        fd = sock.fileno()
-        self._ensure_fd_no_transport(fd)
-        future: asyncio.Future[None] = self.create_future()
-        handle = add(fd, _set_ready, future)
-        try:
-            await future
-        finally:
-            # A cancelled handle has been replaced: the number may be another socket's.
-            if not handle.cancelled():
-                remove(fd)
-
-    async def _readable(self, sock: socket.socket) -> None:
-        await self._wait(sock, self._add_reader, self.remove_reader)
-
-    async def _writable(self, sock: socket.socket) -> None:
-        await self._wait(sock, self._add_writer, self.remove_writer)
-
-    @contextlib.contextmanager
-    def _holding(self, sock: socket.socket) -> Iterator[None]:
-        """Puts off a close() by somebody else until the operation has ended, as a file
-        object of the socket does: the number cannot become another's meanwhile."""
-        if not issubclass(type(sock), socket.socket):
-            # It only acts as one, and need not have a socket's books.
-            yield
-            return
-        held = self._held_sockets
-        sock._io_refs += 1  # type: ignore[attr-defined]
-        held[sock] = held.get(sock, 0) + 1
-        try:
-            yield
-        finally:
-            # The loop lets go of all when it closes.
-            if sock in held:
-                held[sock] -= 1
-                if held[sock] == 0:
-                    del held[sock]
-                sock._decref_socketios()  # type: ignore[attr-defined]
-
-    async def _retry(
-        self,
-        sock: socket.socket,
-        wait: Callable[[socket.socket], Awaitable[None]],
-        call: Callable[[], _T],
-    ) -> _T:
-        """Waits and calls until the call does not block any more."""
-        with self._holding(sock):
-            while True:
-                await wait(sock)
-                with contextlib.suppress(BlockingIOError, InterruptedError):
-                    return call()
+    async def _try(self, sock: Any, writing: bool, call: Callable[..., _T], *args: Any) -> _T:
+        """Calls and waits until the call does not block any more."""
+        self._check_socket(sock)
+        return await self._socket_call(sock, writing, call, *args)
 
     # ---- the methods ----
 
     async def sock_recv(self, sock: socket.socket, nbytes: int) -> bytes:
         """Receive up to nbytes."""
-        self._check_socket(sock)
-        try:
-            return sock.recv(nbytes)
-        except (BlockingIOError, InterruptedError):
-            return await self._retry(sock, self._readable, lambda: sock.recv(nbytes))
+        found = self._socket_receive(sock, nbytes)
+        if type(found) is bytes:
+            return found
+        if found is NotImplemented:
+            return await self._try(sock, False, sock.recv, nbytes)
+        data: bytes = await found
+        return data
 
     async def sock_recv_into(self, sock: socket.socket, buf: Any) -> int:
         """Receive into a buffer; return the number of bytes."""
-        self._check_socket(sock)
-        try:
-            return sock.recv_into(buf)
-        except (BlockingIOError, InterruptedError):
-            return await self._retry(sock, self._readable, lambda: sock.recv_into(buf))
+        found = self._socket_receive_into(sock, buf)
+        if type(found) is int:
+            return found
+        if found is NotImplemented:
+            return await self._try(sock, False, sock.recv_into, buf)
+        count: int = await found
+        return count
 
     async def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> tuple[bytes, Any]:
         """Receive a datagram of up to bufsize bytes; return it and its sender."""
-        self._check_socket(sock)
-        try:
-            return sock.recvfrom(bufsize)
-        except (BlockingIOError, InterruptedError):
-            return await self._retry(sock, self._readable, lambda: sock.recvfrom(bufsize))
+        return await self._try(sock, False, sock.recvfrom, bufsize)
 
     async def sock_recvfrom_into(
         self, sock: socket.socket, buf: Any, nbytes: int = 0
     ) -> tuple[int, Any]:
         """Receive a datagram into a buffer; return its length and its sender."""
-        self._check_socket(sock)
-        try:
-            return sock.recvfrom_into(buf, nbytes)
-        except (BlockingIOError, InterruptedError):
-            return await self._retry(
-                sock, self._readable, lambda: sock.recvfrom_into(buf, nbytes)
-            )
+        return await self._try(sock, False, sock.recvfrom_into, buf, nbytes)
 
     async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
         """Send all of data. What a cancel leaves unsent is not known."""
-        self._check_socket(sock)
+        found = self._socket_send(sock, data)
+        if found is None:
+            return
+        if found is not NotImplemented:
+            await found
+            return
         with memoryview(data).cast("B") as view:
-            sent = 0
+            sent = await self._try(sock, True, sock.send, view)
             while sent < len(view):
-                try:
-                    sent += sock.send(view[sent:])
-                except (BlockingIOError, InterruptedError):
-                    rest = view[sent:]
-                    sent += await self._retry(sock, self._writable, partial(sock.send, rest))
+                sent += await self._try(sock, True, sock.send, view[sent:])
 
     async def sock_sendto(self, sock: socket.socket, data: Any, address: Any) -> int:
         """Send a datagram; return the number of bytes."""
-        self._check_socket(sock)
-        try:
-            return sock.sendto(data, address)
-        except (BlockingIOError, InterruptedError):
-            return await self._retry(
-                sock, self._writable, lambda: sock.sendto(data, address)
-            )
+        return await self._try(sock, True, sock.sendto, data, address)
 
     async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
         """Accept a connection; return its non-blocking socket and its address."""
-        self._check_socket(sock)
-        try:
-            connection, address = sock.accept()
-        except (BlockingIOError, InterruptedError):
-            connection, address = await self._retry(sock, self._readable, lambda: sock.accept())
+        connection, address = await self._try(sock, False, sock.accept)
         connection.setblocking(False)
         return connection, address
 
@@ -198,8 +110,7 @@ class SocketLoop(ExecutorLoop):
             # calls the unconnected socket writable.
             await asyncio.sleep(delay)
             delay = min(2 * delay, 0.05)
-        with self._holding(sock):
-            await self._writable(sock)
+        await self._socket_wait(sock, True)
         if sock.fileno() < 0:
             return
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -90,8 +90,17 @@ async def sockets():
             await asyncio.wait_for(loop.sock_recv(right, 10), 0.001)
         except asyncio.TimeoutError:
             pass
-        loop.add_reader(right, list)
-        loop.remove_reader(right)
+        waiting = loop.create_task(loop.sock_recv_into(right, bytearray(10)))
+        await asyncio.sleep(0)
+        await loop.sock_sendall(left, b"defg")
+        assert await waiting == 4
+        waiting = loop.create_task(loop.sock_recvfrom(right, 10))
+        await asyncio.sleep(0)
+        right.close()
+        await loop.sock_sendall(left, b"hij")
+        assert (await waiting)[0] == b"hij" and right.fileno() == -1
+        loop.add_reader(left, list)
+        loop.remove_reader(left)
 
 
 async def datagrams():
