@@ -7,11 +7,16 @@ import redis.asyncio as redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 
+# redis-py gives up after 5 s, which 50 TLS handshakes take on a machine that is busy.
+PATIENCE = {"socket_timeout": 25, "socket_connect_timeout": 25}
+
+
 @pytest.fixture(params=["tcp", "unix", "tls"])
 def client(request, redis_server, authority, tmp_path):
     """Makes a client; it connects by itself."""
 
     def client(**more):
+        more = {**PATIENCE, **more}
         if request.param == "unix":
             return redis.Redis(unix_socket_path=redis_server.socket, **more)
         if request.param == "tcp":
@@ -42,7 +47,7 @@ def test_redis_values_of_any_size(run, client):
 def test_redis_pipelines_and_transactions(run, client):
     async def main():
         # Without retries: a transaction that the server took may not be sent again.
-        async with client(retry=None, socket_timeout=25) as server:
+        async with client(retry=None) as server:
             await server.flushall()
             async with server.pipeline(transaction=False) as pipe:
                 for n in range(10_000):
@@ -115,7 +120,7 @@ def test_redis_client_recovers_from_a_killed_server(run, client, redis_server):
     async def main():
         loop = asyncio.get_running_loop()
         # Without retries: an error must reach the caller at once.
-        async with client(retry=None, socket_timeout=25) as server:
+        async with client(retry=None) as server:
             await server.flushall()
             await server.set("kept", "yes")
             subscription = server.pubsub()
