@@ -22,6 +22,19 @@ PyObject *convert_raise(int code);
 PyObject *convert_argument(PyObject *const *args, Py_ssize_t nargs, PyObject *keywords,
                            const char *method, const char *name);
 
+/* Defines the method `wrapper` of one argument that may be given by its name, as asyncio's
+ * may; function(self, argument) does the work. */
+#define CONVERT_METHOD(wrapper, function, method, name) \
+  static PyObject *wrapper(PyObject *self, PyObject *const *args, Py_ssize_t nargs, \
+                           PyObject *keywords) { \
+    PyObject *argument = convert_argument(args, nargs, keywords, method, name); \
+    return argument == NULL ? NULL : function(self, argument); \
+  }
+
+/* What stands for such a method in a type's table. */
+#define CONVERT_METHOD_ENTRY(wrapper) \
+  ((PyCFunction)(void (*)(void))(wrapper)), METH_FASTCALL | METH_KEYWORDS
+
 /* An address as the kernel gave it: IPv4, IPv6 or Unix; a longer one is cut short, and its
  * family is none of these. len 0: none. */
 typedef struct convert_name {

@@ -40,21 +40,6 @@ static PyObject *datagram_get_extra_info(PyObject *object, PyObject *args,
 
 /* ---- state ---- */
 
-static PyObject *datagram_set_protocol(PyObject *object, PyObject *const *args,
-                                       Py_ssize_t nargs, PyObject *keywords) {
-  PyObject *protocol =
-      convert_argument(args, nargs, keywords, "set_protocol", "protocol");
-  if (protocol == NULL) return NULL;
-  Py_XSETREF(((datagram_object *)object)->protocol, Py_NewRef(protocol));
-  Py_RETURN_NONE;
-}
-
-static PyObject *datagram_get_protocol(PyObject *object, PyObject *unused) {
-  (void)unused;
-  PyObject *protocol = ((datagram_object *)object)->protocol;
-  return Py_NewRef(protocol != NULL ? protocol : Py_None);
-}
-
 static PyObject *datagram_is_closing(PyObject *object, PyObject *unused) {
   (void)unused;
   return PyBool_FromLong(((datagram_object *)object)->closing);
@@ -181,9 +166,9 @@ static PyMethodDef datagram_methods[] = {
      "Close the endpoint, dropping what is not sent yet."},
     {"is_closing", datagram_is_closing, METH_NOARGS,
      "Return True once the transport closes or has closed."},
-    {"set_protocol", (PyCFunction)(void (*)(void))datagram_set_protocol,
-     METH_FASTCALL | METH_KEYWORDS, "set_protocol(protocol)\nSet the protocol."},
-    {"get_protocol", datagram_get_protocol, METH_NOARGS, "Return the protocol."},
+    {"set_protocol", CONVERT_METHOD_ENTRY(protocol_set_method),
+     "set_protocol(protocol)\nSet the protocol."},
+    {"get_protocol", protocol_get_method, METH_NOARGS, "Return the protocol."},
     {"get_write_buffer_size", datagram_get_size, METH_NOARGS,
      "Return the number of bytes that wait to be sent."},
     {"get_write_buffer_limits", datagram_get_limits, METH_NOARGS,

@@ -285,17 +285,6 @@ PyObject *pipe_get_extra_info(PyObject *object, PyObject *args, PyObject *keywor
   return Py_NewRef(missing);
 }
 
-PyObject *pipe_set_protocol(PyObject *object, PyObject *protocol) {
-  Py_XSETREF(((pipe_object *)object)->protocol, Py_NewRef(protocol));
-  Py_RETURN_NONE;
-}
-
-PyObject *pipe_get_protocol(PyObject *object, PyObject *unused) {
-  (void)unused;
-  PyObject *protocol = ((pipe_object *)object)->protocol;
-  return Py_NewRef(protocol != NULL ? protocol : Py_None);
-}
-
 PyObject *pipe_is_closing(PyObject *object, PyObject *unused) {
   (void)unused;
   return PyBool_FromLong(((pipe_object *)object)->closing);

@@ -12,6 +12,7 @@
 
 #include <sys/stat.h>
 
+#include "convert.h"
 #include "protocol.h"
 #include "write_queue.h"
 
@@ -112,16 +113,15 @@ PyObject *pipe_repr_begin(const pipe_object *self, const char *name);
 const char *pipe_waits(const pipe_object *self);
 
 PyObject *pipe_get_extra_info(PyObject *object, PyObject *args, PyObject *keywords);
-PyObject *pipe_set_protocol(PyObject *object, PyObject *protocol);
-PyObject *pipe_get_protocol(PyObject *object, PyObject *unused);
 PyObject *pipe_is_closing(PyObject *object, PyObject *unused);
 
 #define PIPE_METHODS \
   {"get_extra_info", (PyCFunction)(void (*)(void))pipe_get_extra_info, \
    METH_VARARGS | METH_KEYWORDS, \
    "get_extra_info(name, default=None)\nReturn 'pipe', the object that was connected."}, \
-      {"set_protocol", pipe_set_protocol, METH_O, "Set the protocol."}, \
-      {"get_protocol", pipe_get_protocol, METH_NOARGS, "Return the protocol."}, { \
+      {"set_protocol", CONVERT_METHOD_ENTRY(protocol_set_method), \
+       "set_protocol(protocol)\nSet the protocol."}, \
+      {"get_protocol", protocol_get_method, METH_NOARGS, "Return the protocol."}, { \
     "is_closing", pipe_is_closing, METH_NOARGS, \
         "Return True once the transport closes or has closed." \
   }

@@ -207,6 +207,10 @@ static PyObject *write_pipe_writelines(PyObject *object, PyObject *list) {
   Py_RETURN_NONE;
 }
 
+CONVERT_METHOD(write_pipe_write_method, write_pipe_write, "write", "data")
+CONVERT_METHOD(write_pipe_writelines_method, write_pipe_writelines, "writelines",
+               "list_of_data")
+
 static PyObject *write_pipe_close(PyObject *object, PyObject *unused) {
   (void)unused;
   write_pipe_object *self = write_pipe_of(object);
@@ -273,8 +277,10 @@ static void write_pipe_dealloc(PyObject *object) {
 /* ---- the type ---- */
 
 static PyMethodDef write_pipe_methods[] = {
-    {"write", write_pipe_write, METH_O, "Write bytes, in order and without blocking."},
-    {"writelines", write_pipe_writelines, METH_O, "Write each of an iterable of bytes."},
+    {"write", CONVERT_METHOD_ENTRY(write_pipe_write_method),
+     "write(data)\nWrite bytes, in order and without blocking."},
+    {"writelines", CONVERT_METHOD_ENTRY(write_pipe_writelines_method),
+     "writelines(list_of_data)\nWrite each of an iterable of bytes."},
     {"write_eof", write_pipe_close, METH_NOARGS, "As close()."},
     {"can_write_eof", write_pipe_can_write_eof, METH_NOARGS, "Return True."},
     {"close", write_pipe_close, METH_NOARGS,

@@ -1,5 +1,7 @@
 #include "protocol.h"
 
+#include "convert.h"
+
 PyGetSetDef transport_head_getset[] = {
     TRANSPORT_DICT,
     {NULL, NULL, NULL, NULL, NULL},
@@ -39,6 +41,21 @@ int protocol_is_buffered(module_state *state, PyObject *protocol) {
   if (derived != 0) return derived;
   return !PyObject_HasAttr(protocol, state->names.data_received) &&
          PyObject_HasAttr(protocol, state->names.get_buffer);
+}
+
+PyObject *protocol_get_method(PyObject *self, PyObject *unused) {
+  (void)unused;
+  PyObject *protocol = ((transport_head *)self)->protocol;
+  return Py_NewRef(protocol != NULL ? protocol : Py_None);
+}
+
+PyObject *protocol_set_method(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                              PyObject *keywords) {
+  PyObject *protocol =
+      convert_argument(args, nargs, keywords, "set_protocol", "protocol");
+  if (protocol == NULL) return NULL;
+  Py_XSETREF(((transport_head *)self)->protocol, Py_NewRef(protocol));
+  Py_RETURN_NONE;
 }
 
 void protocol_report_error(transport_head *self, PyObject *error, const char *message) {

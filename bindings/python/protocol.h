@@ -38,6 +38,12 @@ PyObject *protocol_call_two(transport_head *self, PyObject *name, PyObject *firs
  * there is no data_received() that could be called instead. -1 with an exception. */
 int protocol_is_buffered(module_state *state, PyObject *protocol);
 
+/* The methods get_protocol() and, for a transport to which one protocol is as good as
+ * another, set_protocol(protocol). */
+PyObject *protocol_get_method(PyObject *self, PyObject *unused);
+PyObject *protocol_set_method(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                              PyObject *keywords);
+
 /* Reports `error` to the loop's handler. */
 void protocol_report_error(transport_head *self, PyObject *error, const char *message);
 

@@ -1,6 +1,7 @@
 /* tls_read.c: from records to the protocol. */
 #include "stream.h"
 #include "tls.h"
+#include "transport.h"
 
 /* What one data_received() is given at most; one piece from below is no larger. */
 enum { TLS_READ_MAX = 262144 };
@@ -32,6 +33,7 @@ static void tls_read_warn(tls_object *self) {
 
 void tls_tell_eof(tls_object *self) {
   if (self->eof_told || self->protocol == NULL) return;
+  bool nested = Py_TYPE(self->protocol) == self->loop->state->tls_protocol_type;
   self->eof_told = true;
   PyObject *keep_open =
       protocol_call((transport_head *)self, self->loop->state->names.eof_received, NULL);
@@ -39,7 +41,7 @@ void tls_tell_eof(tls_object *self) {
   Py_XDECREF(keep_open);
   if (keep < 0)
     tls_fail(self, "Error calling eof_received()");
-  else if (keep)
+  else if (keep && !nested)
     tls_read_warn(self);
 }
 
@@ -51,9 +53,13 @@ static void tls_read_end(tls_object *self) {
 
 void tls_receive_eof(tls_object *self) {
   self->cut = true;
-  if (self->phase == TLS_HANDSHAKE)
+  if (self->phase == TLS_HANDSHAKE) {
     tls_shake_cut(self);
-  else if (tls_read_wanted(self))
+    return;
+  }
+  /* What a pause has left may wait for its call yet. */
+  if (self->phase == TLS_OPEN) tls_read(self);
+  if (tls_read_wanted(self))
     tls_read_end(self);
   else if (self->phase == TLS_CLOSING)
     tls_end(self);
@@ -243,10 +249,13 @@ void tls_pause_reading(tls_object *self) {
     tls_fail(self, tls_read_failed);
 }
 
-/* Reads in a call of its own, since the protocol may be in the middle of one. */
+/* Reads in a call of its own, since the protocol may be in the middle of one. bide's own
+ * transport below never calls back from here: it goes on at once, as without TLS. */
 int tls_resume_reading(tls_object *self) {
   if (!self->paused) return 0;
   self->paused = false;
+  if (self->phase == TLS_OPEN && self->native != NULL && !self->ended && !self->cut)
+    transport_resume_reading(self->native);
   return self->phase == TLS_OPEN ? tls_call_soon(self, "_proceed") : 0;
 }
 

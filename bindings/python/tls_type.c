@@ -1,6 +1,7 @@
 /* tls_type.c: what Python sees of a TLS transport. */
 #include <stddef.h>
 
+#include "convert.h"
 #include "tls.h"
 
 enum { TLS_HIGH_BYTES = 524288 };
@@ -91,17 +92,15 @@ static PyObject *tls_get_extra_info(PyObject *object, PyObject *args,
 
 /* ---- state ---- */
 
-static PyObject *tls_set_protocol_method(PyObject *object, PyObject *protocol) {
+static PyObject *tls_put_protocol(PyObject *object, PyObject *protocol) {
   tls_object *self = (tls_object *)object;
   if (self->phase != TLS_OVER && tls_set_protocol(self, protocol) < 0) return NULL;
   Py_RETURN_NONE;
 }
 
-static PyObject *tls_get_protocol(PyObject *object, PyObject *unused) {
-  (void)unused;
-  PyObject *protocol = ((tls_object *)object)->protocol;
-  return Py_NewRef(protocol != NULL ? protocol : Py_None);
-}
+CONVERT_METHOD(tls_set_protocol_method, tls_put_protocol, "set_protocol", "protocol")
+CONVERT_METHOD(tls_write_method, tls_write, "write", "data")
+CONVERT_METHOD(tls_writelines_method, tls_writelines, "writelines", "list_of_data")
 
 static PyObject *tls_is_closing(PyObject *self, PyObject *unused) {
   (void)unused;
@@ -324,8 +323,10 @@ static void tls_dealloc(PyObject *object) {
   ((PyCFunction)(void (*)(void))(function)), METH_VARARGS | METH_KEYWORDS
 
 static PyMethodDef tls_methods[] = {
-    {"write", tls_write, METH_O, "Send bytes, in order and without blocking."},
-    {"writelines", tls_writelines, METH_O, "Send each of an iterable of bytes."},
+    {"write", CONVERT_METHOD_ENTRY(tls_write_method),
+     "write(data)\nSend bytes, in order and without blocking."},
+    {"writelines", CONVERT_METHOD_ENTRY(tls_writelines_method),
+     "writelines(list_of_data)\nSend each of an iterable of bytes."},
     {"write_eof", tls_write_eof, METH_NOARGS, "Raise NotImplementedError."},
     {"can_write_eof", tls_can_write_eof, METH_NOARGS, "Return False."},
     {"close", tls_close_method, METH_NOARGS,
@@ -341,8 +342,9 @@ static PyMethodDef tls_methods[] = {
      "Give data to the protocol again."},
     {"is_reading", tls_is_reading, METH_NOARGS,
      "Return True unless reading is paused or the transport closes."},
-    {"set_protocol", tls_set_protocol_method, METH_O, "Set the protocol."},
-    {"get_protocol", tls_get_protocol, METH_NOARGS, "Return the protocol."},
+    {"set_protocol", CONVERT_METHOD_ENTRY(tls_set_protocol_method),
+     "set_protocol(protocol)\nSet the protocol."},
+    {"get_protocol", protocol_get_method, METH_NOARGS, "Return the protocol."},
     {"get_write_buffer_size", tls_get_size, METH_NOARGS,
      "Return the number of bytes written and not sent yet."},
     {"get_write_buffer_limits", tls_get_limits, METH_NOARGS,

@@ -58,32 +58,16 @@ static PyObject *transport_get_extra_info(PyObject *object, PyObject *args,
 
 /* ---- state ---- */
 
-static PyObject *transport_set_protocol_method(PyObject *self, PyObject *const *args,
-                                               Py_ssize_t nargs, PyObject *keywords) {
-  PyObject *protocol =
-      convert_argument(args, nargs, keywords, "set_protocol", "protocol");
-  if (protocol == NULL || transport_set_protocol((transport_object *)self, protocol) < 0)
-    return NULL;
+static PyObject *transport_put_protocol(PyObject *self, PyObject *protocol) {
+  if (transport_set_protocol((transport_object *)self, protocol) < 0) return NULL;
   Py_RETURN_NONE;
 }
 
-static PyObject *transport_write_method(PyObject *self, PyObject *const *args,
-                                        Py_ssize_t nargs, PyObject *keywords) {
-  PyObject *data = convert_argument(args, nargs, keywords, "write", "data");
-  return data == NULL ? NULL : transport_write(self, data);
-}
-
-static PyObject *transport_writelines_method(PyObject *self, PyObject *const *args,
-                                             Py_ssize_t nargs, PyObject *keywords) {
-  PyObject *list = convert_argument(args, nargs, keywords, "writelines", "list_of_data");
-  return list == NULL ? NULL : transport_writelines(self, list);
-}
-
-static PyObject *transport_get_protocol(PyObject *object, PyObject *unused) {
-  (void)unused;
-  PyObject *protocol = ((transport_object *)object)->protocol;
-  return Py_NewRef(protocol != NULL ? protocol : Py_None);
-}
+CONVERT_METHOD(transport_set_protocol_method, transport_put_protocol, "set_protocol",
+               "protocol")
+CONVERT_METHOD(transport_write_method, transport_write, "write", "data")
+CONVERT_METHOD(transport_writelines_method, transport_writelines, "writelines",
+               "list_of_data")
 
 static PyObject *transport_get_paused(PyObject *self, void *unused) {
   (void)unused;
@@ -248,15 +232,13 @@ static void transport_dealloc(PyObject *object) {
   type->tp_free(object);
   Py_DECREF(type);
 }
+
 /* ---- the type ---- */
 
-#define TRANSPORT_NAMED(function) \
-  ((PyCFunction)(void (*)(void))(function)), METH_FASTCALL | METH_KEYWORDS
-
 static PyMethodDef transport_methods[] = {
-    {"write", TRANSPORT_NAMED(transport_write_method),
+    {"write", CONVERT_METHOD_ENTRY(transport_write_method),
      "write(data)\nSend bytes, in order and without blocking."},
-    {"writelines", TRANSPORT_NAMED(transport_writelines_method),
+    {"writelines", CONVERT_METHOD_ENTRY(transport_writelines_method),
      "writelines(list_of_data)\nSend each of an iterable of bytes."},
     {"write_eof", transport_write_eof, METH_NOARGS,
      "End the outgoing stream once what was written is sent."},
@@ -273,9 +255,9 @@ static PyMethodDef transport_methods[] = {
      "Give data to the protocol again."},
     {"is_reading", transport_is_reading, METH_NOARGS,
      "Return True unless reading is paused or the transport closes."},
-    {"set_protocol", TRANSPORT_NAMED(transport_set_protocol_method),
+    {"set_protocol", CONVERT_METHOD_ENTRY(transport_set_protocol_method),
      "set_protocol(protocol)\nSet the protocol."},
-    {"get_protocol", transport_get_protocol, METH_NOARGS, "Return the protocol."},
+    {"get_protocol", protocol_get_method, METH_NOARGS, "Return the protocol."},
     {"get_write_buffer_size", transport_get_size, METH_NOARGS,
      "Return the number of bytes written and not sent yet."},
     {"get_write_buffer_limits", transport_get_limits, METH_NOARGS,

@@ -460,3 +460,18 @@ def test_a_pipe_that_has_ended_is_closing_when_its_protocol_is_told(run):
         assert here.was_closing
 
     run(main())
+
+
+def test_arguments_have_asyncios_names(run):
+    async def main():
+        reading, writing = await pipe_pair()
+        reading.transport.set_protocol(protocol=reading)
+        writing.transport.set_protocol(protocol=writing)
+        writing.transport.write(data=b"1")
+        writing.transport.writelines(list_of_data=[b"2", b"3"])
+        await reading.until(lambda: reading.data == b"123")
+        with pytest.raises(TypeError, match="takes one argument, 'protocol'"):
+            reading.transport.set_protocol()
+        await close_both(writing, reading)
+
+    run(main())

@@ -6,7 +6,7 @@ import resource
 import tracemalloc
 
 import pytest
-from protocols import Recorder, close_all, noise
+from protocols import Recorder, close_all, connected_pair, noise
 from test_tls import connected
 from test_tls_close import with_pipe
 from tls_peers import blocking_server, client_context, server_context
@@ -55,6 +55,63 @@ def test_limits_of_nothing_wait_for_the_last_byte(run):
         here.transport.set_write_buffer_limits()
         assert here.transport.get_write_buffer_limits() == (131072, 524288)
         await close_all(here, there, server)
+
+    run(main())
+
+
+def test_limits_of_nothing_do_not_pause_a_new_connection(run):
+    """What the handshake has to send yet is nothing that the program wrote."""
+
+    class Strict(Recorder):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            transport.set_write_buffer_limits(0)
+            assert not self.paused
+
+    async def main():
+        here, there, server = await connected(client=Strict, server=Strict)
+        assert "pause" not in here.events + there.events
+        await close_all(here, there, server)
+
+    run(main())
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_reader_that_pauses_every_other_turn_reads_on(run, secure):
+    async def main():
+        if secure:
+            here, there, server = await connected()
+        else:
+            here, there, server = await connected_pair()
+        here.transport.write(bytes(1_000_000))
+        turns = 0
+        while len(there.data) < 1_000_000:
+            there.transport.pause_reading()
+            await asyncio.sleep(0)
+            there.transport.resume_reading()
+            await asyncio.sleep(0)
+            turns += 1
+            assert turns < 20_000
+        await close_all(here, there, server)
+
+    run(main())
+
+
+def test_what_a_pause_has_left_comes_before_the_end(run):
+    """Also when the end comes in the very turn in which reading goes on."""
+
+    async def main():
+        for turns in range(4):
+            here, peer, sock = await with_pipe()
+            here.transport.pause_reading()
+            peer.ssl.write(b"the last words")
+            await asyncio.get_running_loop().sock_sendall(sock, peer.take())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            sock.close()
+            here.transport.resume_reading()
+            await here.lost
+            assert here.data == b"the last words", turns
 
     run(main())
 

@@ -154,7 +154,7 @@ def test_what_came_while_paused_is_the_handshakes(run, loop):
     run(main())
 
 
-def test_tls_runs_inside_tls(run):
+def test_tls_runs_inside_tls(run, caplog):
     """An HTTPS proxy reached by TLS."""
 
     async def main():
@@ -175,6 +175,7 @@ def test_tls_runs_inside_tls(run):
         await close_all(server)
 
     run(main())
+    assert "eof_received" not in caplog.text  # which is TLS's own
 
 
 class Wire(asyncio.Transport):

@@ -20,6 +20,7 @@ from protocols import (
     listen,
     noise,
 )
+from test_tls import connected
 
 SIZES = [1, 2, 1000, 65535, 65536, 65537, 1_000_000, 10_000_000]
 
@@ -545,11 +546,12 @@ def test_a_detached_socket_leaves_its_number_usable(loop, run):
     run(main())
 
 
-def test_arguments_have_asyncios_names(run):
+@pytest.mark.parametrize("secure", [False, True])
+def test_arguments_have_asyncios_names(run, secure):
     """Code that names them must not have to know whose transport it has."""
 
     async def main():
-        here, there, server = await connected_pair()
+        here, there, server = await (connected() if secure else connected_pair())
         here.transport.write(data=b"1")
         here.transport.writelines(list_of_data=[b"2", b"3"])
         here.transport.set_protocol(protocol=here)
