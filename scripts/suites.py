@@ -73,7 +73,9 @@ VARIANTS = {
 # leaks. It also holds all threads while one waits in io_uring_enter: a test in which
 # another thread ends that wait would hang, so that only those without threads run.
 VALGRIND_RING_ENVIRONMENT = {"VALGRIND_OPTS": "--undef-value-errors=no"}
-VALGRIND_RING_TESTS = "test_(cancel|future|ops|task|task_cancel|trace|wheel)[.]"
+VALGRIND_RING_TESTS = (
+    "test_(cancel|future|interval|ops|scope|task|task_cancel|token|trace|wheel)[.]"
+)
 SANITIZER_ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:abort_on_error=0",
     "UBSAN_OPTIONS": "print_stacktrace=1",

@@ -16,6 +16,7 @@
 #include "bide/offload.h"
 #include "bide/op.h"
 #include "bide/pool.h"
+#include "bide/runtime.h"
 #include "bide/scope.h"
 #include "bide/shared_channel.h"
 #include "bide/sync.h"

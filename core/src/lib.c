@@ -29,6 +29,8 @@
 #include "op.c"
 #include "pool.c"
 #include "ready.c"
+#include "runtime.c"
+#include "runtime_task.c"
 #include "scope.c"
 #include "sync/barrier.c"
 #include "sync/broadcast.c"

@@ -53,3 +53,10 @@ def test_threads_wake_and_feed_a_task(run):
         "the other loop: 5 items, their sum 15",
         "the metronome: 3 beats",
     ]
+
+
+def test_many_loops_share_a_port_and_are_shut_down(run):
+    assert run("many_loops").splitlines() == [
+        "2 loops, one port: 32 of 32 clients served",
+        "shut down: the servers were cancelled at the deadline",
+    ]

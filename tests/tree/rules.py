@@ -31,6 +31,7 @@ CONCEPT_OF_STEM = {
     "loop_trace": "loop", "loop_struct": "loop", "loop_timer": "loop", "loop_park": "loop",
     "choose": "loop", "ready": "loop", "trace_ring": "trace", "channel": "sync",
     "shared_channel": "sync", "waker": "sync",
+    "runtime_struct": "runtime", "runtime_task": "runtime",
 }
 DIRECTORY_CONCEPTS = ("backend", "net", "fs", "sync")
 UMBRELLAS = ("core/include/bide.h", "core/src/lib.c")
