@@ -32,6 +32,7 @@ help:
 	@echo "make bench-python  bide's loop beside every other of Python's, into docs too by PUBLISH=1"
 	@echo "make soak     what takes long, written to docs/results/soak.md"
 	@echo "make compat   the suites of real programs beside asyncio (SUITES='aiohttp' for some)"
+	@echo "make compat-node  Node's own tests beside Node (NODE_SRC=a checkout of its tests)"
 	@echo "make lint     the rules of the source tree"
 	@echo "make deps     installs the tools that all this needs"
 	@echo "make clean    removes what was built"
@@ -86,6 +87,10 @@ lint: libbide python
 compat:
 	@python3 scripts/deps.py compat
 	@python3 scripts/compat.py $(SUITES)
+
+.PHONY: compat-node
+compat-node: node
+	@node tests/compat/node/compare.mjs "$(NODE_SRC)"
 
 .PHONY: demo bench bench-python
 demo: deps-demo build

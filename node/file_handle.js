@@ -41,6 +41,9 @@ function refuseLength(length) {
   );
 }
 
+// False for what is no handle of bide's too, which the methods may be called with.
+const isOpen = (handle) => handle instanceof FileHandle && handle.fd >= 0;
+
 // The descriptor stays open until the last call that uses it has ended.
 async function use(handle, action) {
   handle[node.ref]();
@@ -80,7 +83,7 @@ async function writeWhole(fd, data, { encoding, signal }) {
 // Its parent is EventEmitter until Node's own class is known, see open().
 class FileHandle extends EventEmitter {
   read(buffer, offset, length, position) {
-    const given = this.fd < 0 ? undefined : readArguments(buffer, offset, length, position);
+    const given = !isOpen(this) ? undefined : readArguments(buffer, offset, length, position);
     if (given !== undefined) return use(this, (fd) => read(fd, given));
     return this.#nodeRead(buffer, offset, length, position);
   }
@@ -92,19 +95,19 @@ class FileHandle extends EventEmitter {
   }
 
   write(buffer, offset, length, position) {
-    const given = this.fd < 0 ? undefined : writeArguments(buffer, offset, length, position);
+    const given = !isOpen(this) ? undefined : writeArguments(buffer, offset, length, position);
     if (given === undefined) return super.write(buffer, offset, length, position);
     return use(this, (fd) => write(fd, given));
   }
 
   readFile(options) {
-    const given = this.fd < 0 ? undefined : readOptions(options);
+    const given = !isOpen(this) ? undefined : readOptions(options);
     if (given === undefined) return super.readFile(options);
     return use(this, (fd) => readAll(fd, given));
   }
 
   writeFile(data, options) {
-    const given = this.fd < 0 ? undefined : writeOptions(data, options, 'w');
+    const given = !isOpen(this) ? undefined : writeOptions(data, options, 'w');
     if (given === undefined) return super.writeFile(data, options);
     return use(this, (fd) => writeWhole(fd, data, given));
   }
@@ -114,18 +117,18 @@ class FileHandle extends EventEmitter {
   }
 
   stat(options) {
-    const given = this.fd < 0 ? undefined : statOptions(options);
+    const given = !isOpen(this) ? undefined : statOptions(options);
     if (given === undefined) return super.stat(options);
     return use(this, (fd) => operation.fstat(fd, given.bigint, given.signal));
   }
 
   sync() {
-    if (this.fd < 0) return super.sync();
+    if (!isOpen(this)) return super.sync();
     return use(this, (fd) => operation.sync(fd, false));
   }
 
   datasync() {
-    if (this.fd < 0) return super.datasync();
+    if (!isOpen(this)) return super.datasync();
     return use(this, (fd) => operation.sync(fd, true));
   }
 }
@@ -161,4 +164,4 @@ async function open(path, flags, mode, signal) {
   return handleOver(await operation.open(path, flags, mode, signal));
 }
 
-module.exports = { FileHandle, open };
+module.exports = { isOpen, open };

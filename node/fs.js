@@ -2,7 +2,8 @@
 // bide.fs: fs/promises, some of whose functions go through bide's loop. What is asked for in
 // a way that bide does not carry out, wrong arguments among it, goes to Node's own function.
 
-const nodeFs = require('node:fs/promises');
+// A copy, so that who puts bide's functions into the module does not send these in circles.
+const nodeFs = { ...require('node:fs/promises') };
 const { restack, systemError } = require('./errors.js');
 const fileHandle = require('./file_handle.js');
 const { readFiles, statAll } = require('./many.js');
@@ -19,9 +20,7 @@ const scratch = require('./scratch.js');
 const whole = require('./read_file.js');
 const { writeFile: writeWhole } = require('./write_file.js');
 
-const { FileHandle } = fileHandle;
-
-const isOpen = (path) => path instanceof FileHandle && path.fd >= 0;
+const { isOpen } = fileHandle;
 
 // What asks for the size first, or must not be asked twice, needs the file open.
 async function readThroughHandle(name, options) {

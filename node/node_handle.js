@@ -6,7 +6,7 @@
 // All of it is learned from a handle that Node opened: its class, the class of the object in
 // it that owns the descriptor, and the methods by which Node counts the calls under way.
 
-const nodeFs = require('node:fs/promises');
+const { open } = require('node:fs/promises');
 const { native } = require('./native.js');
 
 function symbolOf(object, description) {
@@ -37,7 +37,7 @@ let learning;
 // Any file does. That of the addon is one which it finds again, should the thread end
 // before Node has it.
 function openAny() {
-  return nodeFs.open(native.samplePath()).catch(() => nodeFs.open('/dev/null'));
+  return open(native.samplePath()).catch(() => open('/dev/null'));
 }
 
 async function learn() {
