@@ -33,6 +33,7 @@ help:
 	@echo "make soak     what takes long, written to docs/results/soak.md"
 	@echo "make compat   the suites of real programs beside asyncio (SUITES='aiohttp' for some)"
 	@echo "make compat-node  Node's own tests beside Node (NODE_SRC=a checkout of its tests)"
+	@echo "make npm      the packages that npm installs, into build/npm"
 	@echo "make lint     the rules of the source tree"
 	@echo "make deps     installs the tools that all this needs"
 	@echo "make clean    removes what was built"
@@ -64,6 +65,10 @@ node: deps-build node_modules/.package-lock.json
 node_modules/.package-lock.json: package.json package-lock.json | deps-build
 	@npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
 	@touch $@
+
+.PHONY: npm
+npm: node
+	@node scripts/npm_packages.mjs
 
 .PHONY: test matrix repeats check lint
 test: deps build

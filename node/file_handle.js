@@ -153,6 +153,11 @@ async function prepare() {
   if (found === undefined || node !== undefined) return node !== undefined;
   Object.setPrototypeOf(FileHandle, found.FileHandle);
   Object.setPrototypeOf(FileHandle.prototype, found.prototype);
+  // Looked for on the prototype itself by who transfers one.
+  for (const symbol of Object.getOwnPropertySymbols(found.prototype)) {
+    const member = Object.getOwnPropertyDescriptor(found.prototype, symbol);
+    Object.defineProperty(FileHandle.prototype, symbol, member);
+  }
   native.owner(found.Owner);
   node = found;
   return true;

@@ -1,4 +1,5 @@
 /// <reference types="node" />
+import type { ResourceLimits } from 'node:worker_threads';
 import * as fs from './fs.js';
 
 /** The version of bide's core. */
@@ -70,9 +71,16 @@ declare class Executor implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+export interface WorkerExecutorOptions extends ExecutorOptions {
+  /** Of the threads. */
+  name?: string;
+  /** Of each thread; one that goes beyond ends, and with it the task that it ran. */
+  resourceLimits?: ResourceLimits;
+}
+
 /** JS functions in worker threads: one at a time in each, in the order of the calls. */
 export class WorkerExecutor extends Executor {
-  constructor(options?: ExecutorOptions & { /** Of the threads. */ name?: string });
+  constructor(options?: WorkerExecutorOptions);
   run<A extends unknown[], R>(
     fn: WorkerFunction<A, R>,
     args?: A,

@@ -9,18 +9,45 @@
 
 const path = require('node:path');
 
-function load() {
+// gnu or musl: what Node itself is linked with.
+function libc() {
+  return process.report.getReport().header.glibcVersionRuntime === undefined ? 'musl' : 'gnu';
+}
+
+function loadIfThere(name) {
+  try {
+    return require(name);
+  } catch (error) {
+    if (error.code === 'MODULE_NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+function missing(name) {
+  return new Error(
+    `bide has no addon for this machine: the package ${name} is not installed (it is an ` +
+      'optional dependency of bide; npm leaves it out with --omit=optional, or when a lock ' +
+      'file was made on another platform), and build/bide.node was not built. Install it, or ' +
+      'run "npx bide build", which needs a C compiler and the headers of Node',
+  );
+}
+
+function refuse() {
   if (process.platform !== 'linux') throw new Error('bide is for Linux');
   if (process.versions.bun !== undefined) {
     throw new Error('bide needs the libuv of Node, which Bun does not have');
   }
-  const file = path.join(__dirname, '..', 'build', 'bide.node');
-  try {
-    return require(file);
-  } catch (error) {
-    if (error.code !== 'MODULE_NOT_FOUND') throw error;
-    throw new Error(`${file} is missing: run "npm run build" in ${path.dirname(__dirname)}`);
-  }
+}
+
+// One that was built here comes before one that was installed.
+function load() {
+  refuse();
+  const built = loadIfThere(path.join(__dirname, '..', 'build', 'bide.node'));
+  if (built !== undefined) return built;
+  const name = `@bide/linux-${process.arch}-${libc()}`;
+  const installed = loadIfThere(name);
+  if (installed === undefined) throw missing(name);
+  return installed;
 }
 
 const native = load();

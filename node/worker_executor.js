@@ -16,11 +16,12 @@ class WorkerExecutor extends Executor {
   #queue = []; // tasks that no thread was sent yet
   #scheduled = false;
   #balancing = false;
-  #name;
+  #workerOptions; // of each Worker
 
   constructor(options = {}) {
     super(options);
-    this.#name = String(options.name ?? 'bide');
+    const { name = 'bide', resourceLimits } = options;
+    this.#workerOptions = { name: String(name), ...(resourceLimits && { resourceLimits }) };
   }
 
   prepare(fn, args) {
@@ -47,7 +48,8 @@ class WorkerExecutor extends Executor {
   #grow() {
     const idle = this.#threads.filter((thread) => thread.load === 0).length;
     const wanted = Math.min(this.size, this.#threads.length + this.#queue.length - idle);
-    while (this.#threads.length < wanted) this.#threads.push(new Thread(this, this.#name));
+    while (this.#threads.length < wanted)
+      this.#threads.push(new Thread(this, this.#workerOptions));
   }
 
   // Hands out the queue, each task to the thread that has least. One whose memory moves

@@ -56,7 +56,7 @@ function revive({ error, name, properties, domException }) {
 // ---- threads ----
 
 class Thread {
-  constructor(executor, name) {
+  constructor(executor, options) {
     this.executor = executor;
     this.online = false;
     this.ending = false;
@@ -66,7 +66,7 @@ class Thread {
     this.cells = new Int32Array(new SharedArrayBuffer(4 * cellCount));
     this.free = Array.from({ length: cellCount }, (_, i) => cellCount - 1 - i);
     this.worker = new Worker(path.join(__dirname, 'worker_thread.js'), {
-      name,
+      ...options,
       workerData: { cells: this.cells.buffer },
     });
     this.worker.unref();

@@ -296,6 +296,13 @@ def python_suites():
         yield Suite(f"typing{version}", pytest_command(python, "tests/typing"))
 
 
+def node_command(*files):
+    return [
+        "node", "--test", "--test-reporter=junit", "--test-reporter-destination={report}",
+        "--test-reporter=spec", "--test-reporter-destination=stdout", *files,
+    ]
+
+
 def node_suites():
     files = sorted(
         os.path.relpath(path, ROOT)
@@ -303,12 +310,8 @@ def node_suites():
         for path in glob.glob(os.path.join(ROOT, "tests", "node", f"test_*.{extension}"))
     )
     for backend in BACKENDS:
-        command = [
-            "node", "--test", "--test-reporter=junit",
-            "--test-reporter-destination={report}", "--test-reporter=spec",
-            "--test-reporter-destination=stdout", *files,
-        ]
-        yield Suite("node", command, backend, quick=backend == QUICK_BACKEND)
+        yield Suite("node", node_command(*files), backend, quick=backend == QUICK_BACKEND)
+    yield Suite("install-node", node_command("tests/node/install/test_install.js"))
 
 
 def all_suites():

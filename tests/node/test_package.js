@@ -91,7 +91,7 @@ test('an addon that is not built is one clear error', async (t) => {
     cwd: folder,
   });
   assert.equal(code, 1);
-  assert.match(stderr, /build\/bide\.node is missing: run "npm run build" in /);
+  assert.match(stderr, /the package @bide\/linux-\w+-\w+ is not installed .*npx bide build/);
 });
 
 test('installing runs no script and no compiler', () => {
@@ -114,14 +114,24 @@ const headers = path.join(
 const options = { skip: fs.existsSync(headers) ? false : 'this Node has no headers' };
 
 test('the build says what is missing in one line', options, async () => {
-  const build = path.join(root, 'node', 'build.js');
-  for (const [env, words] of [
-    [{ CC: 'no-such-compiler' }, /^bide: no-such-compiler is missing: install a C compiler/],
-    [{ PATH: '/nowhere' }, /^bide: make is missing: install it/],
+  const cli = path.join(root, 'node', 'cli.js');
+  const target = path.join(root, 'build', 'bide.node');
+  const { mtime } = fs.statSync(target);
+  fs.utimesSync(target, 0, 0); // it would have nothing to do
+  for (const [args, env, words] of [
+    [['build'], { CC: 'no-such-compiler' }, /^bide: no-such-compiler is missing: install a C/],
+    [['build'], { CC: 'false' }, /^bide: false failed/],
+    [
+      ['build', '--nodedir=/nowhere'],
+      {},
+      /^bide: \/nowhere\/include\/node\/node_api.h is missing/,
+    ],
+    [['install'], {}, /^bide: usage: bide build/],
   ]) {
-    const { code, stderr } = await run(process.execPath, [build], { env });
+    const { code, stderr } = await run(process.execPath, [cli, ...args], { env });
     assert.equal(code, 1);
     assert.match(stderr, words);
     assert.equal(stderr.trim().split('\n').length, 1);
   }
+  fs.utimesSync(target, mtime, mtime);
 });
