@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import threading
+import tracemalloc
 
 import bide
 import pytest
@@ -72,6 +73,18 @@ def open_fds():
         return set(os.listdir("/proc/self/fd"))
 
     return listed
+
+
+@pytest.fixture
+def traced_bytes():
+    """Returns how many bytes the interpreter has allocated since the test began and still
+    holds."""
+    outer = tracemalloc.is_tracing()
+    if not outer:
+        tracemalloc.start()
+    yield lambda: tracemalloc.get_traced_memory()[0]
+    if not outer:
+        tracemalloc.stop()
 
 
 @pytest.fixture

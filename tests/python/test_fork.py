@@ -70,8 +70,9 @@ FORK_INSIDE = """
         return "slept"
 
     try:
-        print(bide.run(main()), flush=True)
+        told = bide.run(main())
         os.waitpid(children[0], 0)
+        print(told, flush=True)
     except RuntimeError as error:
         print("child:", str(error).split(";")[0], flush=True)
         os._exit(0)

@@ -7,7 +7,6 @@ import contextvars
 import gc
 import queue
 import threading
-import tracemalloc
 
 import bide
 import pytest
@@ -355,7 +354,7 @@ def test_cancels_and_closes_race_with_workers():
         assert shared.submit(int, "1").result(10) == 1
 
 
-def test_jobs_leave_no_memory_behind(loop, run):
+def test_jobs_leave_no_memory_behind(loop, run, traced_bytes):
     def fail():
         raise ValueError
 
@@ -372,14 +371,10 @@ def test_jobs_leave_no_memory_behind(loop, run):
     run(rounds(50), 30)
     gc.collect()
     objects = len(gc.get_objects())
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        run(rounds(200), 30)
-        gc.collect()
-        grown = tracemalloc.get_traced_memory()[0] - before
-    finally:
-        tracemalloc.stop()
+    before = traced_bytes()
+    run(rounds(200), 30)
+    gc.collect()
+    grown = traced_bytes() - before
     pool.shutdown()
     assert grown < 50_000
     assert len(gc.get_objects()) - objects < 100

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import resource
-import tracemalloc
 
 import pytest
 from protocols import Recorder, close_all, connected_pair, noise
@@ -262,20 +261,18 @@ def test_buffered_protocols_read_into_their_own_memory(run, size):
     run(main())
 
 
-def test_connections_that_come_and_go_leave_no_memory(run, loop):
+def test_connections_that_come_and_go_leave_no_memory(run, traced_bytes):
     async def main():
         for _ in range(2):
             await once()
-        tracemalloc.start()
         for _ in range(3):
             await once()
         gc.collect()
-        first = tracemalloc.get_traced_memory()[0]
+        first = traced_bytes()
         for _ in range(10):
             await once()
         gc.collect()
-        grown = tracemalloc.get_traced_memory()[0] - first
-        tracemalloc.stop()
+        grown = traced_bytes() - first
         assert grown < 20_000, f"{grown} bytes"
 
     async def once():

@@ -11,9 +11,12 @@ test fails, and says what and where it was allocated.
 import collections
 import gc
 import itertools
+import linecache
 import os
+import re
 import sys
 import tracemalloc
+import warnings
 
 import pytest
 
@@ -56,6 +59,7 @@ class Repeats:
             self.failures.append(f"{report.nodeid}: {report.longreprtext}")
 
     def measure(self):
+        empty_caches()
         gc.unfreeze()  # what the tests' conftest has left out of theirs
         for _ in range(3):
             gc.collect()
@@ -86,6 +90,15 @@ class Repeats:
             )
             lines = after.compare_to(before, "lineno")
             yield from (f"    {line}" for line in lines[:LINES_SHOWN])
+
+
+def empty_caches():
+    """The interpreter's, which fill with names and patterns for longer than five rounds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        sys._clear_type_cache()
+    linecache.clearcache()
+    re.purge()
 
 
 def type_name(thing):
