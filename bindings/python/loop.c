@@ -98,10 +98,10 @@ void *loop_scratch(loop_object *loop) {
 
 /* ---- life ---- */
 
-/* Each piece of input costs a call into Python, so that larger buffers than the core's
- * pay: 100 KiB through a stream took 80 us with these, 100 us with 32 KiB, and 100 us
- * again from 128 KiB on, where malloc maps each bytes object anew. */
-enum { LOOP_BUFFER_COUNT = 64, LOOP_BUFFER_BYTES = 65536 };
+/* Each piece of input costs a call into Python or wakes a task, so that larger buffers than
+ * the core's pay: messages of 100 KiB to a stream took 83 us each with 64 KiB, 64 us with
+ * these. From 128 KiB on malloc maps each bytes object anew. */
+enum { LOOP_BUFFER_COUNT = 64, LOOP_BUFFER_BYTES = 120 * 1024 };
 
 static int loop_new_core(bide_loop **core) {
   bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;

@@ -253,6 +253,44 @@ static void edges_multishot_follows_a_plain_read(void) {
   harness_loop_close(loop);
 }
 
+enum { EDGES_STREAMS = 24, EDGES_STREAM_BYTES = 60000 };
+
+/* Streams bring more than one wait takes: none of them is left behind, nor what has come
+ * when one is cancelled in between. */
+static void edges_many_streams_bring_much_at_once(void) {
+  bide_loop *loop = harness_loop_new();
+  int fds[EDGES_STREAMS][2];
+  size_t got_bytes[EDGES_STREAMS] = {0};
+  static bide_op ops[EDGES_STREAMS];
+  static char block[EDGES_STREAM_BYTES];
+  for (int i = 0; i < EDGES_STREAMS; i++) {
+    net_tcp_pair(fds[i], O_NONBLOCK);
+    ops[i] = (bide_op){.data = &got_bytes[i]};
+    bide_prep_recv_multi(&ops[i], fds[i][0]);
+    REQUIRE(bide_loop_submit(loop, &ops[i]) == 0);
+  }
+  edges_reap_nothing(loop);
+  for (int i = 0; i < EDGES_STREAMS; i++)
+    CHECK_INT(send(fds[i][1], block, sizeof block, 0), EDGES_STREAM_BYTES);
+  int last = EDGES_STREAMS - 1, ended = 0;
+  for (size_t all = 0; all < (size_t)last * EDGES_STREAM_BYTES || ended == 0;) {
+    bide_completion got = edges_reap(loop);
+    if (got.result > 0) {
+      *(size_t *)got.op->data += (size_t)got.result;
+      bide_buffer_release(loop, got.buffer_id);
+    }
+    if (got.op != &ops[last]) all += (size_t)got.result;
+    if (got.op == &ops[last] && (got.flags & BIDE_OP_MORE) == 0) ended++;
+    if (got.op == &ops[0]) (void)bide_loop_cancel(loop, &ops[last]);
+  }
+  for (int i = 0; i < last; i++) CHECK_INT(got_bytes[i], EDGES_STREAM_BYTES);
+  ssize_t rest = recv(fds[last][0], block, sizeof block, MSG_DONTWAIT | MSG_WAITALL);
+  CHECK_INT(got_bytes[last] + (rest > 0 ? (size_t)rest : 0), EDGES_STREAM_BYTES);
+  REQUIRE(bide_loop_drain(loop) == 0);
+  for (int i = 0; i < EDGES_STREAMS; i++) net_close_pair(loop, fds[i]);
+  harness_loop_close(loop);
+}
+
 /* A send that joins a poll on the same fd leaves it what it waits for. */
 static void edges_poll_for_urgent_data_outlives_a_send(void) {
   bide_loop *loop = harness_loop_new();
@@ -419,6 +457,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(edges_passed_fd_does_not_end_the_bytes),
     HARNESS_TEST(edges_urgent_byte_does_not_end_the_bytes),
     HARNESS_TEST(edges_multishot_follows_a_plain_read),
+    HARNESS_TEST(edges_many_streams_bring_much_at_once),
     HARNESS_TEST(edges_poll_for_urgent_data_outlives_a_send),
     HARNESS_TEST(edges_poll_hears_that_its_fd_is_gone),
     HARNESS_TEST(edges_timeout_completes_without_dispatch),

@@ -22,7 +22,7 @@ from protocols import (
 )
 from test_tls import connected
 
-SIZES = [1, 2, 1000, 65535, 65536, 65537, 1_000_000, 10_000_000]
+SIZES = [1, 2, 1000, 65535, 65536, 65537, 122_879, 122_880, 122_881, 1_000_000, 10_000_000]
 
 
 @pytest.mark.parametrize("size", SIZES)
