@@ -8,6 +8,7 @@
 #ifndef BIDE_PYTHON_DATAGRAM_H
 #define BIDE_PYTHON_DATAGRAM_H
 
+#include "address_cache.h"
 #include "convert.h"
 #include "protocol.h"
 
@@ -24,6 +25,7 @@ typedef struct datagram_object {
   PyObject *error;             /* what connection_lost will be told, or NULL */
   datagram_item *first, *last; /* what the socket did not take yet */
   size_t bytes;                /* of these, with a header each */
+  address_cache *heard;        /* of whom datagrams came lately, or NULL */
   size_t high_bytes, low_bytes;
   bide_op read_poll, write_poll;
   bide_call call;
@@ -92,7 +94,8 @@ void datagram_queue_clear(datagram_object *self);
 /* For the collector: the addresses in the queue. */
 int datagram_queue_visit(datagram_object *self, visitproc visit, void *arg);
 
-PyObject *datagram_sendto(PyObject *self, PyObject *args, PyObject *keywords);
+PyObject *datagram_sendto(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *keywords);
 void datagram_pause_writing(datagram_object *self);
 
 #endif

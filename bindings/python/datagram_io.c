@@ -49,41 +49,58 @@ void datagram_update_reading(datagram_object *self) {
   }
 }
 
-/* (data, address), a new reference, of a family that only the socket module knows. */
-static PyObject *datagram_ask_socket(datagram_object *self) {
-  return PyObject_CallMethod(self->socket, "recvfrom", "i", (int)LOOP_SCRATCH_BYTES);
+/* What recvfrom gives. */
+typedef struct datagram_taken {
+  PyObject *data;
+  PyObject *address;
+} datagram_taken;
+
+/* Of a family that only the socket module knows. 0, or -1 with an exception. */
+static int datagram_ask_socket(datagram_object *self, datagram_taken *taken) {
+  PyObject *pair =
+      PyObject_CallMethod(self->socket, "recvfrom", "i", (int)LOOP_SCRATCH_BYTES);
+  if (pair == NULL) return -1;
+  taken->data = Py_NewRef(PyTuple_GET_ITEM(pair, 0));
+  taken->address = Py_NewRef(PyTuple_GET_ITEM(pair, 1));
+  Py_DECREF(pair);
+  return 0;
 }
 
-/* The same of the families that are known; BlockingIOError when nothing is there. */
-static PyObject *datagram_receive(datagram_object *self) {
+/* The same of the families that are known; 1 when nothing is there. */
+static int datagram_receive(datagram_object *self, datagram_taken *taken) {
   char *buffer = loop_scratch(self->loop);
-  if (buffer == NULL) return NULL;
+  if (buffer == NULL) return -1;
   convert_name from;
   from.len = sizeof from.of;
   ssize_t count = recvfrom(self->fd, buffer, LOOP_SCRATCH_BYTES, MSG_DONTWAIT,
                            &from.of.any, &from.len);
-  if (count < 0) return convert_raise(-errno);
-  PyObject *data = PyBytes_FromStringAndSize(buffer, count);
-  PyObject *address = data == NULL ? NULL : convert_address(&from);
-  PyObject *pair = address == NULL ? NULL : PyTuple_Pack(2, data, address);
-  Py_XDECREF(data);
-  Py_XDECREF(address);
-  return pair;
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return 1;
+  if (count < 0) {
+    convert_raise(-errno);
+    return -1;
+  }
+  taken->data = PyBytes_FromStringAndSize(buffer, count);
+  if (taken->data == NULL) return -1;
+  taken->address = address_cache_convert(&self->heard, &from);
+  if (taken->address == NULL) Py_CLEAR(taken->data);
+  return taken->data != NULL ? 0 : -1;
 }
 
 /* Gives one datagram to the protocol. False when there was none, or an error. */
 static bool datagram_take(datagram_object *self) {
-  PyObject *pair = convert_knows_family(self->name.of.any.sa_family)
-                       ? datagram_receive(self)
-                       : datagram_ask_socket(self);
-  if (pair == NULL) {
+  datagram_taken taken;
+  int result = convert_knows_family(self->name.of.any.sa_family)
+                   ? datagram_receive(self, &taken)
+                   : datagram_ask_socket(self, &taken);
+  if (result > 0) return false;
+  if (result < 0) {
     if (!datagram_would_block()) datagram_receive_error(self, datagram_read_failed);
     return false;
   }
-  datagram_tell(self, self->loop->state->names.datagram_received,
-                PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1),
-                "Exception in callback protocol.datagram_received()");
-  Py_DECREF(pair);
+  datagram_tell(self, self->loop->state->names.datagram_received, taken.data,
+                taken.address, "Exception in callback protocol.datagram_received()");
+  Py_DECREF(taken.data);
+  Py_DECREF(taken.address);
   return true;
 }
 
@@ -218,15 +235,23 @@ static int datagram_send_by_socket(datagram_object *self, PyObject *data,
 
 /* Sends one. 0, or -1 with an exception: BlockingIOError when there is no room. */
 static int datagram_send(datagram_object *self, PyObject *data, PyObject *address) {
-  bide_address to = {.len = 0};
-  bool connected = self->peer.len > 0;
-  if (!connected && datagram_parse_address(self, address, &to) < 0)
-    return datagram_send_by_socket(self, data, address);
+  bide_address to;
+  const struct sockaddr *name = NULL;
+  socklen_t len = 0;
+  const address_slot *heard = address_cache_find(self->heard, address);
+  if (self->peer.len == 0 && heard != NULL) {
+    name = &heard->of.any;
+    len = heard->len;
+  } else if (self->peer.len == 0) {
+    if (datagram_parse_address(self, address, &to) < 0)
+      return datagram_send_by_socket(self, data, address);
+    name = (const struct sockaddr *)&to.storage;
+    len = to.len;
+  }
   Py_buffer view;
   if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) return -1;
   ssize_t sent = sendto(self->fd, view.buf, (size_t)view.len, MSG_DONTWAIT | MSG_NOSIGNAL,
-                        connected ? NULL : (const struct sockaddr *)&to.storage,
-                        connected ? 0 : to.len);
+                        name, len);
   int code = sent < 0 ? -errno : 0;
   PyBuffer_Release(&view);
   if (code == 0) return 0;
@@ -335,14 +360,37 @@ static int datagram_send_or_queue(datagram_object *self, PyObject *data,
   return 0;
 }
 
+/* The two arguments, borrowed. By position, as nearly always, they need no parser. */
+static int datagram_parse_sendto(PyObject *const *args, Py_ssize_t nargs,
+                                 PyObject *keywords, PyObject **data,
+                                 PyObject **address) {
+  static char *names[] = {"data", "addr", NULL};
+  if (keywords == NULL && (nargs == 1 || nargs == 2)) {
+    *data = args[0];
+    if (nargs == 2) *address = args[1];
+    return 0;
+  }
+  PyObject *given = PyTuple_New(nargs), *named = PyDict_New();
+  bool built = given != NULL && named != NULL;
+  for (Py_ssize_t i = 0; built && i < nargs; i++)
+    PyTuple_SET_ITEM(given, i, Py_NewRef(args[i]));
+  Py_ssize_t named_count = keywords == NULL ? 0 : PyTuple_GET_SIZE(keywords);
+  for (Py_ssize_t i = 0; built && i < named_count; i++)
+    built = PyDict_SetItem(named, PyTuple_GET_ITEM(keywords, i), args[nargs + i]) == 0;
+  bool parsed = built && PyArg_ParseTupleAndKeywords(given, named, "O|O:sendto", names,
+                                                     data, address);
+  Py_XDECREF(given);
+  Py_XDECREF(named);
+  return parsed ? 0 : -1;
+}
+
 /* As in asyncio, an endpoint without a remote address sends until its socket is closed,
  * which is when connection_lost has been called. */
-PyObject *datagram_sendto(PyObject *object, PyObject *args, PyObject *keywords) {
-  static char *names[] = {"data", "addr", NULL};
+PyObject *datagram_sendto(PyObject *object, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *keywords) {
   datagram_object *self = (datagram_object *)object;
   PyObject *data, *address = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|O:sendto", names, &data,
-                                   &address) ||
+  if (datagram_parse_sendto(args, nargs, keywords, &data, &address) < 0 ||
       write_queue_check(data) < 0 || datagram_check_remote(self, address) < 0)
     return NULL;
   if (self->remote != NULL) address = self->remote;

@@ -144,6 +144,7 @@ static void datagram_dealloc(PyObject *object) {
   PyObject_GC_UnTrack(object);
   if (self->weakrefs != NULL) PyObject_ClearWeakRefs(object);
   datagram_clear(object);
+  address_cache_free(self->heard);
   Py_CLEAR(self->context);
   Py_CLEAR(self->socket);
   Py_CLEAR(self->socket_info);
@@ -158,7 +159,8 @@ static void datagram_dealloc(PyObject *object) {
   ((PyCFunction)(void (*)(void))(function)), METH_VARARGS | METH_KEYWORDS
 
 static PyMethodDef datagram_methods[] = {
-    {"sendto", DATAGRAM_KEYWORDS(datagram_sendto),
+    {"sendto", (PyCFunction)(void (*)(void))datagram_sendto,
+     METH_FASTCALL | METH_KEYWORDS,
      "sendto(data, addr=None)\nSend a datagram without blocking."},
     {"close", datagram_close_method, METH_NOARGS,
      "Close the endpoint once what was written is sent."},
