@@ -129,11 +129,14 @@ class NetworkLoop(TLSLoop):
         elif sock is not None:
             raise ValueError("host/port and sock can not be specified at the same time")
         else:
-            resolve = functools.partial(
-                ensure_resolved, self, family=family, proto=proto, flags=flags
+            infos = await ensure_resolved(
+                self, (host, port), family=family, proto=proto, flags=flags
             )
-            infos = await resolve((host, port))
-            local_infos = None if local_addr is None else await resolve(local_addr)
+            local_infos = None
+            if local_addr is not None:
+                local_infos = await ensure_resolved(
+                    self, local_addr, family=family, proto=proto, flags=flags
+                )
             if happy_eyeballs_delay is not None and interleave is None:
                 interleave = 1
             if interleave:
@@ -160,18 +163,19 @@ class NetworkLoop(TLSLoop):
         all_errors: bool,
     ) -> socket.socket:
         errors: list[OSError] = []
-        attempts = [
-            functools.partial(self._connect_one, info, local_infos, errors) for info in infos
-        ]
         sock: socket.socket | None = None
         if delay is None:
-            for attempt in attempts:
+            for info in infos:
                 try:
-                    sock = await attempt()
+                    sock = await self._connect_one(info, local_infos, errors)
                     break
                 except OSError:
                     continue
         else:
+            attempts = [
+                functools.partial(self._connect_one, info, local_infos, errors)
+                for info in infos
+            ]
             sock = await self._race(attempts, delay)
         try:
             if sock is None:

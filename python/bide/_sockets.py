@@ -110,6 +110,13 @@ class SocketLoop(ExecutorLoop):
             # calls the unconnected socket writable.
             await asyncio.sleep(delay)
             delay = min(2 * delay, 0.05)
+        try:
+            # On this host the handshake may have ended already: then there is nothing to
+            # wait for. A peer that refuses has no name.
+            sock.getpeername()
+            return
+        except OSError:
+            pass
         await self._socket_wait(sock, True)
         if sock.fileno() < 0:
             return
