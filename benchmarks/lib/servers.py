@@ -55,11 +55,12 @@ def raise_file_limit():
 
 class Server:
     """command(fds) is what to run, fds being {kind: number of a socket}; a kind is of TCP
-    unless SOCKETS says otherwise. The context manager ends it."""
+    unless SOCKETS says otherwise. It runs on the servers' core unless another is named. The
+    context manager ends it."""
 
-    def __init__(self, command, kinds=("tcp",), environment=None, ready=False):
+    def __init__(self, command, kinds=("tcp",), environment=None, ready=False, core=None):
         server_core, self.load_core = machine.cores()
-        pin = machine.pin_to(server_core)
+        pin = machine.pin_to(server_core if core is None else core)
         with contextlib.ExitStack() as stack:
             made = {
                 kind: stack.enter_context(SOCKETS.get(kind, tcp_socket)()) for kind in kinds

@@ -117,9 +117,18 @@ class Subjects:
             kinds, self.environment, ready=True,
         )
 
+    def new_peer(self):
+        """What the clients among the cases connect to, on the core of the load."""
+        _, core = machine.cores()
+        return Server(
+            lambda fds: [machine.program("echo_epoll"), "--fd", str(fds["tcp"]),
+                         "--http", "1024"],
+            core=core,
+        )
+
     def cases(self, contender, name):
         loop = "asyncio" if contender == FLOOR else contender
-        peer = self.server(FLOOR, "plain --http 1024").where["tcp"]
+        peer = self.kept("peer", self.new_peer).where["tcp"]
         key = (contender, name if name in ALONE else "cases")
         return self.kept(key, lambda: Cases(
             [self.python, str(SERVERS / "cases.py"), loop, peer, str(self.folder)],
