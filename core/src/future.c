@@ -4,6 +4,9 @@
 
 #include <assert.h>
 
+#include <stdio.h>
+
+#include "future_describe.h"
 #include "loop_internal.h"
 
 void bide_future_init(bide_future *future, bide_loop *loop) {
@@ -60,7 +63,11 @@ int bide_future_cancel(bide_future *future) {
 
 int bide_future_wait(bide_future *future, bide_waiter *waiter) {
   assert(waiter->wake != NULL);
-  if (bide_future_is_settled(future)) return BIDE_EALREADY;
+  if (bide_future_is_settled(future)) {
+    bide__debug *debug = bide__loop_head_of(future->loop)->debug;
+    if (debug != NULL) debug->taken(debug, future);
+    return BIDE_EALREADY;
+  }
   bide_waiter *last = future->waiters_;
   if (last == NULL) {
     waiter->next_ = waiter;
@@ -147,4 +154,16 @@ void bide_sleep_start(bide_loop *loop, bide_sleep *sleep, uint64_t timeout_us) {
   sleep->future.cancel = future_sleep_cancel;
   sleep->timer = (bide_timer){.cb = future_sleep_ended};
   bide_timer_start(loop, &sleep->timer, timeout_us);
+}
+
+void bide__future_describe(const bide_future *future, char *text, size_t bytes) {
+  if (future->cancel == future_io_cancel) {
+    const bide_op *op = &BIDE_CONTAINER_OF(future, bide_io, future)->op;
+    snprintf(text, bytes, "waits for the operation %s on fd %d",
+             bide_op_kind_name(op->kind), op->fd);
+  } else if (future->cancel == future_sleep_cancel) {
+    snprintf(text, bytes, "waits for a sleep");
+  } else {
+    snprintf(text, bytes, "waits for the future %p", (const void *)future);
+  }
 }

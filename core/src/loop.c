@@ -108,6 +108,7 @@ int bide_loop_close(bide_loop *loop) {
   }
   loop->backend->class->free(loop->backend, forked);
   bide_trace_stop(loop);
+  bide__loop_free_timings(loop);
   bide__ready_free(&loop->head.ready);
   bide__free(loop);
   return 0;
@@ -223,6 +224,7 @@ static int loop_ask_kernel(bide_loop *loop, int64_t timeout_us) {
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_POLL_BEGIN, NULL, timeout_us != 0);
   bool armed = bide__waker_arm(&loop->backend->waker);
   bool posted = !armed || !bide__inbox_empty(&loop->inbox);
+  loop->metrics.waits++;
   int error = loop->backend->class->wait(loop->backend, posted ? 0 : timeout_us);
   bide__waker_disarm(&loop->backend->waker);
   loop->looked_us = bide__loop_clock(loop);
@@ -281,9 +283,14 @@ static int loop_deliver_batch(bide_loop *loop) {
     /* Copied: the callback may dispatch anew, and so refill the batch. */
     bide_completion completion = loop->batch[loop->batch_next++];
     loop_complete(loop, &completion);
-    if (completion.op->cb != NULL) completion.op->cb(completion.op);
     made++;
+    bide_op_cb cb = completion.op->cb;
+    if (cb == NULL) continue;
+    uint64_t began_us = bide__loop_before_call(loop);
+    cb(completion.op);
+    bide__loop_after_call(loop, (void (*)(void))cb, began_us);
   }
+  loop->metrics.completions += (uint64_t)made;
   return made;
 }
 
@@ -325,7 +332,10 @@ static int loop_run_call(bide_loop *loop) {
   bide_call *call = bide__ready_take(&loop->head.ready);
   if (call == NULL) return 0;
   loop->calls++;
-  call->cb(call);
+  bide_call_cb cb = call->cb;
+  uint64_t began_us = bide__loop_before_call(loop);
+  cb(call);
+  bide__loop_after_call(loop, (void (*)(void))cb, began_us);
   return 1;
 }
 
@@ -357,10 +367,16 @@ int bide_loop_dispatch(bide_loop *loop) {
   assert(bide__loop_is_ours(loop));
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
   loop->interrupted = false;
+  bool timed = loop->timings != NULL;
+  uint64_t began_us = timed ? bide__loop_begin_timing(loop) : 0;
   loop_reap_batch(loop);
   int made = loop_dispatch_ready(loop);
+  loop->metrics.calls += (uint64_t)made;
   made += loop_deliver_batch(loop);
-  return made + bide__loop_dispatch_timers(loop);
+  made += bide__loop_dispatch_timers(loop);
+  loop->metrics.turns++;
+  if (timed) bide__loop_end_timing(loop, began_us);
+  return made;
 }
 
 /* ---- running ---- */
@@ -381,8 +397,10 @@ static int loop_turn(bide_loop *loop, bide_run_mode mode) {
 static void loop_run_ready(bide_loop *loop) {
   if (loop->head.hooks.pick != NULL || loop->stopping) return;
   if (!bide_loop_turn_ended(loop)) return;
+  uint32_t before = loop->head.ready.head;
   while (bide__ready_count(&loop->head.ready) > 0 && loop->calls < loop->check)
     loop_run_call(loop);
+  loop->metrics.calls += loop->head.ready.head - before;
   loop->turn_end = loop->stopping ? loop->head.ready.tail : loop->head.ready.head;
 }
 

@@ -5,6 +5,7 @@
 
 #include <bide/loop.h>
 
+#include "debug_hooks.h"
 #include "ready.h"
 #include "trace_ring.h"
 
@@ -17,9 +18,10 @@ typedef struct bide__closer {
 /* The part of every loop that lies first in it. */
 typedef struct bide__loop_head {
   bide__ready ready;
-  bide__trace *trace; /* NULL when off */
-  uint32_t budget;    /* awaits that the task under way may make without suspending */
-  size_t in_flight;   /* operations, and what else holds the loop (bide__loop_hold) */
+  bide__trace *trace; /* NULL when off, as is debug */
+  bide__debug *debug;
+  uint32_t budget;  /* awaits that the task under way may make without suspending */
+  size_t in_flight; /* operations, and what else holds the loop (bide__loop_hold) */
   bide_hooks hooks;
   bide_node closers;
   bool parked; /* an outer loop waits on the fd alone, until the next wait */
@@ -44,6 +46,17 @@ static inline void bide__loop_unpark(bide_loop *loop) {
   if (!head->parked) return;
   head->parked = false;
   bide_wake(loop);
+}
+
+/* Around each callback: with debug on, what took how long. */
+static inline uint64_t bide__loop_before_call(bide_loop *loop) {
+  return bide__loop_head_of(loop)->debug == NULL ? 0 : bide_loop_now_us(loop);
+}
+
+static inline void bide__loop_after_call(bide_loop *loop, void (*function)(void),
+                                         uint64_t began_us) {
+  bide__debug *debug = bide__loop_head_of(loop)->debug;
+  if (debug != NULL && began_us != 0) debug->called(debug, function, began_us);
 }
 
 /* As bide_loop_call_soon for a call that is not queued, inline for what resumes tasks. */

@@ -3,6 +3,7 @@
 #ifndef BIDE_SRC_LOOP_STRUCT_H
 #define BIDE_SRC_LOOP_STRUCT_H
 
+#include <bide/metrics.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -35,6 +36,9 @@ struct bide_loop {
   uint32_t calls, check; /* ready calls run since then; when to read the clock next */
   uint32_t stride;
 
+  bide_metrics metrics;          /* its histograms are not used */
+  struct bide__timings *timings; /* NULL until they were asked for */
+
   atomic_bool running;
   bool stopping, interrupted;
   pthread_t thread; /* while running */
@@ -53,6 +57,12 @@ static inline uint64_t bide__loop_clock(bide_loop *loop) {
   loop->now_us = bide_loop_now_us(loop);
   return loop->now_us;
 }
+
+/* loop_metrics.c: the clock at a turn's begin, and what it took. Only with timings. */
+typedef struct bide__timings bide__timings;
+uint64_t bide__loop_begin_timing(bide_loop *loop);
+void bide__loop_end_timing(bide_loop *loop, uint64_t began_us);
+void bide__loop_free_timings(bide_loop *loop);
 
 /* loop_timer.c: timeouts are operations that the loop's own wheel completes. */
 void bide__loop_submit_timeout(bide_loop *loop, bide_op *op);

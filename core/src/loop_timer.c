@@ -52,9 +52,13 @@ int bide__loop_dispatch_timers(bide_loop *loop) {
     bide_timer *timer = BIDE_CONTAINER_OF(loop->firing.next, bide_timer, slot_);
     bide__wheel_remove(&loop->wheel, timer);
     BIDE__TRACE(loop->head.trace, BIDE_TRACE_TIMER_FIRE, timer, 0);
-    timer->cb(timer);
+    bide_timer_cb cb = timer->cb;
+    uint64_t began_us = bide__loop_before_call(loop);
+    cb(timer);
+    bide__loop_after_call(loop, (void (*)(void))cb, began_us);
     made++;
   }
+  loop->metrics.timers += (uint64_t)made;
   return made;
 }
 

@@ -125,17 +125,15 @@ static int runtime_await_start(bide_runtime *runtime, uint32_t count) {
   return error;
 }
 
-/* Ends the first `count` threads, on which nothing lives, and frees all. The loops outlast
- * one another's last posts: each is stopped only when nobody is left to post. */
+/* Ends the first `count` threads, on which nothing lives, and frees all. A worker may look into
+ * another's queue until it has ended: the locks outlast them all. */
 static void runtime_end(bide_runtime *runtime, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) {
     bide__worker *worker = &runtime->workers[i];
     if (worker->error == 0) bide_post(worker->loop, &worker->stop);
   }
-  for (uint32_t i = 0; i < count; i++) {
-    pthread_join(runtime->workers[i].thread, NULL);
-    pthread_mutex_destroy(&runtime->workers[i].lock);
-  }
+  for (uint32_t i = 0; i < count; i++) pthread_join(runtime->workers[i].thread, NULL);
+  for (uint32_t i = 0; i < count; i++) pthread_mutex_destroy(&runtime->workers[i].lock);
   pthread_cond_destroy(&runtime->changed);
   pthread_mutex_destroy(&runtime->lock);
   bide__free(runtime);

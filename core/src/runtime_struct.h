@@ -41,7 +41,7 @@ struct bide_runtime {
   atomic_size_t live;
   atomic_bool closing;    /* no new tasks */
   atomic_bool cancelling; /* those that begin, begin cancelled; set before cancel_all */
-  atomic_uint turn; /* spreads what comes from foreign threads */
+  atomic_uint turn;       /* spreads what comes from foreign threads */
   uint32_t count;
   bide_runtime_options options;
   bide__worker workers[];

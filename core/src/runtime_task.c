@@ -59,17 +59,19 @@ static void runtime_task_settle(bide_call *call) {
   runtime_task_arrive(remote, error, error < 0 ? 0 : outcome->value);
 }
 
-/* On the worker's thread. */
+/* On the worker's thread, for which a shutdown waits, whoever has left. A home outside knows of
+ * the task's end only when it has left: a shutdown from there finds nothing to wait for. */
 static void runtime_task_send_home(bide_remote *remote) {
   bide_runtime *runtime = remote->worker_->runtime;
   bool inside = runtime_task_is_inside(remote);
   if (remote->future.loop == NULL) {
     if (remote->finished != NULL) remote->finished(remote);
-  } else {
-    remote->call_.cb = runtime_task_settle;
-    bide_post(remote->future.loop, &remote->call_);
+    bide__runtime_leave(runtime);
+    return;
   }
   if (!inside) bide__runtime_leave(runtime);
+  remote->call_.cb = runtime_task_settle;
+  bide_post(remote->future.loop, &remote->call_);
 }
 
 static void runtime_task_ended(bide_remote *remote) {
@@ -87,7 +89,8 @@ static void runtime_task_finished(bide_task *task) {
 static void runtime_task_begin(bide__worker *worker, bide_remote *remote) {
   bide__list_push(&worker->running, &remote->node_);
   remote->task.finished = runtime_task_finished;
-  if (bide_task_spawn(worker->loop, &remote->task, remote->poll_) < 0)
+  const char *place = remote->place != NULL ? remote->place : "?";
+  if (bide_task_spawn_at(worker->loop, &remote->task, remote->poll_, place) < 0)
     runtime_task_ended(remote);
   else if (atomic_load_explicit(&worker->runtime->cancelling, memory_order_relaxed))
     bide_task_cancel(&remote->task);

@@ -67,7 +67,8 @@ static int scope_refusal(const bide_scope *scope) {
   return scope->cancelled ? BIDE_ECANCELED : 0;
 }
 
-int bide_scope_spawn(bide_scope *scope, bide_child *child, bide_task_fn poll) {
+int bide_scope_spawn_at(bide_scope *scope, bide_child *child, bide_task_fn poll,
+                        const char *place) {
   bide_loop *loop = scope->future.loop;
   int error = scope_refusal(scope);
   if (error < 0) {
@@ -75,8 +76,12 @@ int bide_scope_spawn(bide_scope *scope, bide_child *child, bide_task_fn poll) {
     bide_future_reject(&child->task.future, error);
     return error;
   }
-  error = bide_task_spawn(loop, &child->task, poll);
+  error = bide_task_spawn_at(loop, &child->task, poll, place);
   return error < 0 ? error : bide_scope_add(scope, &child->member, &child->task.future);
+}
+
+int(bide_scope_spawn)(bide_scope *scope, bide_child *child, bide_task_fn poll) {
+  return bide_scope_spawn_at(scope, child, poll, "?");
 }
 
 int bide_scope_add(bide_scope *scope, bide_member *member, bide_future *future) {

@@ -14,7 +14,11 @@
 
 #include <assert.h>
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "loop_internal.h"
+#include "task_internal.h"
 
 enum {
   TASK_CANCEL_PENDING = 1u << 0,
@@ -23,6 +27,7 @@ enum {
   TASK_SLEEPING = 1u << 3,
   TASK_DELIVERING = 1u << 4, /* a cancel of awaiting_ is on the stack */
   TASK_DEFERRING = 1u << 5,  /* a cancel is kept until the task says otherwise */
+  TASK_DETACHED = 1u << 6,   /* nobody will await it, and that is no mistake */
 };
 
 static_assert(sizeof(bide_task) <= 96 || sizeof(void *) != 8, "a million are 96 MB");
@@ -45,6 +50,10 @@ static bool task_take_cancel(bide_task *task) {
     return false;
   task_clear(task, TASK_CANCEL_PENDING);
   return true;
+}
+
+static bide__debug *task_debug(const bide_task *task) {
+  return bide__loop_head_of(task->future.loop)->debug;
 }
 
 static void task_step(bide_call *call);
@@ -93,6 +102,8 @@ static void task_step(bide_call *call) {
   BIDE__TRACE(bide__loop_trace(loop), BIDE_TRACE_TASK_RESUME, task, 0);
   bide__loop_head_of(loop)->budget = BIDE_TASK_BUDGET;
   if (task_has(task, TASK_YIELDED)) task_end_yield(task);
+  bide__debug *debug = task_debug(task);
+  if (debug != NULL) debug->resumes(debug, task);
   if (task->poll_(task) == BIDE_POLL_PENDING) return;
   assert(bide_future_is_settled(&task->future));
   if (task->finished != NULL) task->finished(task);
@@ -102,7 +113,8 @@ static void task_cancel_future(bide_future *future) {
   bide_task_cancel(BIDE_CONTAINER_OF(future, bide_task, future));
 }
 
-int bide_task_spawn(bide_loop *loop, bide_task *task, bide_task_fn poll) {
+int bide_task_spawn_at(bide_loop *loop, bide_task *task, bide_task_fn poll,
+                       const char *place) {
   task->future = (bide_future){.loop = loop, .cancel = task_cancel_future};
   task->poll_ = poll;
   task->locals_ = NULL;
@@ -114,7 +126,20 @@ int bide_task_spawn(bide_loop *loop, bide_task *task, bide_task_fn poll) {
     return result;
   }
   BIDE__TRACE(bide__loop_trace(loop), BIDE_TRACE_TASK_SPAWN, task, 0);
+  bide__debug *debug = task_debug(task);
+  if (debug != NULL) debug->spawned(debug, task, place);
   return 0;
+}
+
+/* In parentheses, since the macro of that name passes a place along. */
+int(bide_task_spawn)(bide_loop *loop, bide_task *task, bide_task_fn poll) {
+  return bide_task_spawn_at(loop, task, poll, "?");
+}
+
+void bide_task_detach(bide_task *task) { task_set(task, TASK_DETACHED); }
+
+bool bide__task_is_detached(const bide_task *task) {
+  return task_has(task, TASK_DETACHED);
 }
 
 int bide_task_status(const bide_task *task) { return task->future.error; }
@@ -178,6 +203,8 @@ static void task_deliver_cancel(bide_task *task) {
 int bide_task_cancel(bide_task *task) {
   if (bide_future_is_settled(&task->future)) return BIDE_EALREADY;
   BIDE__TRACE(bide__loop_trace(task->future.loop), BIDE_TRACE_CANCEL, task, 0);
+  bide__debug *debug = task_debug(task);
+  if (debug != NULL) debug->cancelled(debug, task);
   task_deliver_cancel(task);
   return 0;
 }
@@ -204,6 +231,8 @@ static inline void task_wait(bide_task *task, bide_future *future) {
  * next turn. */
 static inline bool task_take_result(bide_task *task, const bide_future *future) {
   task->future.error = future->error;
+  bide__debug *debug = task_debug(task);
+  if (debug != NULL) debug->taken(debug, future);
   if (--bide__loop_head_of(task->future.loop)->budget > 0) return false;
   task_make_ready(task);
   return true;
@@ -252,11 +281,25 @@ bool bide_task_sleep(bide_task *task, uint64_t timeout_us) {
 bide_poll bide_task_return(bide_task *task, intptr_t value, int error) {
   assert(error <= 0);
   BIDE__TRACE(bide__loop_trace(task->future.loop), BIDE_TRACE_TASK_DONE, task, error < 0);
-  task->future.error = 0;
+  bide__debug *debug = task_debug(task);
+  if (debug != NULL) debug->ended(debug, task, task->future.waiters_ != NULL, error);
   if (error < 0) {
     bide_future_reject(&task->future, error);
   } else {
     bide_future_resolve(&task->future, value);
   }
   return BIDE_POLL_READY;
+}
+
+const bide_future *bide__task_describe(const bide_task *task, char *text, size_t bytes) {
+  if (task_is_waiting(task)) return task->awaiting_;
+  if (!task_has(task, TASK_SLEEPING)) {
+    snprintf(text, bytes, "is ready, or runs");
+    return NULL;
+  }
+  uint64_t now_us = bide_loop_now_us(task->future.loop);
+  uint64_t deadline_us = task->wait_.timer.deadline_us;
+  snprintf(text, bytes, "sleeps for %" PRIu64 " us more",
+           deadline_us > now_us ? deadline_us - now_us : 0);
+  return NULL;
 }

@@ -4,6 +4,7 @@ What a user loses if one fails: a guide whose programs do not do what it says.
 """
 
 import os
+import re
 import subprocess
 
 import pytest
@@ -60,3 +61,16 @@ def test_many_loops_share_a_port_and_are_shut_down(run):
         "2 loops, one port: 32 of 32 clients served",
         "shut down: the servers were cancelled at the deadline",
     ]
+
+
+def test_debugging_names_file_and_line(run):
+    form = (
+        r"the loop was held by the task of debugging\.c:\d+\n"
+        r"a cancel was swallowed by debugging\.c:\d+\n"
+        r'task "hangs" of .*debugging\.c:\d+, at line \d+: sleeps for \d+ us more\n'
+        r"loop on (io_uring|epoll): 1 tasks, 0 operations and holds in flight\n"
+        r"resumed four tasks or more\n"
+        r"nobody awaits the task of debugging\.c:\d+\n"
+    )
+    output = run("debugging")
+    assert re.fullmatch(form, output), output

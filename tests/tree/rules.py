@@ -21,7 +21,7 @@ LAYERS = (
     ("combine", "sync", "net", "fs", "dns", "signal", "process", "scope", "local",
      "interval", "virtual", "runtime", "debug"),
 )
-SAME_LAYER = {("offload", "future"), ("cancel", "task")}
+SAME_LAYER = {("offload", "future"), ("cancel", "task"), ("debug", "local")}
 LEAF = "trace"
 MAY_LEAF_INCLUDE = {"base", "errno"}
 
@@ -32,6 +32,8 @@ CONCEPT_OF_STEM = {
     "choose": "loop", "ready": "loop", "trace_ring": "trace", "channel": "sync",
     "shared_channel": "sync", "waker": "sync",
     "runtime_struct": "runtime", "runtime_task": "runtime",
+    "metrics": "loop", "loop_metrics": "loop",
+    "debug_hooks": "loop", "task_internal": "task", "future_describe": "future",
 }
 DIRECTORY_CONCEPTS = ("backend", "net", "fs", "sync")
 UMBRELLAS = ("core/include/bide.h", "core/src/lib.c")

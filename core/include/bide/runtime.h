@@ -72,6 +72,7 @@ struct bide_remote {
   /* public: called last of all, on the home loop's thread, or without a home on that of the
    * loop that ran the task; may free the frame. NULL before the spawn if not needed. */
   void (*finished)(bide_remote *remote);
+  const char *place; /* public: BIDE_HERE, for debug.h; NULL: not known */
   /* private */
   struct bide__worker *worker_; /* whose queue it lies in, or whose loop runs it */
   bide_task_fn poll_;

@@ -68,6 +68,12 @@ BIDE_EXTERN void bide_scope_init(bide_scope *scope, bide_loop *loop);
  * the task's future is rejected with that code. */
 BIDE_EXTERN int bide_scope_spawn(bide_scope *scope, bide_child *child, bide_task_fn poll);
 
+/* What it calls: with the place of the spawn, as bide_task_spawn_at. */
+BIDE_EXTERN int bide_scope_spawn_at(bide_scope *scope, bide_child *child,
+                                    bide_task_fn poll, const char *place);
+#define bide_scope_spawn(scope, child, poll) \
+  bide_scope_spawn_at((scope), (child), (poll), BIDE_HERE)
+
 /* Makes any future a member: an operation, a sleep, an offload, another scope's. A settled
  * one counts at once. When the members were asked to end so is this one, and the scope
  * waits for it all the same. Returns 0, or BIDE_EALREADY for a scope that has ended. */

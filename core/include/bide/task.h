@@ -87,6 +87,22 @@ enum { BIDE_TASK_BUDGET = 128 };
  * on an error the future is rejected with it, and neither poll nor `finished` is called. */
 BIDE_EXTERN int bide_task_spawn(bide_loop *loop, bide_task *task, bide_task_fn poll);
 
+/* What bide_task_spawn calls, with the place ("file.c:12") that debug.h names the task by; it
+ * must live as long as the loop, as string literals do. */
+BIDE_EXTERN int bide_task_spawn_at(bide_loop *loop, bide_task *task, bide_task_fn poll,
+                                   const char *place);
+#define bide_task_spawn(loop, task, poll) \
+  bide_task_spawn_at((loop), (task), (poll), BIDE_HERE)
+
+/* "file.c:12", where it is written. */
+#define BIDE_HERE __FILE__ ":" BIDE_TEXT_(__LINE__)
+#define BIDE_TEXT_(value) BIDE_TEXT_OF_(value)
+#define BIDE_TEXT_OF_(value) #value
+
+/* Nobody will await the task, and that is no mistake (debug.h would report one). After the
+ * spawn. */
+BIDE_EXTERN void bide_task_detach(bide_task *task);
+
 /* Asks the task to end; see above. Returns 0, or BIDE_EALREADY when it has ended. */
 BIDE_EXTERN int bide_task_cancel(bide_task *task);
 

@@ -1,0 +1,77 @@
+/* loop_metrics.c: see metrics.h. */
+#include "loop_struct.h"
+#include "memory.h"
+
+/* `probe` waits its turn as any call does; `queued_us` is when it was made ready. */
+struct bide__timings {
+  bide_loop *loop;
+  bool on;
+  bide_histogram turn, ready_wait;
+  uint64_t queued_us;
+  bide_call probe;
+};
+
+static void loop_metrics_add(bide_histogram *histogram, uint64_t duration_us) {
+  unsigned bucket = duration_us == 0 ? 0 : 64 - (unsigned)__builtin_clzll(duration_us);
+  if (bucket >= BIDE_HISTOGRAM_BUCKETS) bucket = BIDE_HISTOGRAM_BUCKETS - 1;
+  histogram->counts[bucket]++;
+  histogram->sum_us += duration_us;
+  if (duration_us > histogram->longest_us) histogram->longest_us = duration_us;
+}
+
+static void loop_metrics_probed(bide_call *call) {
+  bide__timings *timings = BIDE_CONTAINER_OF(call, bide__timings, probe);
+  uint64_t now_us = bide_loop_now_us(timings->loop);
+  loop_metrics_add(&timings->ready_wait, now_us - timings->queued_us);
+}
+
+/* Alone, the probe would keep the loop from its sleep: it goes behind others only. */
+uint64_t bide__loop_begin_timing(bide_loop *loop) {
+  bide__timings *timings = loop->timings;
+  uint64_t now_us = bide__loop_clock(loop);
+  if (!timings->on || timings->probe.state_ != BIDE__CALL_IDLE) return now_us;
+  if (bide__ready_count(&loop->head.ready) == 0) return now_us;
+  timings->queued_us = now_us;
+  (void)bide_loop_call_soon(loop, &timings->probe);
+  return now_us;
+}
+
+void bide__loop_end_timing(bide_loop *loop, uint64_t began_us) {
+  if (loop->timings->on)
+    loop_metrics_add(&loop->timings->turn, bide__loop_clock(loop) - began_us);
+}
+
+void bide__loop_free_timings(bide_loop *loop) { bide__free(loop->timings); }
+
+int bide_metrics_time(bide_loop *loop, bool on) {
+  if (loop->timings == NULL && !on) return 0;
+  if (loop->timings == NULL) loop->timings = bide__zalloc(sizeof *loop->timings);
+  if (loop->timings == NULL) return BIDE_ENOMEM;
+  if (on) {
+    loop->timings->turn = loop->timings->ready_wait = (bide_histogram){.sum_us = 0};
+    loop->timings->probe.cb = loop_metrics_probed;
+    loop->timings->loop = loop;
+  }
+  loop->timings->on = on;
+  return 0;
+}
+
+void bide_metrics_get(const bide_loop *loop, bide_metrics *metrics) {
+  *metrics = loop->metrics;
+  if (loop->timings == NULL) return;
+  metrics->turn = loop->timings->turn;
+  metrics->ready_wait = loop->timings->ready_wait;
+}
+
+uint64_t bide_histogram_quantile_us(const bide_histogram *histogram, double quantile) {
+  uint64_t total = 0, seen = 0;
+  for (int i = 0; i < BIDE_HISTOGRAM_BUCKETS; i++) total += histogram->counts[i];
+  if (total == 0) return 0;
+  for (int i = 0; i < BIDE_HISTOGRAM_BUCKETS - 1; i++) {
+    seen += histogram->counts[i];
+    uint64_t end_us = (UINT64_C(1) << i) - (i > 0);
+    if ((double)seen >= quantile * (double)total)
+      return end_us < histogram->longest_us ? end_us : histogram->longest_us;
+  }
+  return histogram->longest_us;
+}
