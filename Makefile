@@ -30,6 +30,7 @@ help:
 	@echo "make check    the quick part of it, under two minutes"
 	@echo "make bench    the benchmarks (QUICK=1: each under a minute), into build/bench/"
 	@echo "make bench-python  bide's loop beside every other of Python's, into docs too by PUBLISH=1"
+	@echo "make bench-node  bide beside Node's fs and others' pools, on Node 20, 24 and 26"
 	@echo "make soak     what takes long, written to docs/results/soak.md"
 	@echo "make compat   the suites of real programs beside asyncio (SUITES='aiohttp' for some)"
 	@echo "make compat-node  Node's own tests beside Node (NODE_SRC=a checkout of its tests)"
@@ -92,6 +93,10 @@ lint: libbide python
 compat:
 	@python3 scripts/deps.py compat
 	@python3 scripts/compat.py $(SUITES)
+
+.PHONY: bench-node
+bench-node: node
+	@node benchmarks/node/bench.mjs
 
 .PHONY: compat-node
 compat-node: node

@@ -1,0 +1,180 @@
+// make bench-node: bide beside Node's own fs and the pools of others, on Node 20, 24 and 26,
+// on io_uring and on the fallback.
+//
+// Node 24 and 26 come from the npm packages node-linux-*, into ~/.cache/bide, once; NODES, a
+// list of programs with colons between, names others. QUICK=1 stays under a minute. Writes
+// build/bench/node.json and node.svg and prints the table.
+
+import { execFileSync, spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { chart } from './chart.mjs'
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
+const quick = process.env.QUICK === '1'
+const rounds = quick ? 1 : 5
+const milliseconds = quick ? 15 : 100
+const treeFiles = quick ? 2_000 : 20_000
+const versions = ['24.21.0', '26.10.0']
+
+// What must be reached: [case, in flight, rival, times the rival's rate].
+const marks = [
+  ['readFile 4 KiB', 64, 'fs.promises', { 20: 9, 24: 9, 26: 2.2 }],
+  ['readFile 4 KiB', 1, 'fs.promises', { 26: 5 }],
+  ['readFile 64 KiB, pooled', 64, 'fs.promises', { 26: 1.8 }],
+  ['readFile 64 KiB', 64, 'fs.promises', { 26: 1.2 }],
+  ['stat', 64, 'fs.promises', { 26: 2 }],
+  ['tree: walk, stat, hash', 1, 'fs.promises', { 26: 2 }],
+  ['run trivial', 1, 'piscina', { 20: 1, 24: 1, 26: 1 }],
+  ['run trivial', 64, 'piscina', { 20: 8, 24: 8, 26: 8 }],
+  ['run trivial', 1024, 'piscina', { 20: 25, 24: 25, 26: 25 }],
+]
+
+function installed(version) {
+  const name = `node-linux-${process.arch}`
+  const prefix = path.join(os.homedir(), '.cache', 'bide', `node-${version}`)
+  const program = path.join(prefix, 'node_modules', name, 'bin', 'node')
+  if (!fs.existsSync(program)) {
+    fs.mkdirSync(prefix, { recursive: true })
+    const args = [
+      'install',
+      '--prefix',
+      prefix,
+      '--no-audit',
+      '--no-fund',
+      `${name}@${version}`,
+    ]
+    execFileSync('npm', args, { stdio: 'inherit' })
+  }
+  return program
+}
+
+function nodes() {
+  const named = (process.env.NODES ?? '').split(':').filter(Boolean)
+  return named.length > 0 ? named : [process.execPath, ...versions.map(installed)]
+}
+
+// Folders of thirty files from 200 bytes to 30 KiB, as those of node_modules.
+function makeTree(folder) {
+  for (let i = 0; i < treeFiles; i++) {
+    const below = path.join(folder, String(i % 37), String(Math.floor(i / 30)))
+    fs.mkdirSync(below, { recursive: true })
+    fs.writeFileSync(
+      path.join(below, `${i}.js`),
+      Buffer.alloc(200 + ((i * 7919) % 30_000), 'x'),
+    )
+  }
+}
+
+function median(values) {
+  const sorted = [...values].sort((a, b) => a - b)
+  const half = sorted.length >> 1
+  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2
+}
+
+function run(program, backend, folder, tree) {
+  const { status, stdout, stderr } = spawnSync(
+    program,
+    [
+      path.join(root, 'benchmarks', 'node', 'cases.mjs'),
+      folder,
+      rounds,
+      milliseconds,
+      tree,
+    ].map(String),
+    { encoding: 'utf8', env: { ...process.env, BIDE_BACKEND: backend }, maxBuffer: 1 << 26 },
+  )
+  if (status !== 0) throw new Error(`${program} on ${backend}: ${stderr}`)
+  const [about, ...slices] = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  return { about, slices }
+}
+
+// One row a case: the medians of each contender, and what bide's is beside the others'.
+function rowsOf({ about, slices }) {
+  const rows = new Map()
+  for (const slice of slices) {
+    const key = `${slice.case} ${slice.inFlight}`
+    if (!rows.has(key))
+      rows.set(key, { case: slice.case, inFlight: slice.inFlight, slices: {} })
+    ;(rows.get(key).slices[slice.contender] ??= []).push(slice)
+  }
+  return [...rows.values()].map((row) => {
+    const medians = {}
+    for (const [contender, each] of Object.entries(row.slices)) {
+      medians[contender] = {
+        rate: median(each.map(({ rate }) => rate)),
+        cpu_us: median(each.map(({ cpu_us }) => cpu_us)),
+      }
+    }
+    const ratios = {}
+    for (const contender of Object.keys(medians)) {
+      if (contender === 'bide') continue
+      ratios[contender] = medians.bide.rate / medians[contender].rate
+    }
+    return { ...about, case: row.case, inFlight: row.inFlight, medians, ratios }
+  })
+}
+
+function markOf(row) {
+  const major = Number.parseInt(row.node.slice(1), 10)
+  const found = marks.find(([name, inFlight]) => name === row.case && inFlight === row.inFlight)
+  const times = found?.[3][major]
+  if (times !== undefined && row.backend === 'io_uring') return { rival: found[2], times }
+  return { rival: Object.keys(row.ratios)[0], times: 1 }
+}
+
+function print(rows) {
+  let last = ''
+  for (const row of rows) {
+    const title = `Node ${row.node}, bide on ${row.backend}`
+    if (title !== last) console.log(`\n${(last = title)}`)
+    const { rival, times } = markOf(row)
+    const ratio = row.ratios[rival]
+    const rates = Object.entries(row.medians)
+      .map(
+        ([name, { rate, cpu_us }]) => `${name} ${Math.round(rate)}/s ${cpu_us.toFixed(1)} us`,
+      )
+      .join(', ')
+    const verdict = ratio >= times * 0.97 ? '' : '  (behind)'
+    console.log(
+      `  ${row.case.padEnd(26)} ${String(row.inFlight).padStart(4)}  ` +
+        `${ratio.toFixed(2)} x ${rival}, mark ${times}${verdict}   ${rates}`,
+    )
+  }
+}
+
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bide-bench-'))
+try {
+  const tree = path.join(folder, 'tree')
+  makeTree(tree)
+  const rows = []
+  const programs = nodes()
+  for (const program of programs) {
+    // The fallback takes as long again: the quick run looks at it on the newest alone.
+    const both = !quick || program === programs.at(-1)
+    for (const backend of both ? ['io_uring', 'epoll'] : ['io_uring']) {
+      rows.push(...rowsOf(run(program, backend, folder, tree)))
+    }
+  }
+  print(rows)
+  const target = path.join(root, 'build', 'bench')
+  fs.mkdirSync(target, { recursive: true })
+  const about = {
+    date: new Date().toISOString(),
+    kernel: os.release(),
+    processors: os.cpus().length,
+  }
+  fs.writeFileSync(path.join(target, 'node.json'), JSON.stringify({ ...about, rows }, null, 1))
+  fs.writeFileSync(
+    path.join(target, 'node.svg'),
+    chart(rows.map((row) => ({ ...row, ...markOf(row) }))),
+  )
+  console.log(`\nas JSON and SVG in ${target}`)
+} finally {
+  fs.rmSync(folder, { recursive: true, force: true })
+}

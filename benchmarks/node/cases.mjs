@@ -1,0 +1,187 @@
+// Every case on the Node that runs this, its contenders in turn, round by round, in one
+// process: all of them meet the same heap and the same page cache.
+//
+//   node benchmarks/node/cases.mjs FOLDER ROUNDS MILLISECONDS TREE
+//
+// Prints a JSON line for each slice: {"case", "contender", "round", "rate", "cpu_us"}; the
+// CPU is that of all threads of the process, an operation's share.
+
+import { createHash } from 'node:crypto'
+import fs from 'node:fs'
+import fsp from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import bide from 'bide'
+import { executors } from './executors.mjs'
+
+const [folder, rounds, milliseconds, tree] = process.argv.slice(2)
+const none = () => {}
+
+function fileOf(size) {
+  const file = join(folder, String(size))
+  fs.writeFileSync(file, Buffer.alloc(size, 'x'))
+  return file
+}
+
+// As many under way as asked for. The result counts what has ended within the slice.
+async function slice(call, inFlight) {
+  let count = 0
+  const cpu = process.cpuUsage()
+  const started = performance.now()
+  const end = started + Number(milliseconds)
+  const one = async () => {
+    do {
+      await call()
+      count++
+    } while (performance.now() < end)
+  }
+  await Promise.all(Array.from({ length: inFlight }, one))
+  const seconds = (performance.now() - started) / 1000
+  const { user, system } = process.cpuUsage(cpu)
+  return { rate: count / seconds, cpu_us: (user + system) / count }
+}
+
+async function compare(name, inFlight, contenders) {
+  const names = Object.keys(contenders)
+  for (const each of names) await contenders[each]()
+  for (let round = 0; round < rounds; round++) {
+    for (const contender of round % 2 ? [...names].reverse() : names) {
+      const found = await slice(contenders[contender], inFlight)
+      console.log(JSON.stringify({ case: name, inFlight, contender, round, ...found }))
+    }
+  }
+}
+
+// ---- files ----
+
+const callbacks = {
+  readFile: promisify(fs.readFile),
+  stat: promisify(fs.stat),
+  open: promisify(fs.open),
+  close: promisify(fs.close),
+  read: promisify(fs.read),
+}
+
+async function reads() {
+  for (const [label, size] of [
+    ['4 KiB', 4096],
+    ['64 KiB', 65536],
+    ['1 MiB', 1 << 20],
+  ]) {
+    const file = fileOf(size)
+    for (const inFlight of size > 65536 ? [1, 64] : [1, 64, 256]) {
+      await compare(`readFile ${label}`, inFlight, {
+        bide: () => bide.fs.readFile(file),
+        'fs.promises': () => fsp.readFile(file),
+        fs: () => callbacks.readFile(file),
+      })
+    }
+  }
+  const file = fileOf(65536)
+  const free = Array.from({ length: 64 }, () => bide.fs.allocate(65536))
+  await compare('readFile 64 KiB, pooled', 64, {
+    bide: async () => {
+      const buffer = free.pop()
+      await bide.fs.readFile(file, { buffer })
+      free.push(buffer)
+    },
+    'fs.promises': () => fsp.readFile(file),
+  })
+}
+
+async function single() {
+  const file = fileOf(4096)
+  const handles = [await bide.fs.open(file), await fsp.open(file)]
+  const { fd } = handles[1]
+  const buffers = Array.from({ length: 256 }, () => Buffer.alloc(4096))
+  let next = 0
+  const buffer = () => buffers[next++ & 255]
+  const openAndClose = (library) => async () => (await library.open(file)).close()
+  for (const inFlight of [1, 64, 256]) {
+    await compare('stat', inFlight, {
+      bide: () => bide.fs.stat(file),
+      'fs.promises': () => fsp.stat(file),
+      fs: () => callbacks.stat(file),
+    })
+    await compare('open and close', inFlight, {
+      bide: openAndClose(bide.fs),
+      'fs.promises': openAndClose(fsp),
+      fs: async () => callbacks.close(await callbacks.open(file)),
+    })
+    await compare('pread 4 KiB', inFlight, {
+      bide: () => handles[0].read(buffer(), 0, 4096, 0),
+      'fs.promises': () => handles[1].read(buffer(), 0, 4096, 0),
+      fs: () => callbacks.read(fd, buffer(), 0, 4096, 0),
+    })
+  }
+  await Promise.all(handles.map((handle) => handle.close()))
+}
+
+async function writes() {
+  const bytes = Buffer.alloc(4096, 'w')
+  let next = 0
+  const file = () => join(folder, `written-${next++ & 63}`)
+  for (const [label, flush] of [
+    ['', false],
+    [' and fsync', true],
+  ]) {
+    await compare(`writeFile 4 KiB${label}`, 16, {
+      bide: () => bide.fs.writeFile(file(), bytes, { flush }),
+      'fs.promises': () => fsp.writeFile(file(), bytes, { flush }),
+    })
+  }
+}
+
+// ---- a tree, walked, stat'ed and hashed ----
+
+async function hashTree(library, statAll) {
+  const entries = await fsp.readdir(tree, { recursive: true, withFileTypes: true })
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .sort()
+  const stats = await statAll(files)
+  const hash = createHash('sha1')
+  let bytes = 0
+  for (let at = 0; at < files.length; at += 64) {
+    const contents = await Promise.all(
+      files.slice(at, at + 64).map((file) => library.readFile(file)),
+    )
+    for (const each of contents) {
+      hash.update(each)
+      bytes += each.length
+    }
+  }
+  const sizes = stats.reduce((sum, { size }) => sum + size, 0)
+  if (sizes !== bytes) throw new Error('the tree changed under the benchmark')
+  return hash.digest('hex')
+}
+
+const walks = () =>
+  compare('tree: walk, stat, hash', 1, {
+    bide: () => hashTree(bide.fs, bide.fs.statAll),
+    'fs.promises': () =>
+      hashTree(fsp, (files) => Promise.all(files.map((file) => fsp.stat(file)))),
+  })
+
+// ---- executors ----
+
+async function offloads() {
+  const rows = [
+    ['trivial', 'run trivial', [1, 64, 1024]],
+    ['oneMillisecond', 'run 1 ms', [1, 64]],
+    ['length', 'run, 1 MiB moved', [1, 64]],
+  ]
+  for (const [name, label, counts] of rows) {
+    const { contenders, close } = executors(name)
+    for (const inFlight of counts) await compare(label, inFlight, contenders)
+    await close().catch(none)
+  }
+}
+
+console.log(JSON.stringify({ backend: bide.backend, node: process.version }))
+await reads()
+await single()
+await writes()
+await walks()
+await offloads()
