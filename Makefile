@@ -115,6 +115,7 @@ bench-python: deps-demo libbide
 .PHONY: soak
 soak: build
 	@.venv/bin/python scripts/soak.py
+	@for backend in io_uring epoll; do BIDE_BACKEND=$$backend node tests/soak/node_ends.js; done
 
 .PHONY: clean
 clean:
