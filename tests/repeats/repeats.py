@@ -9,6 +9,7 @@ test fails, and says what and where it was allocated.
 """
 
 import collections
+import functools
 import gc
 import itertools
 import linecache
@@ -59,8 +60,8 @@ class Repeats:
             self.failures.append(f"{report.nodeid}: {report.longreprtext}")
 
     def measure(self):
-        empty_caches()
         gc.unfreeze()  # what the tests' conftest has left out of theirs
+        empty_caches()
         for _ in range(3):
             gc.collect()
         self.fds.append(len(os.listdir("/proc/self/fd")))
@@ -93,12 +94,15 @@ class Repeats:
 
 
 def empty_caches():
-    """The interpreter's, which fill with names and patterns for longer than five rounds."""
+    """The interpreter's and its libraries', which fill for longer than five rounds."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         sys._clear_type_cache()
     linecache.clearcache()
     re.purge()
+    for thing in gc.get_objects():
+        if isinstance(thing, functools._lru_cache_wrapper):
+            thing.cache_clear()
 
 
 def type_name(thing):
