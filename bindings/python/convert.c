@@ -43,6 +43,18 @@ static PyObject *convert_unix(const convert_name *address) {
   return PyUnicode_DecodeFSDefaultAndSize(path, (Py_ssize_t)strnlen(path, len));
 }
 
+convert_name *convert_keep_name(const convert_name *name) {
+  size_t len = name->len < sizeof name->of ? name->len : sizeof name->of;
+  if (len < sizeof name->of.any) len = sizeof name->of.any;
+  convert_name *kept = PyMem_Malloc(offsetof(convert_name, of) + len);
+  if (kept == NULL) {
+    PyErr_NoMemory();
+    return NULL;
+  }
+  memcpy(kept, name, offsetof(convert_name, of) + len);
+  return kept;
+}
+
 PyObject *convert_address(const convert_name *address) {
   char text[INET6_ADDRSTRLEN];
   int family = address->len > 0 ? address->of.any.sa_family : AF_UNSPEC;

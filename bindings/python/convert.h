@@ -38,14 +38,18 @@ PyObject *convert_argument(PyObject *const *args, Py_ssize_t nargs, PyObject *ke
 /* An address as the kernel gave it: IPv4, IPv6 or Unix; a longer one is cut short, and its
  * family is none of these. len 0: none. */
 typedef struct convert_name {
+  socklen_t len;
   union {
     struct sockaddr any;
     struct sockaddr_in in;
     struct sockaddr_in6 in6;
     struct sockaddr_un un;
   } of;
-  socklen_t len;
 } convert_name;
+
+/* A copy that takes no more memory than the address has bytes, to be freed by PyMem_Free;
+ * NULL with MemoryError. */
+convert_name *convert_keep_name(const convert_name *name);
 
 /* True for the families that convert_address knows. */
 bool convert_knows_family(int family);

@@ -82,7 +82,7 @@ bool endpoint_same_name(const convert_name *a, const convert_name *b) {
 }
 
 void endpoint_read_names(int fd, convert_name *name, convert_name *peer) {
-  name->len = peer->len = sizeof name->of;
+  *name = *peer = (convert_name){.len = sizeof name->of};
   if (getsockname(fd, &name->of.any, &name->len) < 0) name->len = 0;
   if (getpeername(fd, &peer->of.any, &peer->len) < 0) peer->len = 0;
 }

@@ -96,7 +96,7 @@ void transport_end(transport_object *self, PyObject *error) {
   self->closing = true;
   self->error = Py_XNewRef(error);
   write_queue_clear(&self->queue);
-  if (self->poll_armed) bide_loop_cancel(self->loop->core, &self->poll);
+  if (self->poll_armed) bide_loop_cancel(self->loop->core, self->poll);
   transport_update_reading(self);
   transport_schedule(self);
 }
@@ -192,8 +192,8 @@ int transport_set_protocol(transport_object *self, PyObject *protocol) {
 bool transport_has_file(const transport_object *self) {
   convert_name name, peer;
   endpoint_read_names(self->fd, &name, &peer);
-  if (!endpoint_same_name(&name, &self->name)) return false;
-  return peer.len == 0 || endpoint_same_name(&peer, &self->peer);
+  if (!endpoint_same_name(&name, self->name)) return false;
+  return peer.len == 0 || endpoint_same_name(&peer, self->peer);
 }
 
 void transport_evict(transport_object *self) {
@@ -203,6 +203,14 @@ void transport_evict(transport_object *self) {
   endpoint_abandon_fd(self->loop, fd, self->socket);
   transport_fail_code(self, BIDE_EBADF,
                       "Fatal error: the socket was closed under its transport");
+}
+
+static int transport_keep_names(transport_object *self, int fd) {
+  convert_name name, peer;
+  endpoint_read_names(fd, &name, &peer);
+  self->name = convert_keep_name(&name);
+  self->peer = convert_keep_name(&peer);
+  return self->name == NULL || self->peer == NULL ? -1 : 0;
 }
 
 transport_object *transport_new(loop_object *loop, int fd, PyObject *socket,
@@ -219,7 +227,7 @@ transport_object *transport_new(loop_object *loop, int fd, PyObject *socket,
   self->call.cb = transport_on_call;
   write_queue_init(&self->queue);
   self->context = Py_NewRef(context);
-  if (transport_set_protocol(self, protocol) < 0 ||
+  if (transport_set_protocol(self, protocol) < 0 || transport_keep_names(self, fd) < 0 ||
       endpoint_take_fd(loop, fd, (PyObject *)self) < 0) {
     Py_DECREF(self);
     return NULL;
@@ -227,7 +235,6 @@ transport_object *transport_new(loop_object *loop, int fd, PyObject *socket,
   self->fd = fd;
   list_push(&loop->transports, &self->link);
   self->socket = Py_XNewRef(socket);
-  endpoint_read_names(fd, &self->name, &self->peer);
   return self;
 }
 
@@ -245,7 +252,7 @@ PyObject *loop_connect_transport(PyObject *object, PyObject *const *args,
   transport_object *self = transport_new(loop, fd, args[0], args[1], context);
   Py_DECREF(context);
   if (self == NULL) return NULL;
-  int on = 1, family = self->name.of.any.sa_family;
+  int on = 1, family = self->name->of.any.sa_family;
   if (family == AF_INET || family == AF_INET6)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (args[2] != Py_None) self->waiter = Py_NewRef(args[2]);

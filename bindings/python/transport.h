@@ -46,12 +46,12 @@ struct transport_object {
   transport_sendfile sendfile;
   size_t high_bytes, low_bytes;
   bide_op receive;
-  bide_op poll;
+  bide_op *poll; /* made when the socket is full for the first time */
   bide_call call;
   bide_node link, dirty, client;
-  convert_name peer, name; /* to become Python objects when asked for */
-  int fd;                  /* -1 once closed */
-  int number;              /* the fd for repr(), also when closed */
+  convert_name *peer, *name; /* to become Python objects when asked for */
+  int fd;                    /* -1 once closed */
+  int number;                /* the fd for repr(), also when closed */
   int held_end;  /* what ended the input while paused: 0 or an error; 1: nothing did */
   unsigned lost; /* as asyncio's _conn_lost: not 0 once lost, then counts late writes */
   bool buffered; /* the protocol is a BufferedProtocol */

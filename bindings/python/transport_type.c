@@ -13,7 +13,7 @@
 static PyObject *transport_socket(transport_object *self) {
   if (self->socket != NULL) return self->socket;
   if (self->fd < 0) return Py_None;
-  int family = self->name.of.any.sa_family;
+  int family = self->name->of.any.sa_family;
   int protocol = family == AF_INET || family == AF_INET6 ? IPPROTO_TCP : 0;
   self->socket = PyObject_CallFunction(self->loop->state->socket_type, "iiii", family,
                                        SOCK_STREAM, protocol, self->fd);
@@ -50,9 +50,9 @@ static PyObject *transport_get_extra_info(PyObject *object, PyObject *args,
   if (PyUnicode_CompareWithASCIIString(name, "socket") == 0)
     return transport_info_socket(self);
   if (PyUnicode_CompareWithASCIIString(name, "peername") == 0)
-    return transport_info_address(self, &self->peer, "getpeername");
+    return transport_info_address(self, self->peer, "getpeername");
   if (PyUnicode_CompareWithASCIIString(name, "sockname") == 0)
-    return transport_info_address(self, &self->name, "getsockname");
+    return transport_info_address(self, self->name, "getsockname");
   return Py_NewRef(missing);
 }
 
@@ -229,6 +229,9 @@ static void transport_dealloc(PyObject *object) {
   Py_CLEAR(self->socket);
   Py_CLEAR(self->socket_info);
   Py_CLEAR(self->loop);
+  PyMem_Free(self->poll);
+  PyMem_Free(self->name);
+  PyMem_Free(self->peer);
   type->tp_free(object);
   Py_DECREF(type);
 }

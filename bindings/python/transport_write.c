@@ -31,9 +31,16 @@ static ssize_t transport_send(transport_object *self, struct iovec *parts, size_
 }
 
 void transport_await_writable(transport_object *self) {
-  bide_prep_poll(&self->poll, self->fd, POLLOUT);
-  self->poll.cb = transport_on_writable;
-  int code = bide_loop_submit(self->loop->core, &self->poll);
+  if (self->poll == NULL) self->poll = PyMem_Calloc(1, sizeof *self->poll);
+  if (self->poll == NULL) {
+    PyErr_NoMemory();
+    transport_fail(self, transport_write_failed);
+    return;
+  }
+  bide_prep_poll(self->poll, self->fd, POLLOUT);
+  self->poll->cb = transport_on_writable;
+  self->poll->data = self;
+  int code = bide_loop_submit(self->loop->core, self->poll);
   if (code < 0) {
     transport_fail_code(self, code, transport_write_failed);
     return;
@@ -90,7 +97,7 @@ static void transport_resume_writing(transport_object *self) {
 void transport_flushed(transport_object *self) {
   if (self->closing) {
     self->lost = 1;
-    if (self->poll_armed) bide_loop_cancel(self->loop->core, &self->poll);
+    if (self->poll_armed) bide_loop_cancel(self->loop->core, self->poll);
     transport_schedule(self);
   } else if (self->eof_written) {
     (void)shutdown(self->fd, SHUT_WR);
@@ -114,7 +121,7 @@ void transport_try_now(transport_object *self) {
 }
 
 static void transport_on_writable(bide_op *op) {
-  transport_object *self = BIDE_CONTAINER_OF(op, transport_object, poll);
+  transport_object *self = op->data;
   loop_object *loop = self->loop;
   self->poll_armed = false;
   if (!loop->draining) {
