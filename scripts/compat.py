@@ -385,6 +385,8 @@ def main():
     unknown = set(arguments.suites) - set(known)
     if unknown:
         sys.exit(f"compat: no suite {', '.join(sorted(unknown))}; there are: {' '.join(known)}")
+    # What runs is ended with the runner, and its journal is left whole.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("compat: ended by SIGTERM"))
     chosen = [
         (version, path) for version, path in pythons.find()
         if not arguments.pythons or version in arguments.pythons.split(",")

@@ -122,6 +122,7 @@ def test_the_exit_code_tells_of_new_failures(monkeypatch, new, code):
     monkeypatch.setattr(compat, "run_suite", lambda *_: new)
     monkeypatch.setattr(compat.pythons, "find", lambda: [("3.13", sys.executable)])
     monkeypatch.setattr(compat_report, "write_index", lambda: None)
+    monkeypatch.setattr(compat.signal, "signal", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["compat.py", "smoke"])
     with pytest.raises(SystemExit) as ended:
         compat.main()
