@@ -12,6 +12,7 @@ from ._file_raw import (
     as_bytes,
     as_size,
     as_writable_bytes,
+    lent,
     write_now,
 )
 from ._file_turns import in_turn
@@ -192,7 +193,7 @@ class BinaryFile(File[bytes]):
                 return size
             done = 0
             while done < size:
-                with view[done:] as rest:
+                with lent(view[done:]) as rest:
                     done += await self.raw._write(rest)
             return size
 
@@ -277,7 +278,7 @@ class BinaryFile(File[bytes]):
         try:
             await self._write_pending()
             while done < len(view):
-                with view[done:] as rest:
+                with lent(view[done:]) as rest:
                     count = await self.raw._readinto(rest)
                 if count == 0:
                     break

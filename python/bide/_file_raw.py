@@ -34,8 +34,27 @@ def as_size(size: Any) -> int:
         raise TypeError(f"argument should be integer or None, not {kind!r}") from None
 
 
-def as_bytes(buffer: "Buffer") -> memoryview:
-    """The bytes of a buffer, to be released by `with`."""
+class lent:
+    """A view that `with` releases, unless the kernel has it: when a coroutine is closed by
+    hand, that ends with the operation."""
+
+    __slots__ = ("_view",)
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+
+    def __enter__(self) -> memoryview:
+        return self._view
+
+    def __exit__(self, *unused: object) -> None:
+        try:
+            self._view.release()
+        except BufferError:
+            pass
+
+
+def as_bytes(buffer: "Buffer") -> lent:
+    """The bytes of a buffer."""
     try:
         given = memoryview(buffer)
     except TypeError:
@@ -44,10 +63,10 @@ def as_bytes(buffer: "Buffer") -> memoryview:
     if not given.c_contiguous:
         raise BufferError("memoryview: underlying buffer is not C-contiguous")
     # A view of several dimensions that holds nothing cannot be cast.
-    return given.cast("B") if given.nbytes else memoryview(bytearray())
+    return lent(given.cast("B") if given.nbytes else memoryview(bytearray()))
 
 
-def as_writable_bytes(buffer: "Buffer", method: str) -> memoryview:
+def as_writable_bytes(buffer: "Buffer", method: str) -> lent:
     """As as_bytes, of a buffer to read into."""
     try:
         if not memoryview(buffer).readonly:

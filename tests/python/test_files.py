@@ -159,6 +159,38 @@ def test_a_closed_loop_leaves_the_file_to_the_next(loop, tmp_path):
     bide.run(file.close())
 
 
+@pytest.mark.parametrize("buffering", [0, -1])
+@pytest.mark.parametrize("mode", ["rb", "wb"])
+def test_a_coroutine_closed_by_hand_gives_the_buffer_back(run, mode, buffering):
+    """Once the kernel is through with it: a generator's end may not wait for that."""
+
+    async def main():
+        read_fd, write_fd = os.pipe()
+        ours, theirs = (read_fd, write_fd) if mode == "rb" else (write_fd, read_fd)
+        if mode == "wb":
+            os.set_blocking(write_fd, False)
+            while True:  # until it is full
+                try:
+                    os.write(write_fd, bytes(65536))
+                except BlockingIOError:
+                    break
+            os.set_blocking(write_fd, True)
+        async with await bide.open(ours, mode, buffering=buffering) as file:
+            buffer = bytearray(100_000)
+            step = file.readinto(buffer) if mode == "rb" else file.write(buffer)
+            step.send(None)
+            step.close()
+            os.close(theirs)
+            while True:
+                try:
+                    buffer.append(1)
+                    break
+                except BufferError:
+                    await asyncio.sleep(0)
+
+    run(main())
+
+
 # ---- ends ----
 
 
