@@ -1,5 +1,6 @@
 #include "handle.h"
 
+#include <sched.h>
 #include <stddef.h>
 
 #include "convert.h"
@@ -7,6 +8,10 @@
 
 /* A dead handle costs about 200 bytes; this many cover a gather of a few hundred. */
 enum { HANDLE_POOL_MAX = 1024 };
+
+/* With more calls of other threads than this waiting, who posts lets the loop have the
+ * interpreter: threads that post without a pause would else outrun it for ever. */
+enum { HANDLE_POSTED_MAX = 1024 };
 
 /* ---- arguments ---- */
 
@@ -269,6 +274,23 @@ void handle_prepare(handle_object *handle) {
   handle->call = (bide_call){.cb = handle_on_call};
   list_push(&handle->loop->scheduled, &handle->link);
   Py_INCREF(handle);
+}
+
+static void handle_on_post(bide_call *call) {
+  BIDE_CONTAINER_OF(call, handle_object, call)->loop->posted--;
+  handle_on_call(call);
+}
+
+void handle_post(handle_object *handle) {
+  loop_object *loop = handle->loop;
+  handle_prepare(handle);
+  handle->call.cb = handle_on_post;
+  loop->posted++;
+  bide_post(loop->core, &handle->call);
+  if (loop->posted <= HANDLE_POSTED_MAX) return;
+  Py_BEGIN_ALLOW_THREADS;
+  sched_yield();
+  Py_END_ALLOW_THREADS;
 }
 
 int handle_schedule(handle_object *handle) {

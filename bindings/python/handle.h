@@ -51,9 +51,11 @@ void handle_run(handle_object *handle);
 /* Queues it. 0, or -1 with an exception. */
 int handle_schedule(handle_object *handle);
 
-/* Puts it on `scheduled`, ready for somebody else to queue its call: from another
- * thread, or when its timer fires. */
+/* Puts it on `scheduled`, ready for its timer to queue its call. */
 void handle_prepare(handle_object *handle);
+
+/* As handle_schedule, from another thread. May drop the GIL. */
+void handle_post(handle_object *handle);
 
 /* Takes it off `scheduled`, whose core has forgotten it, and drops the list's reference. */
 void handle_unschedule(handle_object *handle);

@@ -77,6 +77,7 @@ typedef struct loop_object {
   loop_clock clock;
   unsigned long thread_id; /* of the run under way; 0 when none is */
   double slow_s;
+  unsigned posted; /* calls of other threads that have not run yet */
   int depth;
   int guests;             /* open ones; see guest.h */
   int guest_timer_fd;     /* -1 without any */

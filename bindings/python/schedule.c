@@ -61,8 +61,7 @@ PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args,
     if (handle_schedule(handle) < 0) Py_CLEAR(handle);
     return (PyObject *)handle;
   }
-  handle_prepare(handle);
-  bide_post(loop->core, &handle->call);
+  handle_post(handle);
   return (PyObject *)handle;
 }
 

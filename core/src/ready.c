@@ -62,14 +62,16 @@ void bide__inbox_push(bide__inbox *inbox, bide_call *call) {
       &inbox->top, &top, call, memory_order_release, memory_order_relaxed));
 }
 
-bide_call *bide__inbox_take(bide__inbox *inbox) {
+bide_call *bide__inbox_peek(bide__inbox *inbox) {
+  if (inbox->taken != NULL) return inbox->taken;
   bide_call *top = atomic_exchange_explicit(&inbox->top, NULL, memory_order_acquire);
-  bide_call *oldest = NULL;
   while (top != NULL) {
     bide_call *next = top->next_;
-    top->next_ = oldest;
-    oldest = top;
+    top->next_ = inbox->taken;
+    inbox->taken = top;
     top = next;
   }
-  return oldest;
+  return inbox->taken;
 }
+
+void bide__inbox_drop(bide__inbox *inbox) { inbox->taken = inbox->taken->next_; }

@@ -58,18 +58,23 @@ static inline bide_call *bide__ready_take(bide__ready *ready) {
 }
 
 /* The calls that other threads post: a stack that the loop takes whole (Treiber, 1986;
- * taken whole, it knows no ABA). */
+ * taken whole, it knows no ABA). `taken` is the loop's own: what it has taken and not used
+ * yet, oldest first, linked by next_. */
 typedef struct bide__inbox {
   _Atomic(bide_call *) top;
+  bide_call *taken;
 } bide__inbox;
 
+/* Any thread. */
 void bide__inbox_push(bide__inbox *inbox, bide_call *call);
 
-/* All that was posted, oldest first, linked by next_. */
-bide_call *bide__inbox_take(bide__inbox *inbox);
+/* The oldest call, which stays, or NULL; and takes it off. The loop's thread, as below. */
+bide_call *bide__inbox_peek(bide__inbox *inbox);
+void bide__inbox_drop(bide__inbox *inbox);
 
 static inline bool bide__inbox_empty(const bide__inbox *inbox) {
-  return atomic_load_explicit(&inbox->top, memory_order_relaxed) == NULL;
+  return inbox->taken == NULL &&
+         atomic_load_explicit(&inbox->top, memory_order_relaxed) == NULL;
 }
 
 #endif

@@ -52,6 +52,46 @@ static void threads_posts_from_threads_all_arrive(void) {
   harness_loop_close(loop);
 }
 
+enum { THREADS_FLOOD = 5000 };
+
+typedef struct threads_flood {
+  bide_loop *loop;
+  bide_call calls[THREADS_FLOOD];
+  bide_call soon;
+  int ran, ran_before_soon;
+} threads_flood;
+
+static threads_flood threads_flooded;
+
+static void threads_on_soon(bide_call *call) {
+  (void)call;
+  threads_flooded.ran_before_soon = threads_flooded.ran;
+}
+
+static void threads_on_post(bide_call *call) {
+  CHECK_INT(call - threads_flooded.calls, threads_flooded.ran);
+  if (threads_flooded.ran++ == 0)
+    bide_loop_call_soon(threads_flooded.loop, &threads_flooded.soon);
+}
+
+/* However much other threads post, what the loop's own thread makes ready waits for a turn's
+ * share of it alone; and all of it runs, in order. */
+static void threads_posts_leave_room_for_others(void) {
+  bide_loop *loop = harness_loop_new();
+  threads_flooded = (threads_flood){.loop = loop, .soon.cb = threads_on_soon};
+  for (int i = 0; i < THREADS_FLOOD; i++) {
+    threads_flooded.calls[i].cb = threads_on_post;
+    bide_post(loop, &threads_flooded.calls[i]);
+  }
+  while (threads_flooded.ran < THREADS_FLOOD) {
+    CHECK_INT(bide_loop_timeout(loop), 0);
+    CHECK(bide_loop_dispatch(loop) > 0);
+  }
+  CHECK_INT(threads_flooded.ran_before_soon, 1024);
+  CHECK_INT(bide_loop_timeout(loop), -1);
+  harness_loop_close(loop);
+}
+
 static void *threads_wake_soon(void *loop) {
   bide_wake(loop);
   return NULL;
@@ -173,6 +213,7 @@ static void threads_wrong_thread_is_an_assert(void) {
 
 static const harness_test tests[] = {
     HARNESS_TEST(threads_posts_from_threads_all_arrive),
+    HARNESS_TEST(threads_posts_leave_room_for_others),
     HARNESS_TEST(threads_wake_ends_a_wait),
     HARNESS_TEST(threads_travels_between_threads),
 #if !defined(NDEBUG) && !defined(__SANITIZE_THREAD__)

@@ -10,6 +10,32 @@ import bide
 import pytest
 
 
+def test_threads_that_post_without_a_pause_do_not_outrun_the_loop(loop):
+    """Else what is posted, and each task that is woken behind it, waits longer and longer."""
+    threads_count, posts = 4, 50_000
+    posted, ran, most = [0] * threads_count, 0, 0
+
+    def take():
+        nonlocal ran, most
+        ran += 1
+        most = max(most, sum(posted) - ran)
+        if ran == threads_count * posts:
+            loop.stop()
+
+    def post(thread):
+        for _ in range(posts):
+            posted[thread] += 1
+            loop.call_soon_threadsafe(take)
+
+    threads = [threading.Thread(target=post, args=(n,)) for n in range(threads_count)]
+    for thread in threads:
+        loop.call_soon(thread.start)
+    loop.run_forever()
+    for thread in threads:
+        thread.join()
+    assert most < threads_count * posts / 4
+
+
 def test_posts_from_many_threads_all_arrive_in_each_ones_order(loop):
     threads_count, posts = 8, 2000
     seen = []

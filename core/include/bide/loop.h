@@ -223,8 +223,9 @@ BIDE_EXTERN int bide_loop_call_soon(bide_loop *loop, bide_call *call);
 BIDE_EXTERN void bide_call_cancel(bide_loop *loop, bide_call *call);
 
 /* As call_soon, from any thread, and from signal handlers: takes no lock, never
- * fails, wakes the loop once a batch. A call must not be posted twice before it
- * has run. The loop must not be closed meanwhile. */
+ * fails, wakes the loop once a batch. Posted calls keep their order; a turn takes 1,024 of
+ * them at most, so that those of the loop's own thread come between. A call must not be
+ * posted twice before it has run. The loop must not be closed meanwhile. */
 BIDE_EXTERN void bide_post(bide_loop *loop, bide_call *call);
 
 /* Makes a wait under way, or the next one, return. Any thread, and signal
