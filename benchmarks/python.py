@@ -90,8 +90,7 @@ def rows_for(version, wanted):
     return [
         row for row in python_rows.ROWS
         if wanted in row.key
-        and (row.everywhere or version == PYTHONS[0])
-        and (row.headline or not machine.QUICK)
+        and (row.headline or version == PYTHONS[0] and not machine.QUICK)
     ]
 
 

@@ -17,6 +17,30 @@ PAGES = (machine.ROOT / "README.md", machine.ROOT / "docs" / "performance.md")
 BESIDE = {"wall": "wall", "p99": "p99", "load_cpu": "the load's CPU", "calls": "system calls"}
 COLUMNS = {"bide io_uring": "io_uring", "bide epoll": "epoll", FLOOR: "floor"}
 
+# How each kind of operation goes on the two backends, and the row that it was decided by.
+BACKENDS = (
+    ("a turn with ready calls", "a look at the ring's memory", "a look at the clock", "sleep"),
+    ("a timer", "the core's wheel", "the core's wheel", "timer_1000"),
+    ("stream, received", "one multishot receive into shared buffers",
+     "`recv` at an edge, registered once", "protocol_64x1"),
+    ("stream, sent", "`send` at once, else a poll", "`send` at once, else an edge",
+     "protocol_512x1"),
+    ("stream, large pieces", "as above", "as above", "streams_64x100"),
+    ("two writes of a turn", "one `sendmsg`", "one `sendmsg`", "two_writes"),
+    ("TLS", "as streams, records made in memory", "the same", "tls_1"),
+    ("connection accepted", "one multishot accept", "`accept4` at an edge", "accept"),
+    ("connection made", "`connect`, else a poll", "`connect`, else a poll", "connect"),
+    ("datagram", "`recvfrom` and `sendto`, a poll between batches", "the same", "udp"),
+    ("`sock_*` on a user's socket", "the call first, else a poll by an epoll set",
+     "the call first, else a poll", "sock_64x1"),
+    ("`sendfile`", "`sendfile`, a poll between pieces", "the same", "sendfile"),
+    ("small file read", "the ring's read", "`preadv2` of cached data, else a thread",
+     "read_4k"),
+    ("large file read", "the ring's read", "the same as for small ones", "read_1m"),
+    ("blocking function", "bide's threads, one wake a batch", "the same", "executor_64"),
+    ("child process", "a poll of its pidfd", "the same", "subprocess"),
+)
+
 
 class Result:
     """A row as it was measured on one interpreter. report.table prints it."""
@@ -217,14 +241,36 @@ def publish():
     content = json.loads((FOLDER / "python.json").read_text())
     first = content["tables"][0]
     readme, page = PAGES
-    headlines = f"{caption(content, first)}\n\n{markdown(first, first['headlines'])}"
+    image = "![CPU of each row beside uvloop's](docs/performance.svg)"
+    headlines = "\n\n".join(
+        (caption(content, first), image, markdown(first, first["headlines"])))
     readme.write_text(replaced(readme.read_text(), "bench-python", headlines))
     whole = "\n\n".join(
         f"{caption(content, table)}\n\n{markdown(table)}\n\n{unmeasured(table)}".rstrip()
         for table in content["tables"]
     )
-    page.write_text(replaced(page.read_text(), "bench-python", whole))
+    text = replaced(page.read_text(), "bench-python", whole)
+    page.write_text(replaced(text, "bench-backends", backends(first)))
     CHART.write_text((FOLDER / "python.svg").read_text())
+
+
+def backends(table):
+    """What each kind of operation costs on io_uring and on epoll."""
+    found = {row["key"]: row for row in table["rows"]}
+    lines = [
+        "| operation | on io_uring | on epoll | measured by | io_uring | epoll | |",
+        "|---|---|---|---|---:|---:|---|",
+    ]
+    for operation, ring, epoll, key in BACKENDS:
+        row = found.get(key)
+        values = [row["values"].get(name) for name in ("bide io_uring", "bide epoll")] \
+            if row else [None, None]
+        shown = ["" if value is None else number(value) for value in values]
+        unit = row["unit"] if row else ""
+        name = row["row"] if row else ""
+        lines.append(f"| {operation} | {ring} | {epoll} | {name} | " + " | ".join(shown)
+                     + f" | {unit} |")
+    return "\n".join(lines)
 
 
 def unmeasured(table):

@@ -42,8 +42,7 @@ class Row:
     source: Case | Load | Memory
     mark: float = 1.0  # the most of uvloop's figure
     floor: Case | Load | None = None
-    headline: bool = False  # in the README's table and in a quick run
-    everywhere: bool = True  # on the newer interpreter too
+    headline: bool = False  # in the README, in a quick run, and on the newer interpreter too
 
     @property
     def unit(self):
@@ -108,7 +107,6 @@ def echo_row(kind, connections, kib):
         ECHO_MARKS.get((kind, connections, kib), 1.0),
         Load(plain(), "tcp", connections, options),
         headline=(kind, connections, kib) in ECHO_MARKS,
-        everywhere=kib == 1 or (kind, connections, kib) in ECHO_MARKS,
     )
 
 
@@ -152,9 +150,9 @@ SERVERS = (
 
 MEMORY = (
     Row("memory_task", "memory of a sleeping task", Memory("task", 10**6, 10**5), 0.78,
-        everywhere=False),
+        headline=True),
     Row("memory_connection", "memory of an idle connection",
-        Memory("connection", 10_000, 1000), 0.70, everywhere=False),
+        Memory("connection", 10_000, 1000), 0.70, headline=True),
 )
 
 ROWS = (*STEPS, *ECHO_ROWS, *SERVERS, *MEMORY)

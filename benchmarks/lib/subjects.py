@@ -165,7 +165,7 @@ class Subjects:
         if source.of == "task":
             return self.measure_tasks(contender, count)
         with self.new_server(contender, "echoes", ("protocol",)) as server:
-            server.load("protocol", 64, 0.05)  # what the first connections bring is not theirs
+            server.load("protocol", 1, 0.05)  # what the first connection brings is not its own
             before = memory.resident_bytes(server.process.pid)
             with subprocess.Popen(
                 server.load_command("protocol", count, 0, "--hold"), stdin=subprocess.PIPE,
