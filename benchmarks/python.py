@@ -112,11 +112,12 @@ def main():
         sys.exit("bench: nothing to measure")
     # To be ended is to end what was started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended"))
+    described = machine.describe()
     started = time.monotonic()
     with machine.plain_congestion_control():
         for run in runs:
             run.measure()
-    python_report.write(runs, ROUNDS, SLICE_S, time.monotonic() - started)
+    python_report.write(runs, described, ROUNDS, SLICE_S, time.monotonic() - started)
     if arguments.publish:
         python_report.publish()
 

@@ -166,9 +166,9 @@ def print_tables(run, results, title):
         print(f"  {line}")
 
 
-def write(runs, rounds, slice_s, seconds):
+def write(runs, described, rounds, slice_s, seconds):
+    """`described` is what machine.describe() said before the first round."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    described = {**machine.describe(), "bide": machine.bide_version()}
     tables = []
     for run in runs:
         results = results_of(run)
@@ -182,7 +182,7 @@ def write(runs, rounds, slice_s, seconds):
             "headlines": [result.row.key for result in results if result.row.headline],
         })
     content = {
-        "machine": described, "rounds": rounds, "slice_s": slice_s,
+        "machine": described, "bide": machine.bide_version(), "rounds": rounds, "slice_s": slice_s,
         "seconds": round(seconds), "tables": tables,
     }
     (FOLDER / "python.json").write_text(json.dumps(content, indent=1) + "\n")
@@ -221,10 +221,12 @@ def caption(content, table):
         f"{name} {table['versions'][name]}" for name in table["contenders"]
         if name in table["versions"]
     )
+    busy = of["load_average"] > of["cores"]
+    weather = f", with other work on the machine (load {of['load_average']:.0f})" if busy else ""
     return (
         f"CPython {table['python']}, {loops}; {of['cpu']}, {of['cores']} cores, "
         f"Linux {of['kernel']}, {of['congestion_control_of_servers']}; medians of "
-        f"{content['rounds']} rounds, server CPU a unit, less is better."
+        f"{content['rounds']} rounds{weather}; server CPU a unit, less is better."
     )
 
 

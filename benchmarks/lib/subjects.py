@@ -165,18 +165,11 @@ class Subjects:
         if source.of == "task":
             return self.measure_tasks(contender, count)
         with self.new_server(contender, "echoes", ("protocol",)) as server:
-            server.load("protocol", 1, 0.05)  # what the first connection brings is not its own
-            before = memory.resident_bytes(server.process.pid)
-            with subprocess.Popen(
-                server.load_command("protocol", count, 0, "--hold"), stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, preexec_fn=raise_file_limit,
-            ) as load:
-                if not load.stdout.readline():
-                    raise LoadError(f"{count} connections could not be opened")
-                server.load("protocol", 1, 0.05)  # once it is served, all have been accepted
-                grown = memory.resident_bytes(server.process.pid) - before
-                load.stdin.close()
-        return grown / count
+            # The first take what memory the start has left free.
+            with holding(server, count // 5):
+                before = memory.resident_bytes(server.process.pid)
+                with holding(server, count):
+                    return (memory.resident_bytes(server.process.pid) - before) / count
 
     def measure_tasks(self, contender, count):
         done = subprocess.run(
@@ -186,6 +179,21 @@ class Subjects:
         if done.returncode:
             raise LoadError(done.stderr.strip().splitlines()[-1])
         return float(done.stdout)
+
+
+@contextlib.contextmanager
+def holding(server, count):
+    """So many idle connections to its protocol echo."""
+    with subprocess.Popen(
+        server.load_command("protocol", count, 0, "--hold"), stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, preexec_fn=raise_file_limit,
+    ) as load:
+        if not load.stdout.readline():
+            raise LoadError(f"{count} connections could not be opened")
+        # Once one more is served, all have been accepted.
+        server.load("protocol", 1, 0.05)
+        yield
+        load.stdin.close()
 
 
 CERTIFY = """
