@@ -311,7 +311,9 @@ def node_suites():
     )
     for backend in BACKENDS:
         yield Suite("node", node_command(*files), backend, quick=backend == QUICK_BACKEND)
-    yield Suite("install-node", node_command("tests/node/install/test_install.js"))
+    installed = ("test_install.js", "test_types.js")
+    paths = [os.path.join("tests", "node", "install", name) for name in installed]
+    yield Suite("install-node", node_command(*paths))
 
 
 def all_suites():

@@ -55,34 +55,6 @@ test('programs of both kinds run from another folder', async (t) => {
   }
 });
 
-test('the types hold what the package does, under --strict', async () => {
-  const tsc = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  const fixtures = ['program.mts', 'program.cts'].map((name) =>
-    path.join(__dirname, 'fixtures', name),
-  );
-  const { code, stdout } = await run(
-    process.execPath,
-    [
-      tsc,
-      '--strict',
-      '--noEmit',
-      '--target',
-      'es2022',
-      '--module',
-      'nodenext',
-      '--lib',
-      'es2022,esnext.disposable',
-      '--types',
-      'node',
-      '--exactOptionalPropertyTypes',
-      ...fixtures,
-    ],
-    { timeoutMs: 120_000 },
-  );
-  assert.equal(stdout, '');
-  assert.equal(code, 0);
-});
-
 test('an addon that is not built is one clear error', async (t) => {
   const folder = folderFor(t);
   fs.cpSync(path.join(root, 'node'), path.join(folder, 'node'), { recursive: true });

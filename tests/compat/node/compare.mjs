@@ -201,7 +201,9 @@ function keep(rows) {
   const key = ({ node, backend }) => `${node} ${backend}`;
   const mine = new Set(rows.map(key));
   const all = [...before.filter((row) => !mine.has(key(row))), ...rows];
-  all.sort((a, b) => Number.parseInt(a.node, 10) - Number.parseInt(b.node, 10));
+  const order = ['node', 'io_uring', 'epoll', 'auto'];
+  const place = ({ node, backend }) => 10 * Number.parseInt(node, 10) + order.indexOf(backend);
+  all.sort((a, b) => place(a) - place(b));
   fs.writeFileSync(file, `${JSON.stringify(all, null, 1)}\n`);
   fs.writeFileSync(path.join(results, 'node.md'), page(all));
 }
