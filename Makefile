@@ -31,6 +31,7 @@ help:
 	@echo "make bench    the benchmarks (QUICK=1: each under a minute), into build/bench/"
 	@echo "make bench-python  bide's loop beside every other of Python's, into docs too by PUBLISH=1"
 	@echo "make bench-node  bide beside Node's fs and others' pools, on Node 20, 24 and 26"
+	@echo "make bench-core  the core beside libuv, libev, Tokio and Go (QUICK=1: under a minute)"
 	@echo "make soak     what takes long, written to docs/results/soak.md"
 	@echo "make compat   the suites of real programs beside asyncio (SUITES='aiohttp' for some)"
 	@echo "make compat-node  Node's own tests beside Node (NODE_SRC=a checkout of its tests)"
@@ -111,6 +112,10 @@ bench: deps-demo build
 
 bench-python: deps-demo libbide
 	@python3 benchmarks/python.py $(if $(PUBLISH),--publish)
+
+.PHONY: bench-core
+bench-core: libbide
+	@cd benchmarks && python3 bench_core.py
 
 .PHONY: soak
 soak: build

@@ -45,7 +45,7 @@ def run(round_count):
         if key.startswith("file_") and key != "file_plain":
             series[PLAIN] = plain
     rows = [report.Row(text, "ns", samples[key], rival=PLAIN) for key, text in ROWS]
-    report.write("core", {"bide": machine.bide_version()}, rows)
+    report.write("parts", {"bide": machine.bide_version()}, rows)
     report.table(f"The core in C, medians of {round_count} rounds", rows)
 
 
