@@ -78,6 +78,7 @@ static void combine_wake(bide_waiter *waiter, bide_future *future) {
 static void combine_cancel(bide_future *future) {
   bide_combination *self = BIDE_CONTAINER_OF(future, bide_combination, future);
   if (self->kind_ != COMBINE_SELECT) {
+    if (self->kind_ == COMBINE_ANY && !self->decided_) self->error_ = BIDE_ECANCELED;
     combine_cancel_branches(self);
     return;
   }

@@ -247,6 +247,24 @@ static void combine_passes_a_cancel_down(void) {
   harness_loop_close(loop);
 }
 
+/* Who cancels is not told of a failure that would not have ended the wait; a success that
+ * came all the same is kept. */
+static void combine_cancelled_says_so(void) {
+  bide_loop *loop = harness_loop_new();
+  trio three;
+  trio_start(&three, loop, bide_any_start);
+  bide_future_reject(&three.futures[0], BIDE_EPIPE);
+  bide_future_cancel(&three.combination.future);
+  trio_check(&three, BIDE_FUTURE_CANCELLED, 0, BIDE_ECANCELED);
+  trio_start(&three, loop, bide_all_settled_start);
+  bide_future_reject(&three.futures[0], BIDE_EPIPE);
+  bide_future_resolve(&three.futures[1], 0);
+  bide_future_cancel(&three.combination.future);
+  trio_check(&three, BIDE_FUTURE_RESOLVED, 1, 0);
+  trio_check_all_settled(&three);
+  harness_loop_close(loop);
+}
+
 static const harness_test tests[] = {
     HARNESS_TEST(combine_all_waits_for_every_branch),
     HARNESS_TEST(combine_all_cancels_the_rest_after_an_error),
@@ -259,6 +277,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(combine_takes_a_future_twice),
     HARNESS_TEST(combine_waits_for_the_clean_up),
     HARNESS_TEST(combine_passes_a_cancel_down),
+    HARNESS_TEST(combine_cancelled_says_so),
 };
 
 int main(int argc, char **argv) { return HARNESS_MAIN(tests, argc, argv); }

@@ -10,7 +10,11 @@
  * running, to be selected from again.
  *
  * Cancelling a combination's future cancels its branches; it settles when they have, with
- * the success that they reached all the same, if they did.
+ * the success that they reached all the same, if they did: an all when each has resolved, an
+ * any when one has, a race when the first to settle has. Else all and race are rejected with
+ * the error of the first branch that did not resolve, which is BIDE_ECANCELED unless that
+ * one failed by itself, and any with BIDE_ECANCELED whatever failed before. all_settled
+ * resolves also then, with the number that resolved; its branches tell the rest.
  */
 #ifndef BIDE_COMBINE_H
 #define BIDE_COMBINE_H

@@ -75,7 +75,8 @@ BIDE_EXTERN int bide_loop_close(bide_loop *loop);
 
 /* Cancels every operation in flight and dispatches until each has completed.
  * Callbacks run and may submit anew, which is cancelled in turn. Returns 0, or an
- * error of the wait. Timers and ready calls are not run. */
+ * error of the wait. Timers are not run, nor ready calls until offloads alone are left:
+ * those end in their own time, by a posted call, and what is ready runs with it. */
 BIDE_EXTERN int bide_loop_drain(bide_loop *loop);
 
 typedef enum bide_run_mode {
