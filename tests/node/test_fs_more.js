@@ -116,14 +116,14 @@ test('a write of many may change its buffer at once, and ends them all', async (
 test('an aborted write is told at once and leaves no descriptor', async (t) => {
   const folder = folderFor(t);
   const bytes = Buffer.alloc(1 << 20, 'x');
-  await bide.fs.writeFile(path.join(folder, 'first'), bytes);
+  const files = ['a', 'b', 'c', 'd'].map((name) => path.join(folder, name));
+  for (const file of files) await bide.fs.writeFile(file, bytes);
   const before = openDescriptors();
   for (let i = 0; i < 60; i++) {
     const controller = new AbortController();
     const { signal } = controller;
-    const all = Array.from({ length: 4 }, (_, k) =>
-      bide.fs.writeFile(path.join(folder, String(k)), bytes, { signal }),
-    );
+    // Without creating: what was aborted may still open when the folder goes.
+    const all = files.map((file) => bide.fs.writeFile(file, bytes, { signal, flag: 'r+' }));
     const settled = Promise.allSettled(all);
     if (i % 2 === 0) controller.abort();
     else setImmediate(() => controller.abort());

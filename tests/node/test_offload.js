@@ -60,8 +60,8 @@ for (const [name, make, job] of kinds) {
       await Promise.all(Array.from({ length: threads }, () => executor.run(job, [20])));
       const expected = Math.ceil(64 / threads) * 20;
       const times = [];
-      // The best of three: others run on this machine too.
-      for (let i = 0; i < 3 && !(times.at(-1) < expected * 1.4 + 10); i++) {
+      // The best of five: others run on this machine too.
+      for (let i = 0; i < 5 && !(times.at(-1) < expected * 1.4 + 10); i++) {
         times.push(
           await timed(() =>
             Promise.all(Array.from({ length: 64 }, () => executor.run(job, [20]))),
