@@ -16,6 +16,7 @@ import { executors } from './executors.mjs'
 
 const [folder, rounds, milliseconds, tree] = process.argv.slice(2)
 const none = () => {}
+const warmMs = 30
 
 function fileOf(size) {
   const file = join(folder, String(size))
@@ -24,11 +25,11 @@ function fileOf(size) {
 }
 
 // As many under way as asked for. The result counts what has ended within the slice.
-async function slice(call, inFlight) {
+async function slice(call, inFlight, ms = Number(milliseconds)) {
   let count = 0
   const cpu = process.cpuUsage()
   const started = performance.now()
-  const end = started + Number(milliseconds)
+  const end = started + ms
   const one = async () => {
     do {
       await call()
@@ -43,7 +44,8 @@ async function slice(call, inFlight) {
 
 async function compare(name, inFlight, contenders) {
   const names = Object.keys(contenders)
-  for (const each of names) await contenders[each]()
+  // Warm: the compiler, the caches, and threads that start as work comes.
+  for (const each of names) await slice(contenders[each], Math.max(inFlight, 16), warmMs)
   for (let round = 0; round < rounds; round++) {
     for (const contender of round % 2 ? [...names].reverse() : names) {
       const found = await slice(contenders[contender], inFlight)
