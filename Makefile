@@ -32,6 +32,8 @@ help:
 	@echo "make bench-python  bide's loop beside every other of Python's, into docs too by PUBLISH=1"
 	@echo "make bench-node  bide beside Node's fs and others' pools, on Node 20, 24 and 26"
 	@echo "make bench-core  the core beside libuv, libev, Tokio and Go (QUICK=1: under a minute)"
+	@echo "make coverage the branches of the core that its tests take, on each backend"
+	@echo "make mutants  plants the faults of tests/mutants one by one: each must be caught"
 	@echo "make soak     what takes long, written to docs/results/soak.md"
 	@echo "make compat   the suites of real programs beside asyncio (SUITES='aiohttp' for some)"
 	@echo "make compat-node  Node's own tests beside Node (NODE_SRC=a checkout of its tests)"
@@ -116,6 +118,13 @@ bench-python: deps-demo libbide
 .PHONY: bench-core
 bench-core: libbide
 	@cd benchmarks && python3 bench_core.py
+
+.PHONY: coverage mutants
+coverage: deps-build
+	@python3 scripts/coverage.py
+
+mutants: deps-build
+	@python3 scripts/mutants.py
 
 .PHONY: soak
 soak: build

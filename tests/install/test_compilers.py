@@ -20,7 +20,10 @@ SOURCES = sorted(
 )
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wvla", "-Werror"]
 CORE = ["-std=c11", "-D_GNU_SOURCE", "-Icore/include", "-Icore/src", *STRICT]
-LANGUAGES = {"c11": ("c", "gcc", "clang"), "c++17": ("c++", "g++", "clang++")}
+LANGUAGES = {
+    "c11": ("c", "gcc", "clang"), "c17": ("c", "gcc", "clang"),
+    "c++17": ("c++", "g++", "clang++"),
+}
 ZIG_VERSION = "0.17.1"
 
 
