@@ -22,6 +22,7 @@
 #include "loop.c"
 #include "loop_metrics.c"
 #include "loop_park.c"
+#include "loop_spin.c"
 #include "loop_timer.c"
 #include "loop_trace.c"
 #include "net/address.c"

@@ -65,6 +65,7 @@ static int loop_init(bide_loop *loop, const bide_loop_options *options) {
   if (options->hooks != NULL) loop->head.hooks = *options->hooks;
   loop->generation = bide__fork_generation();
   loop->stride = 1;
+  loop->spin_us = loop->spin_left_us = options->spin_us;
   bide__list_init(&loop->firing);
   bide__list_init(&loop->head.closers);
   bide__list_init(&loop->in_flight);
@@ -235,6 +236,16 @@ static int loop_ask_kernel(bide_loop *loop, int64_t timeout_us) {
   return error;
 }
 
+static int loop_spin_and_wait(bide_loop *loop, int64_t timeout_us) {
+  uint64_t began_us = bide__loop_clock(loop);
+  if (bide__loop_spin(loop, timeout_us)) return loop_ask_kernel(loop, 0);
+  int64_t spun_us = (int64_t)(loop->now_us - began_us);
+  if (timeout_us >= 0) timeout_us = timeout_us > spun_us ? timeout_us - spun_us : 0;
+  int error = loop_ask_kernel(loop, timeout_us);
+  bide__loop_waited(loop, began_us);
+  return error;
+}
+
 int bide_loop_wait(bide_loop *loop, int64_t timeout_us) {
   assert(bide__loop_is_ours(loop));
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
@@ -245,7 +256,8 @@ int bide_loop_wait(bide_loop *loop, int64_t timeout_us) {
     bool ready = bide__ready_count(&loop->head.ready) > 0;
     if (!known && ready && loop_since_look_us(loop) < LOOP_LOOK_US) return 0;
   }
-  return loop_ask_kernel(loop, timeout_us);
+  if (loop->spin_us == 0 || timeout_us == 0) return loop_ask_kernel(loop, timeout_us);
+  return loop_spin_and_wait(loop, timeout_us);
 }
 
 int bide_loop_flush(bide_loop *loop) {

@@ -36,6 +36,7 @@ struct bide_loop {
   uint32_t calls, check; /* ready calls run since then; when to read the clock next */
   uint32_t stride;
 
+  uint32_t spin_us, spin_left_us;
   bide_metrics metrics;          /* its histograms are not used */
   struct bide__timings *timings; /* NULL until they were asked for */
 
@@ -57,6 +58,11 @@ static inline uint64_t bide__loop_clock(bide_loop *loop) {
   loop->now_us = bide_loop_now_us(loop);
   return loop->now_us;
 }
+
+/* loop_spin.c: looks for work for a while. True when there is some, or a wait will tell of an
+ * error: do not sleep. And what a wait that has ended says of the next spin. */
+bool bide__loop_spin(bide_loop *loop, int64_t timeout_us);
+void bide__loop_waited(bide_loop *loop, uint64_t began_us);
 
 /* loop_metrics.c: the clock at a turn's begin, and what it took. Only with timings. */
 typedef struct bide__timings bide__timings;

@@ -1,5 +1,6 @@
 /* Debugging and metrics. What fails here hides the mistake that costs a user his evening, or
  * accuses code that is right. */
+#include <pthread.h>
 #include <signal.h>
 
 #include "task_frames.h"
@@ -300,6 +301,75 @@ static void metrics_count_what_the_loop_does(void) {
   harness_loop_close(loop);
 }
 
+/* ---- the spin before a sleep ---- */
+
+static bide_loop *spin_loop(uint32_t spin_us) {
+  bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
+  bide_loop *loop = NULL;
+  options.spin_us = spin_us;
+  REQUIRE(bide_loop_new(&options, &loop) == 0);
+  return loop;
+}
+
+static void *spin_post(void *argument) {
+  bide_waker *waker = argument;
+  bide_waker_wake(waker);
+  bide_waker_unref(waker);
+  return NULL;
+}
+
+/* What comes while it spins is found, whichever way it comes, and no timer is early or lost. */
+static void spin_finds_what_comes_meanwhile(void) {
+  bide_loop *loop = spin_loop(10000000);
+  bide_waker *waker;
+  bide_wait wait;
+  bide_sleep nap;
+  pthread_t thread;
+  int pair[2];
+  uint64_t started_us = bide_loop_now_us(loop);
+  REQUIRE(bide_waker_new(loop, &waker) == 0);
+  bide_waker_wait(waker, &wait);
+  REQUIRE(pthread_create(&thread, NULL, spin_post, bide_waker_ref(waker)) == 0);
+  CHECK_INT(bide_block_on(&wait.future), 0);
+  pthread_join(thread, NULL);
+  bide_waker_close(waker);
+  bide_waker_unref(waker);
+  socket_pair(pair);
+  receiver receives = {.fd = pair[0]};
+  REQUIRE(bide_task_spawn(loop, &receives.task, receiver_poll) == 0);
+  run_ready(loop);
+  CHECK(write(pair[1], "soon", 4) == 4);
+  CHECK_INT(bide_block_on(&receives.task.future), 0);
+  CHECK_INT(receives.task.future.value, 4);
+  uint64_t slept_us = bide_loop_now_us(loop);
+  bide_sleep_start(loop, &nap, 700);
+  CHECK_INT(bide_block_on(&nap.future), 0);
+  CHECK(bide_loop_now_us(loop) >= slept_us + 700);
+  CHECK(bide_loop_now_us(loop) - started_us < 10000000); /* nothing waited for its end */
+  socket_pair_close(loop, pair);
+  harness_loop_close(loop);
+}
+
+static uint64_t spin_cpu_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* A loop that has little to do soon sleeps again: thirty waits of 2 ms, each with up to 1.5 ms
+ * of spinning, would be 45 ms of a processor. */
+static void spin_gives_up_on_a_quiet_loop(void) {
+  bide_loop *loop = spin_loop(1500);
+  bide_sleep nap;
+  uint64_t before_us = spin_cpu_us();
+  for (int i = 0; i < 30; i++) {
+    bide_sleep_start(loop, &nap, 2000);
+    CHECK_INT(bide_block_on(&nap.future), 0);
+  }
+  if (!harness_is_slow()) CHECK_RANGE(spin_cpu_us() - before_us, 1000, 25000);
+  harness_loop_close(loop);
+}
+
 static const harness_test tests[] = {
     HARNESS_TEST(debug_names_the_task_that_nobody_awaits),
     HARNESS_TEST(debug_keeps_many_apart),
@@ -307,6 +377,8 @@ static const harness_test tests[] = {
     HARNESS_TEST(debug_names_what_holds_the_loop),
     HARNESS_TEST(debug_dumps_who_waits_on_what),
     HARNESS_TEST(metrics_count_what_the_loop_does),
+    HARNESS_TEST(spin_finds_what_comes_meanwhile),
+    HARNESS_TEST(spin_gives_up_on_a_quiet_loop),
 };
 
 int main(int argc, char **argv) { return HARNESS_MAIN(tests, argc, argv); }

@@ -32,7 +32,7 @@ CONCEPT_OF_STEM = {
     "choose": "loop", "ready": "loop", "trace_ring": "trace", "channel": "sync",
     "shared_channel": "sync", "waker": "sync",
     "runtime_struct": "runtime", "runtime_task": "runtime",
-    "metrics": "loop", "loop_metrics": "loop",
+    "metrics": "loop", "loop_metrics": "loop", "loop_spin": "loop",
     "debug_hooks": "loop", "task_internal": "task", "future_describe": "future",
 }
 DIRECTORY_CONCEPTS = ("backend", "net", "fs", "sync")

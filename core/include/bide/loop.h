@@ -58,10 +58,15 @@ typedef struct bide_loop_options {
   bide_pool *file_pool;       /* for regular files on epoll; NULL: the loop makes
                                 * its own when it first needs one */
   const bide_hooks *hooks;    /* NULL: none */
+  /* Before a wait sleeps it looks again and again for so long: what comes within it is seen
+   * without a sleep and a wake, which are most of a round trip on one connection. The price is
+   * a processor kept busy meanwhile. It adapts: each look in vain halves the next, down to
+   * none, and a wait in which something came within this restores it. 0: off. */
+  uint32_t spin_us;
 } bide_loop_options;
 
 #define BIDE_LOOP_OPTIONS_INIT \
-  { sizeof(bide_loop_options), 0, BIDE_BACKEND_AUTO, 0, 0, 0, NULL, NULL }
+  { sizeof(bide_loop_options), 0, BIDE_BACKEND_AUTO, 0, 0, 0, NULL, NULL, 0 }
 
 /* options may be NULL. Returns 0; BIDE_EINVAL for an option or a BIDE_BACKEND
  * that is none; BIDE_ENOMEM, BIDE_EMFILE, BIDE_ENFILE; the kernel's refusal
