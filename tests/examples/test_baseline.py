@@ -63,7 +63,7 @@ def test_growth_is_told_beyond_three_per_cent():
     def found(count):
         return {"instructions": {"bide epoll": {"call_soon": count}}}
 
-    assert baseline.grown(found(1029), before) == []
+    assert baseline.grown(found(1030), before) == []
     assert baseline.grown(found(1031), before) == [
         "bide epoll, call_soon: 1,031.00 instructions a step, 1,000.00 before"
     ]
