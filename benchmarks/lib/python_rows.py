@@ -152,7 +152,7 @@ MEMORY = (
     Row("memory_task", "memory of a sleeping task", Memory("task", 10**6, 10**5), 0.78,
         headline=True),
     Row("memory_connection", "memory of an idle connection",
-        Memory("connection", 10_000, 4000), 0.70, headline=True),
+        Memory("connection", 10_000, 6000), 0.70, headline=True),
 )
 
 ROWS = (*STEPS, *ECHO_ROWS, *SERVERS, *MEMORY)

@@ -166,7 +166,7 @@ class Subjects:
             return self.measure_tasks(contender, count)
         with self.new_server(contender, "echoes", ("protocol",)) as server:
             # The first take what memory the start has left free.
-            with holding(server, count // 5):
+            with holding(server, count // 2):
                 before = memory.resident_bytes(server.process.pid)
                 with holding(server, count):
                     return (memory.resident_bytes(server.process.pid) - before) / count
