@@ -114,9 +114,12 @@ class SocketLoop(ExecutorLoop):
             # On this host the handshake may have ended already: then there is nothing to
             # wait for. A peer that refuses has no name.
             sock.getpeername()
-            return
         except OSError:
             pass
+        else:
+            # As the wait would: a transport whose number this one has taken must hear of it.
+            self._ensure_fd_no_transport(sock)
+            return
         await self._socket_wait(sock, True)
         if sock.fileno() < 0:
             return
