@@ -295,6 +295,8 @@ def write_index():
     for path in sorted(glob.glob(os.path.join(DIRECTORY, "*.json"))):
         with open(path, encoding="utf-8") as file:
             saved = json.load(file)
+        if "suite" not in saved:
+            continue  # not a page of ours
         for python in saved["pythons"].values():
             for name, run in python["runs"].items():
                 lines.append(row([
