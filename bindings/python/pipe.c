@@ -48,12 +48,14 @@ static int pipe_check_file(int fd, struct stat *status, const char *refusal) {
   return pipe_set_nonblocking(fd);
 }
 
-/* The Python object closes the file; one that fails to do so has nobody to tell. */
+/* The Python object closes the file; one that fails to do so has nobody to tell. A ring would
+ * keep the file open, and its reader waiting, until the cancels have reached the kernel. */
 static void pipe_release(pipe_object *self) {
   if (!self->open) return;
   self->open = false;
   if (list_linked(&self->link)) list_remove(&self->link);
   if (!pipe_has_file(self)) return;
+  if (self->loop->core != NULL) (void)bide_loop_flush(self->loop->core);
   PyObject *result =
       PyObject_CallMethodNoArgs(self->pipe, self->loop->state->names.close);
   if (result == NULL) loop_swallow(self->loop);
