@@ -449,16 +449,14 @@ static PyMethodDef loop_methods[] = {
      "_write_pipe(pipe, protocol, waiter)\nReturn a transport that writes to one."},
     {"_socket_receive", LOOP_FASTCALL(loop_socket_receive),
      "_socket_receive(sock, nbytes)\nReturn what sock.recv() does, or an awaitable of "
-     "it. "
-     "NotImplemented if the socket must be called itself."},
+     "it. NotImplemented if the socket must be called itself."},
     {"_socket_receive_into", LOOP_FASTCALL(loop_socket_receive_into),
      "_socket_receive_into(sock, buffer)\nThe same for sock.recv_into()."},
     {"_socket_send", LOOP_FASTCALL(loop_socket_send),
      "_socket_send(sock, data)\nThe same for sending all of data: None or an awaitable."},
     {"_socket_call", LOOP_FASTCALL(loop_socket_call),
-     "_socket_call(sock, writing, call, *args)\nReturn an awaitable of call(*args), "
-     "which "
-     "is tried until it does not block."},
+     "_socket_call(sock, writing, name, *args)\nReturn an awaitable of sock.name(*args), "
+     "which is tried until it does not block."},
     {"_socket_wait", LOOP_FASTCALL(loop_socket_wait),
      "_socket_wait(sock, writing)\nReturn an awaitable that ends when sock can be read, "
      "or written."},

@@ -127,9 +127,11 @@ static PyObject *socket_send_rest(int fd, const Py_buffer *view, size_t *sent,
   Py_RETURN_NONE;
 }
 
-/* What a method of the socket's own gives. */
+/* What a method of the socket's own gives; it is looked up at each try, as asyncio does. */
 static PyObject *socket_call_python(socket_call *self, bool *blocked) {
-  PyObject *result = PyObject_CallObject(self->function, self->args);
+  PyObject *method = PyObject_GetAttr(self->sock, self->method);
+  PyObject *result = method == NULL ? NULL : PyObject_CallObject(method, self->args);
+  Py_XDECREF(method);
   if (result != NULL) return result;
   *blocked = PyErr_ExceptionMatches(PyExc_BlockingIOError) ||
              PyErr_ExceptionMatches(PyExc_InterruptedError);
@@ -206,7 +208,7 @@ static int socket_call_arm(socket_call *self) {
 static int socket_call_clear(PyObject *object) {
   socket_call *self = (socket_call *)object;
   Py_CLEAR(self->waiter);
-  Py_CLEAR(self->function);
+  Py_CLEAR(self->method);
   Py_CLEAR(self->args);
   return 0;
 }
@@ -291,7 +293,7 @@ static int socket_call_traverse(PyObject *object, visitproc visit, void *arg) {
   Py_VISIT(self->loop);
   Py_VISIT(self->sock);
   Py_VISIT(self->waiter);
-  Py_VISIT(self->function);
+  Py_VISIT(self->method);
   Py_VISIT(self->args);
   Py_VISIT(self->view.obj);
   return 0;
@@ -440,7 +442,7 @@ PyObject *loop_socket_call(PyObject *object, PyObject *const *args, Py_ssize_t n
     return NULL;
   }
   socket_call *self = (socket_call *)call;
-  self->function = Py_NewRef(args[2]);
+  self->method = Py_NewRef(args[2]);
   self->args = rest;
   self->ready = true;
   return call;

@@ -31,7 +31,7 @@ typedef struct socket_call {
   loop_object *loop;
   PyObject *sock;
   PyObject *waiter;
-  PyObject *function, *args; /* of Python, that are tried; else NULL */
+  PyObject *method, *args; /* of the socket: its name and its arguments; else NULL */
   Py_buffer view;
   bide_op op;
   bide_node link;

@@ -9,13 +9,10 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from ._addresses import ensure_resolved
 from ._executor import ExecutorLoop
-
-_T = TypeVar("_T")
 
 
 class SocketLoop(ExecutorLoop):
@@ -27,10 +24,10 @@ class SocketLoop(ExecutorLoop):
         if self.get_debug() and sock.gettimeout() != 0:
             raise ValueError("the socket must be non-blocking")
 
-    async def _try(self, sock: Any, writing: bool, call: Callable[..., _T], *args: Any) -> _T:
-        """Calls and waits until the call does not block any more."""
+    async def _try(self, sock: Any, writing: bool, name: str, *args: Any) -> Any:
+        """Calls the method and waits until the call does not block any more."""
         self._check_socket(sock)
-        return await self._socket_call(sock, writing, call, *args)
+        return await self._socket_call(sock, writing, name, *args)
 
     # ---- the methods ----
 
@@ -40,7 +37,7 @@ class SocketLoop(ExecutorLoop):
         if type(found) is bytes:
             return found
         if found is NotImplemented:
-            return await self._try(sock, False, sock.recv, nbytes)
+            found = self._try(sock, False, "recv", nbytes)
         data: bytes = await found
         return data
 
@@ -50,19 +47,21 @@ class SocketLoop(ExecutorLoop):
         if type(found) is int:
             return found
         if found is NotImplemented:
-            return await self._try(sock, False, sock.recv_into, buf)
+            found = self._try(sock, False, "recv_into", buf)
         count: int = await found
         return count
 
     async def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> tuple[bytes, Any]:
         """Receive a datagram of up to bufsize bytes; return it and its sender."""
-        return await self._try(sock, False, sock.recvfrom, bufsize)
+        received: tuple[bytes, Any] = await self._try(sock, False, "recvfrom", bufsize)
+        return received
 
     async def sock_recvfrom_into(
         self, sock: socket.socket, buf: Any, nbytes: int = 0
     ) -> tuple[int, Any]:
         """Receive a datagram into a buffer; return its length and its sender."""
-        return await self._try(sock, False, sock.recvfrom_into, buf, nbytes)
+        received: tuple[int, Any] = await self._try(sock, False, "recvfrom_into", buf, nbytes)
+        return received
 
     async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
         """Send all of data. What a cancel leaves unsent is not known."""
@@ -73,17 +72,18 @@ class SocketLoop(ExecutorLoop):
             await found
             return
         with memoryview(data).cast("B") as view:
-            sent = await self._try(sock, True, sock.send, view)
+            sent = await self._try(sock, True, "send", view)
             while sent < len(view):
-                sent += await self._try(sock, True, sock.send, view[sent:])
+                sent += await self._try(sock, True, "send", view[sent:])
 
     async def sock_sendto(self, sock: socket.socket, data: Any, address: Any) -> int:
         """Send a datagram; return the number of bytes."""
-        return await self._try(sock, True, sock.sendto, data, address)
+        count: int = await self._try(sock, True, "sendto", data, address)
+        return count
 
     async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
         """Accept a connection; return its non-blocking socket and its address."""
-        connection, address = await self._try(sock, False, sock.accept)
+        connection, address = await self._try(sock, False, "accept")
         connection.setblocking(False)
         return connection, address
 
