@@ -131,6 +131,23 @@ def test_datagrams_by_sock_sendto_and_recvfrom(loop, run):
     run(main())
 
 
+def test_a_method_replaced_meanwhile_is_the_one_that_is_tried(loop, run):
+    class Balky(socket.socket):
+        def sendto(self, *_):
+            raise BlockingIOError
+
+    async def main():
+        with Balky(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(("127.0.0.1", 0))
+            sock.setblocking(False)
+            loop.call_soon(delattr, Balky, "sendto")
+            sending = loop.sock_sendto(sock, b"data", sock.getsockname())
+            assert await asyncio.wait_for(sending, 10) == 4
+            assert await loop.sock_recv(sock, 9) == b"data"
+
+    run(main())
+
+
 def test_sock_accept_and_sock_connect(loop, run):
     async def main():
         with socket.socket() as listening, socket.socket() as client:
