@@ -327,6 +327,14 @@ static PyObject *loop_check_closed(PyObject *self, PyObject *unused) {
   Py_RETURN_NONE;
 }
 
+static PyObject *loop_look(PyObject *self, PyObject *unused) {
+  (void)unused;
+  loop_object *loop = (loop_object *)self;
+  if (loop_check_open(loop) < 0) return NULL;
+  bide_loop_look(loop->core);
+  Py_RETURN_NONE;
+}
+
 static PyObject *loop_ensure_no_transport(PyObject *self, PyObject *fileobj) {
   int fd = convert_fd(fileobj);
   if (fd < 0 || poller_refused((loop_object *)self, fd)) return NULL;
@@ -463,6 +471,8 @@ static PyMethodDef loop_methods[] = {
     {"_connect_datagram", LOOP_FASTCALL(loop_connect_datagram),
      "_connect_datagram(sock, protocol, remote_addr, waiter)\nReturn a transport over a "
      "datagram socket; waiter is set once connection_made has been called."},
+    {"_look", loop_look, METH_NOARGS,
+     "Ask the kernel in the next turn, whatever is ready."},
     {"_close", loop_close, METH_NOARGS, "Cancel what is in flight and free the loop."},
     {NULL, NULL, 0, NULL},
 };

@@ -230,6 +230,7 @@ static int loop_ask_kernel(bide_loop *loop, int64_t timeout_us) {
   int error = loop->backend->class->wait(loop->backend, posted ? 0 : timeout_us);
   bide__waker_disarm(&loop->backend->waker);
   loop->looked_us = bide__loop_clock(loop);
+  loop->look = false;
   loop->calls = 0;
   loop->check = loop->stride;
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_POLL_END, NULL, 0);
@@ -254,7 +255,8 @@ int bide_loop_wait(bide_loop *loop, int64_t timeout_us) {
   if (timeout_us == 0) {
     bool known = loop->backend->class->peek(loop->backend);
     bool ready = bide__ready_count(&loop->head.ready) > 0;
-    if (!known && ready && loop_since_look_us(loop) < LOOP_LOOK_US) return 0;
+    if (!known && ready && !loop->look && loop_since_look_us(loop) < LOOP_LOOK_US)
+      return 0;
   }
   if (loop->spin_us == 0 || timeout_us == 0) return loop_ask_kernel(loop, timeout_us);
   return loop_spin_and_wait(loop, timeout_us);
@@ -493,9 +495,17 @@ uint64_t bide_loop_now_us(const bide_loop *loop) {
 
 bool bide_loop_is_running(const bide_loop *loop) { return atomic_load(&loop->running); }
 
+/* The next look at the clock comes at once too, which ends a run of ready calls. */
+void bide_loop_look(bide_loop *loop) {
+  assert(bide__loop_is_ours(loop));
+  loop->look = true;
+  loop->check = loop->calls;
+}
+
 void bide_loop_forget_fd(bide_loop *loop, int fd) {
   assert(bide__loop_is_ours(loop));
   if (bide__loop_check(loop) < 0) return;
+  bide_loop_look(loop);
   loop->backend->class->forget(loop->backend, fd);
   if (!bide__list_empty(&loop->backend->done)) bide__loop_unpark(loop);
 }

@@ -42,6 +42,7 @@ struct bide_loop {
 
   atomic_bool running;
   bool stopping, interrupted;
+  bool look; /* the next wait asks the kernel in any case */
   pthread_t thread; /* while running */
   unsigned generation;
   char reason[BIDE__REASON_BYTES];

@@ -102,6 +102,7 @@ class SocketLoop(ExecutorLoop):
         while True:
             try:
                 sock.connect(address)
+                self._look()
                 return
             except (BlockingIOError, InterruptedError) as refusal:
                 if refusal.errno != errno.EAGAIN or sock.family != socket.AF_UNIX:
@@ -117,8 +118,10 @@ class SocketLoop(ExecutorLoop):
         except OSError:
             pass
         else:
-            # As the wait would: a transport whose number this one has taken must hear of it.
+            # As the wait would: a transport whose number this one has taken must hear of it,
+            # and a server on this loop accept before the program goes on.
             self._ensure_fd_no_transport(sock)
+            self._look()
             return
         await self._socket_wait(sock, True)
         if sock.fileno() < 0:

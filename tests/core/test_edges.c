@@ -419,6 +419,50 @@ static void edges_connect_outlives_its_thread(void) {
   harness_loop_close(loop);
 }
 
+typedef struct edges_spinner {
+  bide_call call;
+  bide_loop *loop;
+} edges_spinner;
+
+static void edges_spin(bide_call *call) {
+  bide_loop_call_soon(BIDE_CONTAINER_OF(call, edges_spinner, call)->loop, call);
+}
+
+static uint64_t edges_clock_stands(void *user) {
+  (void)user;
+  return 1000;
+}
+
+/* While the clock stands, ready calls keep an epoll loop from the kernel for ever; a look
+ * that is asked for, or a closed fd, brings what has come in the very next turn. */
+static void edges_look_asks_the_kernel_at_once(void) {
+  bide_hooks hooks = {.clock_us = edges_clock_stands};
+  for (int closes = 0; closes < 2; closes++) {
+    bide_loop *loop = harness_loop_hooked(&hooks);
+    edges_spinner spinner = {.call.cb = edges_spin, .loop = loop};
+    bide_op op = {0};
+    int fds[2], other = dup(0);
+    net_tcp_pair(fds, O_NONBLOCK);
+    bide_prep_poll(&op, fds[0], POLLIN);
+    REQUIRE(bide_loop_submit(loop, &op) == 0);
+    net_settle(loop);
+    REQUIRE(bide_loop_call_soon(loop, &spinner.call) == 0);
+    net_settle(loop);
+    CHECK_INT(write(fds[1], "x", 1), 1);
+    if (closes)
+      CHECK_INT(bide_loop_close_fd(loop, other), 0);
+    else
+      bide_loop_look(loop);
+    CHECK_INT(bide_loop_wait(loop, 0), 0);
+    bide_loop_dispatch(loop);
+    CHECK_INT(op.state, BIDE_OP_DONE);
+    bide_call_cancel(loop, &spinner.call);
+    if (!closes) close(other);
+    net_close_pair(loop, fds);
+    harness_loop_close(loop);
+  }
+}
+
 /* What the loop had not handed over when its fd was closed reads nothing of the next file
  * with that number. */
 static void edges_closed_fd_takes_its_operations_along(void) {
@@ -464,6 +508,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(edges_hook_changes_what_is_reaped),
     HARNESS_TEST(edges_connect_outlives_its_thread),
     HARNESS_TEST(edges_closed_fd_takes_its_operations_along),
+    HARNESS_TEST(edges_look_asks_the_kernel_at_once),
 };
 
 int main(int argc, char **argv) { return HARNESS_MAIN(tests, argc, argv); }

@@ -187,6 +187,12 @@ BIDE_EXTERN int bide_loop_check(const bide_loop *loop);
  * queues hold. A file operation that runs on a worker ends in its own time. */
 BIDE_EXTERN int bide_loop_cancel(bide_loop *loop, bide_op *op);
 
+/* The next wait asks the kernel, also when calls are ready, which may otherwise keep the
+ * loop from it for 100 us: for after a system call of the caller's own that gives the loop
+ * something to hear of, such as a connect to a server on the same loop. Closing or
+ * forgetting an fd does so by itself. The loop's thread. */
+BIDE_EXTERN void bide_loop_look(bide_loop *loop);
+
 /* Forgets and closes fd at once, on the loop's thread: for sockets, pipes and the
  * like that operations were used on, when none is in flight. Returns close(2)'s
  * code; the fd is gone in any case. */
