@@ -10,7 +10,6 @@ from typing import Any, TypeVar, final
 from _typeshed import OpenBinaryMode, OpenTextMode
 from typing_extensions import Buffer, TypeAlias, TypeVarTuple, Unpack, disjoint_base
 
-_T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 _T_co = TypeVar("_T_co", covariant=True)
 _Path = str | bytes | os.PathLike[Any]
