@@ -74,12 +74,12 @@ PyObject *convert_address(const convert_name *address) {
   Py_RETURN_NONE;
 }
 
-int convert_fd(PyObject *fileobj) {
+int convert_fd(const module_state *state, PyObject *fileobj) {
   PyObject *number = NULL;
   if (PyLong_Check(fileobj)) {
     number = Py_NewRef(fileobj);
   } else {
-    number = PyObject_CallMethod(fileobj, "fileno", NULL);
+    number = PyObject_CallMethodNoArgs(fileobj, state->names.fileno);
     if (number == NULL || !PyLong_Check(number)) {
       bool refused = number != NULL || PyErr_ExceptionMatches(PyExc_AttributeError) ||
                      PyErr_ExceptionMatches(PyExc_TypeError) ||

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "compat.h"
+#include "state.h"
 
 /* The exception for a negative code, a new reference: RuntimeError for a closed, forked
  * or running loop, MemoryError for ENOMEM, else the OSError of its errno. NULL with an
@@ -60,6 +60,6 @@ PyObject *convert_address(const convert_name *address);
 
 /* fileobj's fd: an int, or what its fileno() returns. -1 with ValueError for anything
  * else, as the selectors module has it. */
-int convert_fd(PyObject *fileobj);
+int convert_fd(const module_state *state, PyObject *fileobj);
 
 #endif

@@ -179,7 +179,7 @@ PyObject *loop_connect_datagram(PyObject *object, PyObject *const *args,
     return PyErr_Format(PyExc_TypeError,
                         "_connect_datagram() takes 4 arguments (%zd given)", nargs);
   }
-  int fd = convert_fd(args[0]);
+  int fd = convert_fd(loop->state, args[0]);
   if (fd < 0 || loop_check_open(loop) < 0 || poller_refused(loop, fd)) return NULL;
   datagram_object *self = datagram_new(loop, fd, args[0], args[1]);
   if (self == NULL) return NULL;

@@ -57,8 +57,8 @@ typedef struct datagram_taken {
 
 /* Of a family that only the socket module knows. 0, or -1 with an exception. */
 static int datagram_ask_socket(datagram_object *self, datagram_taken *taken) {
-  PyObject *pair =
-      PyObject_CallMethod(self->socket, "recvfrom", "i", (int)LOOP_SCRATCH_BYTES);
+  PyObject *pair = state_call(self->socket, self->loop->state->names.recvfrom, "(i)",
+                              (int)LOOP_SCRATCH_BYTES);
   if (pair == NULL) return -1;
   taken->data = Py_NewRef(PyTuple_GET_ITEM(pair, 0));
   taken->address = Py_NewRef(PyTuple_GET_ITEM(pair, 1));
@@ -228,7 +228,8 @@ static int datagram_queue_push(datagram_object *self, PyObject *data, PyObject *
 /* Sends to an address that only the socket module can read, which may ask a resolver. */
 static int datagram_send_by_socket(datagram_object *self, PyObject *data,
                                    PyObject *address) {
-  PyObject *sent = PyObject_CallMethod(self->socket, "sendto", "OO", data, address);
+  PyObject *sent = PyObject_CallMethodObjArgs(
+      self->socket, self->loop->state->names.sendto, data, address, NULL);
   Py_XDECREF(sent);
   return sent == NULL ? -1 : 0;
 }

@@ -15,7 +15,7 @@ static PyObject *datagram_info_socket(datagram_object *self) {
 }
 
 static PyObject *datagram_info_address(datagram_object *self, const convert_name *address,
-                                       const char *method) {
+                                       PyObject *method) {
   if (address->len == 0 || convert_knows_family(address->of.any.sa_family))
     return convert_address(address);
   return endpoint_ask_address(self->socket, self->fd, method);
@@ -32,9 +32,9 @@ static PyObject *datagram_get_extra_info(PyObject *object, PyObject *args,
   if (PyUnicode_CompareWithASCIIString(name, "socket") == 0)
     return datagram_info_socket(self);
   if (PyUnicode_CompareWithASCIIString(name, "peername") == 0)
-    return datagram_info_address(self, &self->peer, "getpeername");
+    return datagram_info_address(self, &self->peer, self->loop->state->names.getpeername);
   if (PyUnicode_CompareWithASCIIString(name, "sockname") == 0)
-    return datagram_info_address(self, &self->name, "getsockname");
+    return datagram_info_address(self, &self->name, self->loop->state->names.getsockname);
   return Py_NewRef(missing);
 }
 

@@ -87,9 +87,9 @@ void endpoint_read_names(int fd, convert_name *name, convert_name *peer) {
   if (getpeername(fd, &peer->of.any, &peer->len) < 0) peer->len = 0;
 }
 
-PyObject *endpoint_ask_address(PyObject *socket, int fd, const char *method) {
+PyObject *endpoint_ask_address(PyObject *socket, int fd, PyObject *method) {
   if (fd < 0) Py_RETURN_NONE;
-  PyObject *result = PyObject_CallMethod(socket, method, NULL);
+  PyObject *result = PyObject_CallMethodNoArgs(socket, method);
   if (result != NULL || !PyErr_ExceptionMatches(PyExc_OSError)) return result;
   PyErr_Clear();
   Py_RETURN_NONE;

@@ -29,6 +29,6 @@ void endpoint_read_names(int fd, convert_name *name, convert_name *peer);
 
 /* An address of a family that only the Python socket knows, by its `method`: None when
  * that fails or fd is closed. */
-PyObject *endpoint_ask_address(PyObject *socket, int fd, const char *method);
+PyObject *endpoint_ask_address(PyObject *socket, int fd, PyObject *method);
 
 #endif

@@ -3,12 +3,19 @@
 
 #include "files.h"
 
+static bool file_path_is_pathlike(PyObject *path) {
+  PyObject *name = PyUnicode_InternFromString("__fspath__");
+  bool is = name != NULL && PyObject_HasAttr((PyObject *)Py_TYPE(path), name);
+  Py_XDECREF(name);
+  return is;
+}
+
 /* The path as str or bytes, a new reference. */
 static PyObject *file_path_text(file_op *self, PyObject *path, const char *also) {
   if (PyUnicode_Check(path) || PyBytes_Check(path)) return Py_NewRef(path);
   PyObject *text = PyOS_FSPath(path);
   if (text != NULL || !PyErr_ExceptionMatches(PyExc_TypeError)) return text;
-  if (PyObject_HasAttrString((PyObject *)Py_TYPE(path), "__fspath__")) return NULL;
+  if (file_path_is_pathlike(path)) return NULL;
   PyErr_Clear();
   PyErr_Format(
       PyExc_TypeError, "%s: path should be string, bytes%s os.PathLike%s, not %.200s",

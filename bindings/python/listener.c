@@ -127,7 +127,7 @@ void listener_client_gone(listener_object *self) {
 static int listener_start(listener_object *self) {
   if (self->accepting || self->closed) return 0;
   if (loop_check_open(self->loop) < 0) return -1;
-  int fd = convert_fd(self->socket);
+  int fd = convert_fd(self->loop->state, self->socket);
   if (fd < 0) return -1;
   PyObject *context = PyContext_CopyCurrent();
   if (context == NULL) return -1;

@@ -63,8 +63,8 @@ void loop_check_slow(loop_object *loop, PyObject *subject, uint64_t begin_us) {
   double took_s = (double)(bide_clock_us() - begin_us) / 1e6;
   if (took_s < loop->slow_s) return;
   PyObject *error = PyErr_GetRaisedException();
-  PyObject *result =
-      PyObject_CallMethod((PyObject *)loop, "_callback_slow", "Od", subject, took_s);
+  PyObject *result = state_call((PyObject *)loop, loop->state->names._callback_slow,
+                                "(Od)", subject, took_s);
   if (result == NULL) loop_swallow(loop);
   Py_XDECREF(result);
   if (error != NULL) PyErr_SetRaisedException(error);
@@ -336,7 +336,7 @@ static PyObject *loop_look(PyObject *self, PyObject *unused) {
 }
 
 static PyObject *loop_ensure_no_transport(PyObject *self, PyObject *fileobj) {
-  int fd = convert_fd(fileobj);
+  int fd = convert_fd(((loop_object *)self)->state, fileobj);
   if (fd < 0 || poller_refused((loop_object *)self, fd)) return NULL;
   Py_RETURN_NONE;
 }

@@ -164,6 +164,20 @@ static int module_exec(PyObject *module) {
   return PyModule_AddStringConstant(module, "__version__", bide_version());
 }
 
+/* ---- calling by a name of the state ---- */
+
+PyObject *state_call(PyObject *object, PyObject *name, const char *format, ...) {
+  va_list values;
+  va_start(values, format);
+  PyObject *args = Py_VaBuildValue(format, values);
+  va_end(values);
+  PyObject *method = args == NULL ? NULL : PyObject_GetAttr(object, name);
+  PyObject *result = method == NULL ? NULL : PyObject_CallObject(method, args);
+  Py_XDECREF(method);
+  Py_XDECREF(args);
+  return result;
+}
+
 /* ---- letting it go ---- */
 
 typedef struct module_visit {

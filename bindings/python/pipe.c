@@ -17,10 +17,10 @@ bool pipe_has_file(const pipe_object *self) {
 }
 
 /* pipe.fileno(), checked to be a number. */
-static int pipe_fileno(PyObject *pipe) {
-  PyObject *number = PyObject_CallMethod(pipe, "fileno", NULL);
+static int pipe_fileno(const module_state *state, PyObject *pipe) {
+  PyObject *number = PyObject_CallMethodNoArgs(pipe, state->names.fileno);
   if (number == NULL) return -1;
-  int fd = convert_fd(number);
+  int fd = convert_fd(state, number);
   Py_DECREF(number);
   return fd;
 }
@@ -173,7 +173,7 @@ pipe_object *pipe_connect(loop_object *loop, PyTypeObject *type, const pipe_kind
     return NULL;
   }
   struct stat status;
-  int fd = pipe_fileno(args[0]);
+  int fd = pipe_fileno(loop->state, args[0]);
   if (fd < 0 || loop_check_open(loop) < 0 || pipe_check_file(fd, &status, refusal) < 0)
     return NULL;
   pipe_object *self = pipe_new(loop, type, kind, args[0], args[1]);

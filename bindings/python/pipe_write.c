@@ -163,9 +163,10 @@ static void write_pipe_after_write(write_pipe_object *self) {
 /* After the end: dropped, and said so when it goes on. */
 static int write_pipe_write_late(write_pipe_object *self) {
   if (self->late_writes++ < WRITE_PIPE_LATE_WRITES_LOGGED) return 0;
-  PyObject *result = PyObject_CallMethod(
-      (PyObject *)self->base.loop, "_late_write", "s",
-      "pipe closed by peer or os.write(pipe, data) raised exception.");
+  loop_object *loop = self->base.loop;
+  PyObject *result =
+      state_call((PyObject *)loop, loop->state->names._late_write, "(s)",
+                 "pipe closed by peer or os.write(pipe, data) raised exception.");
   Py_XDECREF(result);
   return result == NULL ? -1 : 0;
 }

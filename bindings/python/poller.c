@@ -179,7 +179,7 @@ static PyObject *poller_add(PyObject *self, const arguments_spec *spec,
   struct stat file;
   if (arguments_parse(loop, spec, args, nargs, keywords, &parsed) < 0) return NULL;
   PyObject *fileobj = parsed.named[0];
-  int fd = convert_fd(fileobj);
+  int fd = convert_fd(loop->state, fileobj);
   if (fd < 0 || loop_check_open(loop) < 0 || poller_refused(loop, fd) ||
       poller_check_fd(fd, &file) < 0)
     return NULL;
@@ -202,7 +202,7 @@ static poller *poller_find_object(loop_object *loop, PyObject *fileobj, unsigned
 
 /* The registration to be removed, or NULL, with an exception if there can be none. */
 static poller *poller_find(loop_object *loop, PyObject *fileobj, unsigned events) {
-  int fd = convert_fd(fileobj);
+  int fd = convert_fd(loop->state, fileobj);
   if (fd < 0) {
     if (!PyErr_ExceptionMatches(PyExc_ValueError)) return NULL;
     poller *found = poller_find_object(loop, fileobj, events);

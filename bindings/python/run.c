@@ -43,8 +43,8 @@ static int run_track_origins(loop_object *loop, bool enabled) {
   if (empty == NULL) return -1;
   int outer = run_int_of(run_call_sys("get_coroutine_origin_tracking_depth", empty));
   Py_DECREF(empty);
-  int depth =
-      run_int_of(PyObject_GetAttrString(loop->state->constants, "DEBUG_STACK_DEPTH"));
+  int depth = run_int_of(
+      PyObject_GetAttr(loop->state->constants, loop->state->names.DEBUG_STACK_DEPTH));
   if (outer < 0 || depth < 0 || run_set_origin_depth(depth) < 0) return -1;
   loop->outer_origin_depth = outer;
   return 0;

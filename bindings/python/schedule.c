@@ -19,8 +19,8 @@ static int schedule_check_debug(loop_object *loop, const char *method, PyObject 
                                 bool any_thread) {
   if (!loop->debug) return 0;
   if (!any_thread && loop_check_thread(loop) < 0) return -1;
-  PyObject *result =
-      PyObject_CallMethod((PyObject *)loop, "_check_callback", "Os", callback, method);
+  PyObject *result = state_call((PyObject *)loop, loop->state->names._check_callback,
+                                "(Os)", callback, method);
   Py_XDECREF(result);
   return result == NULL ? -1 : 0;
 }

@@ -188,7 +188,7 @@ static int socket_call_arm(socket_call *self) {
   loop_object *loop = self->loop;
   bool writes = self->kind == SOCKET_SEND || self->kind == SOCKET_WAIT_WRITE ||
                 self->kind == SOCKET_CALL_WRITE;
-  if (self->fd < 0 && (self->fd = convert_fd(self->sock)) < 0) return -1;
+  if (self->fd < 0 && (self->fd = convert_fd(loop->state, self->sock)) < 0) return -1;
   if (loop_check_open(loop) < 0 || poller_refused(loop, self->fd) ||
       socket_call_hold(self) < 0)
     return -1;

@@ -10,32 +10,44 @@
 
 /* X(name): interned strings. */
 #define STATE_NAMES(X) \
+  X(DEBUG_STACK_DEPTH) \
   X(Task) \
   X(_asyncgen_dropped) \
   X(_asyncgen_started) \
   X(_asyncio_future_blocking) \
   X(_buffer) \
   X(_callback_failed) \
+  X(_callback_slow) \
+  X(_check_callback) \
   X(_closed) \
   X(_create_task) \
   X(_eof) \
+  X(_flush_on) \
+  X(_force_close) \
   X(_get_running_loop) \
   X(_io_refs) \
   X(_job_raised) \
   X(_late_write) \
   X(_limit) \
   X(_paused) \
+  X(_proceed) \
+  X(_run) \
   X(_server_idle) \
   X(_set_running_loop) \
   X(_sslobj) \
   X(_stream_reader) \
   X(_stream_reader_wr) \
+  X(_timed_out) \
   X(_transport) \
   X(_waiter) \
   X(_wakeup_waiter) \
+  X(abort) \
   X(buffer_updated) \
   X(call_at) \
   X(call_exception_handler) \
+  X(call_later) \
+  X(call_soon) \
+  X(can_write_eof) \
   X(cancel) \
   X(cancelled) \
   X(close) \
@@ -44,7 +56,9 @@
   X(context) \
   X(data_received) \
   X(datagram_received) \
+  X(debug) \
   X(detach) \
+  X(do_handshake) \
   X(done) \
   X(eof_received) \
   X(error_received) \
@@ -52,6 +66,11 @@
   X(fileno) \
   X(get_buffer) \
   X(get_debug) \
+  X(get_extra_info) \
+  X(get_write_buffer_size) \
+  X(getpeercert) \
+  X(getpeername) \
+  X(getsockname) \
   X(loop) \
   X(monotonic) \
   X(name) \
@@ -61,13 +80,21 @@
   X(read) \
   X(recv) \
   X(recv_into) \
+  X(recvfrom) \
+  X(resume_reading) \
   X(resume_writing) \
   X(send) \
+  X(sendto) \
   X(set_exception) \
   X(set_result) \
   X(set_running_or_notify_cancel) \
+  X(set_write_buffer_limits) \
   X(time) \
-  X(write)
+  X(unwrap) \
+  X(warning) \
+  X(wrap_bio) \
+  X(write) \
+  X(write_eof)
 
 /* X(member, module, attribute): borrowed from the standard library at import. */
 #define STATE_IMPORTS(X) \
@@ -167,6 +194,11 @@ typedef struct module_state {
   handle_pool handles;
   handle_pool timer_handles;
 } module_state;
+
+/* object.name(...), with the arguments that Py_BuildValue makes of a format in parentheses.
+ * PyObject_CallMethod would make a new string of a name at each call, and CPython's cache of
+ * methods keeps a place for each, in which it holds it and another name's entry is lost. */
+PyObject *state_call(PyObject *object, PyObject *name, const char *format, ...);
 
 /* The state of the module that made `type` or a base of it; NULL with TypeError. */
 module_state *module_state_of(PyTypeObject *type);

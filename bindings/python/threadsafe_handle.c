@@ -56,7 +56,8 @@ static PyObject *threadsafe_handle_cancelled(PyObject *self, PyObject *unused) {
 static PyObject *threadsafe_handle_run(PyObject *self, PyObject *unused) {
   (void)unused;
   module_state *state = ((handle_object *)self)->loop->state;
-  return PyObject_CallMethod((PyObject *)state->handle_type, "_run", "O", self);
+  return PyObject_CallMethodOneArg((PyObject *)state->handle_type, state->names._run,
+                                   self);
 }
 
 static PyMethodDef threadsafe_handle_methods[] = {

@@ -137,7 +137,7 @@ void tls_pause_reading(tls_object *self);
 int tls_resume_reading(tls_object *self);
 
 /* Calls a method of its own soon. 0, or -1 with an exception. */
-int tls_call_soon(tls_object *self, const char *method);
+int tls_call_soon(tls_object *self, PyObject *method);
 
 /* Calls eof_received(), once. */
 void tls_tell_eof(tls_object *self);

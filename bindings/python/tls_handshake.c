@@ -53,8 +53,8 @@ void tls_shake_cut(tls_object *self) {
 static void tls_shake_log(tls_object *self) {
   double ms = (double)(bide_clock_us() - self->begin_us) / 1e3;
   PyObject *result =
-      PyObject_CallMethod(self->loop->state->logger, "debug", "sOd",
-                          "%r: SSL handshake took %.1f ms", (PyObject *)self, ms);
+      state_call(self->loop->state->logger, self->loop->state->names.debug, "(sOd)",
+                 "%r: SSL handshake took %.1f ms", (PyObject *)self, ms);
   if (result == NULL) loop_swallow(self->loop);
   Py_XDECREF(result);
 }
@@ -77,7 +77,7 @@ static void tls_shake_done(tls_object *self) {
   if (self->phase == TLS_OPEN && self->waiter != NULL) {
     self->waking = true;
     tls_wake_waiter(self, NULL);
-    if (tls_call_soon(self, "_proceed") < 0)
+    if (tls_call_soon(self, self->loop->state->names._proceed) < 0)
       tls_fail(self, "Fatal error on SSL protocol");
   }
   if (self->phase == TLS_OPEN && self->paused && tls_lower_set_reading(self, false) < 0)
@@ -101,8 +101,8 @@ void tls_shake(tls_object *self) {
 
 static void tls_shake_log_start(tls_object *self) {
   self->begin_us = bide_clock_us();
-  PyObject *result = PyObject_CallMethod(self->loop->state->logger, "debug", "sO",
-                                         "%r starts SSL handshake", (PyObject *)self);
+  PyObject *result = state_call(self->loop->state->logger, self->loop->state->names.debug,
+                                "(sO)", "%r starts SSL handshake", (PyObject *)self);
   if (result == NULL) loop_swallow(self->loop);
   Py_XDECREF(result);
 }

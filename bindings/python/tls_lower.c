@@ -3,9 +3,9 @@
 #include "transport.h"
 
 /* It is gone if it has told of its end from inside the call before. */
-static int tls_lower_call(tls_object *self, const char *name) {
+static int tls_lower_call(tls_object *self, PyObject *name) {
   if (self->lower == NULL) return 0;
-  PyObject *result = PyObject_CallMethod(self->lower, name, NULL);
+  PyObject *result = PyObject_CallMethodNoArgs(self->lower, name);
   Py_XDECREF(result);
   return result == NULL ? -1 : 0;
 }
@@ -56,7 +56,7 @@ bool tls_lower_rests(const tls_object *self) {
 
 int tls_lower_rest(tls_object *self) {
   if (self->native == NULL) {
-    self->resting = tls_call_soon(self, "_flush_on") == 0;
+    self->resting = tls_call_soon(self, self->loop->state->names._flush_on) == 0;
     return self->resting ? 0 : -1;
   }
   if (!self->native->poll_armed && !self->native->lost)
@@ -65,8 +65,10 @@ int tls_lower_rest(tls_object *self) {
 }
 
 int tls_lower_set_reading(tls_object *self, bool wanted) {
+  const module_state *state = self->loop->state;
   if (self->native == NULL)
-    return tls_lower_call(self, wanted ? "resume_reading" : "pause_reading");
+    return tls_lower_call(
+        self, wanted ? state->names.resume_reading : state->names.pause_reading);
   if (wanted)
     transport_resume_reading(self->native);
   else
@@ -81,8 +83,9 @@ int tls_lower_set_limits(tls_object *self) {
   if (self->lower == NULL) return 0;
   if (high > WRITE_LIMIT_HIGH_BYTES) high = WRITE_LIMIT_HIGH_BYTES;
   if (low > high / 4) low = high / 4;
-  PyObject *result = PyObject_CallMethod(self->lower, "set_write_buffer_limits", "nn",
-                                         (Py_ssize_t)high, (Py_ssize_t)low);
+  PyObject *result =
+      state_call(self->lower, self->loop->state->names.set_write_buffer_limits, "(nn)",
+                 (Py_ssize_t)high, (Py_ssize_t)low);
   if (result == NULL && PyErr_ExceptionMatches(PyExc_NotImplementedError)) {
     PyErr_Clear();
     return 0;
@@ -94,34 +97,36 @@ int tls_lower_set_limits(tls_object *self) {
 /* Ends the outgoing stream where the transport below can, which wakes a peer that reads
  * on after close_notify. */
 int tls_lower_end(tls_object *self) {
-  PyObject *able = PyObject_CallMethod(self->lower, "can_write_eof", NULL);
+  PyObject *able =
+      PyObject_CallMethodNoArgs(self->lower, self->loop->state->names.can_write_eof);
   int can = able == NULL ? -1 : PyObject_IsTrue(able);
   Py_XDECREF(able);
   if (can < 0 && PyErr_ExceptionMatches(PyExc_NotImplementedError)) {
     PyErr_Clear();
     return 0;
   }
-  return can <= 0 ? can : tls_lower_call(self, "write_eof");
+  return can <= 0 ? can : tls_lower_call(self, self->loop->state->names.write_eof);
 }
 
 int tls_lower_close(tls_object *self) {
-  if (self->native == NULL) return tls_lower_call(self, "close");
+  if (self->native == NULL) return tls_lower_call(self, self->loop->state->names.close);
   transport_close(self->native);
   return 0;
 }
 
 /* asyncio's transports take the reason by a private method, others have abort(). */
 void tls_lower_abort(tls_object *self, PyObject *error) {
+  const module_state *state = self->loop->state;
   PyObject *result;
   if (self->native != NULL) {
     transport_end(self->native, error);
     return;
   }
-  if (PyObject_HasAttrString(self->lower, "_force_close"))
-    result = PyObject_CallMethod(self->lower, "_force_close", "O",
-                                 error != NULL ? error : Py_None);
+  if (PyObject_HasAttr(self->lower, state->names._force_close))
+    result = PyObject_CallMethodOneArg(self->lower, state->names._force_close,
+                                       error != NULL ? error : Py_None);
   else
-    result = PyObject_CallMethod(self->lower, "abort", NULL);
+    result = PyObject_CallMethodNoArgs(self->lower, state->names.abort);
   if (result == NULL) loop_swallow(self->loop);
   Py_XDECREF(result);
 }
@@ -130,7 +135,8 @@ void tls_lower_abort(tls_object *self, PyObject *error) {
 size_t tls_lower_bytes(tls_object *self) {
   if (self->native != NULL) return self->native->queue.bytes;
   if (self->lower == NULL || self->phase == TLS_OVER) return 0;
-  PyObject *size = PyObject_CallMethod(self->lower, "get_write_buffer_size", NULL);
+  PyObject *size = PyObject_CallMethodNoArgs(
+      self->lower, self->loop->state->names.get_write_buffer_size);
   size_t bytes = size == NULL ? 0 : PyLong_AsSize_t(size);
   Py_XDECREF(size);
   if (!PyErr_Occurred()) return bytes;

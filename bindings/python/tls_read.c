@@ -24,9 +24,9 @@ static bool tls_read_wanted(const tls_object *self) {
 /* ---- the end ---- */
 
 static void tls_read_warn(tls_object *self) {
-  PyObject *result = PyObject_CallMethod(
-      self->loop->state->logger, "warning", "s",
-      "returning true from eof_received() has no effect when using ssl");
+  PyObject *result =
+      state_call(self->loop->state->logger, self->loop->state->names.warning, "(s)",
+                 "returning true from eof_received() has no effect when using ssl");
   if (result == NULL) loop_swallow(self->loop);
   Py_XDECREF(result);
 }
@@ -256,14 +256,16 @@ int tls_resume_reading(tls_object *self) {
   self->paused = false;
   if (self->phase == TLS_OPEN && self->native != NULL && !self->ended && !self->cut)
     transport_resume_reading(self->native);
-  return self->phase == TLS_OPEN ? tls_call_soon(self, "_proceed") : 0;
+  return self->phase == TLS_OPEN ? tls_call_soon(self, self->loop->state->names._proceed)
+                                 : 0;
 }
 
-int tls_call_soon(tls_object *self, const char *method) {
-  PyObject *proceed = PyObject_GetAttrString((PyObject *)self, method);
+int tls_call_soon(tls_object *self, PyObject *method) {
+  PyObject *proceed = PyObject_GetAttr((PyObject *)self, method);
   PyObject *handle = proceed == NULL ? NULL
-                                     : PyObject_CallMethod((PyObject *)self->loop,
-                                                           "call_soon", "O", proceed);
+                                     : PyObject_CallMethodOneArg(
+                                           (PyObject *)self->loop,
+                                           self->loop->state->names.call_soon, proceed);
   Py_XDECREF(proceed);
   Py_XDECREF(handle);
   return handle == NULL ? -1 : 0;

@@ -26,7 +26,7 @@ int tls_record_open(tls_object *self, PyObject *server_hostname) {
   self->incoming = PyObject_CallNoArgs(state->MemoryBIO);
   self->outgoing = PyObject_CallNoArgs(state->MemoryBIO);
   if (self->incoming == NULL || self->outgoing == NULL) return -1;
-  PyObject *wrap = PyObject_GetAttrString(self->ssl_context, "wrap_bio");
+  PyObject *wrap = PyObject_GetAttr(self->ssl_context, state->names.wrap_bio);
   PyObject *args = PyTuple_Pack(2, self->incoming, self->outgoing);
   PyObject *keywords =
       Py_BuildValue("{sOsO}", "server_side", self->server_side ? Py_True : Py_False,
@@ -99,7 +99,12 @@ static ssize_t tls_record_read_size(tls_object *self, PyObject *number) {
 
 /* A subclass's read() might keep the buffer that it is given, so it gives its own. */
 static ssize_t tls_record_read_copy(tls_object *self, char *into, size_t len) {
-  PyObject *data = PyObject_CallMethod(self->ssl_object, "read", "n", (Py_ssize_t)len);
+  PyObject *most = PyLong_FromSize_t(len);
+  PyObject *data = most == NULL
+                       ? NULL
+                       : PyObject_CallMethodOneArg(self->ssl_object,
+                                                   self->loop->state->names.read, most);
+  Py_XDECREF(most);
   if (data == NULL) return tls_record_read_size(self, NULL);
   ssize_t size = -1;
   if (!PyBytes_Check(data) || (size_t)PyBytes_GET_SIZE(data) > len) {
@@ -145,12 +150,14 @@ ssize_t tls_record_write(tls_object *self, const char *from, size_t len) {
 }
 
 int tls_record_shake(tls_object *self) {
-  return tls_record_done(self,
-                         PyObject_CallMethod(self->ssl_object, "do_handshake", NULL));
+  return tls_record_done(
+      self,
+      PyObject_CallMethodNoArgs(self->ssl_object, self->loop->state->names.do_handshake));
 }
 
 int tls_record_unwrap(tls_object *self) {
-  return tls_record_done(self, PyObject_CallMethod(self->ssl_object, "unwrap", NULL));
+  return tls_record_done(
+      self, PyObject_CallMethodNoArgs(self->ssl_object, self->loop->state->names.unwrap));
 }
 
 int tls_record_send(tls_object *self) {

@@ -13,10 +13,11 @@ enum { TLS_DROP_MAX = 65536, TLS_DROP_STEP = 16384 };
 
 int tls_start_timer(tls_object *self, PyObject *seconds) {
   tls_stop_timer(self);
-  PyObject *timed_out = PyObject_GetAttrString((PyObject *)self, "_timed_out");
+  const module_state *state = self->loop->state;
+  PyObject *timed_out = PyObject_GetAttr((PyObject *)self, state->names._timed_out);
   if (timed_out == NULL) return -1;
-  self->timer =
-      PyObject_CallMethod((PyObject *)self->loop, "call_later", "OO", seconds, timed_out);
+  self->timer = PyObject_CallMethodObjArgs(
+      (PyObject *)self->loop, state->names.call_later, seconds, timed_out, NULL);
   Py_DECREF(timed_out);
   return self->timer == NULL ? -1 : 0;
 }
@@ -25,7 +26,7 @@ void tls_stop_timer(tls_object *self) {
   PyObject *timer = self->timer;
   if (timer == NULL) return;
   self->timer = NULL;
-  PyObject *result = PyObject_CallMethod(timer, "cancel", NULL);
+  PyObject *result = PyObject_CallMethodNoArgs(timer, self->loop->state->names.cancel);
   if (result == NULL) loop_swallow(self->loop);
   Py_XDECREF(result);
   Py_DECREF(timer);
@@ -192,8 +193,8 @@ void tls_fail(tls_object *self, const char *message) {
       protocol_report_error((transport_head *)self, error, message);
     } else if (loop->debug) {
       PyObject *result =
-          PyObject_CallMethod(loop->state->logger, "debug", "sOsO", "%r: %s: %r",
-                              (PyObject *)self, message, error);
+          state_call(loop->state->logger, loop->state->names.debug, "(sOsO)",
+                     "%r: %s: %r", (PyObject *)self, message, error);
       if (result == NULL) loop_swallow(loop);
       Py_XDECREF(result);
     }
@@ -206,11 +207,12 @@ void tls_fail(tls_object *self, const char *message) {
 /* ---- the end ---- */
 
 static void tls_shutdown_tell(tls_object *self, PyObject *error) {
-  PyObject *told =
-      PyObject_GetAttr(self->protocol, self->loop->state->names.connection_lost);
+  const module_state *state = self->loop->state;
+  PyObject *told = PyObject_GetAttr(self->protocol, state->names.connection_lost);
   PyObject *handle = told == NULL ? NULL
-                                  : PyObject_CallMethod((PyObject *)self->loop,
-                                                        "call_soon", "OO", told, error);
+                                  : PyObject_CallMethodObjArgs((PyObject *)self->loop,
+                                                               state->names.call_soon,
+                                                               told, error, NULL);
   if (handle == NULL) loop_swallow(self->loop);
   Py_XDECREF(handle);
   Py_XDECREF(told);

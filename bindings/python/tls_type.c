@@ -82,12 +82,14 @@ static PyObject *tls_get_extra_info(PyObject *object, PyObject *args,
   if (self->shaken) {
     if (tls_is(name, "ssl_object")) return Py_NewRef(self->ssl_object);
     if (tls_is(name, "peercert"))
-      return PyObject_CallMethod(self->ssl_object, "getpeercert", NULL);
+      return PyObject_CallMethodNoArgs(self->ssl_object,
+                                       self->loop->state->names.getpeercert);
     if (tls_is(name, "cipher") || tls_is(name, "compression"))
       return PyObject_CallMethodNoArgs(self->ssl_object, name);
   }
   if (self->lower == NULL) return Py_NewRef(missing);
-  return PyObject_CallMethod(self->lower, "get_extra_info", "OO", name, missing);
+  return PyObject_CallMethodObjArgs(self->lower, self->loop->state->names.get_extra_info,
+                                    name, missing, NULL);
 }
 
 /* ---- state ---- */

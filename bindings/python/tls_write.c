@@ -189,8 +189,9 @@ static int tls_write_check(PyObject *data) {
 /* After the end: dropped, and said so when it goes on. 1, or -1 with an exception. */
 static int tls_write_late(tls_object *self) {
   if (self->late++ < TLS_LATE_WRITES_LOGGED) return 1;
-  PyObject *result = PyObject_CallMethod(self->loop->state->logger, "warning", "s",
-                                         "SSL connection is closed");
+  PyObject *result =
+      state_call(self->loop->state->logger, self->loop->state->names.warning, "(s)",
+                 "SSL connection is closed");
   Py_XDECREF(result);
   return result == NULL ? -1 : 1;
 }

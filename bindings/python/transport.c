@@ -245,7 +245,7 @@ PyObject *loop_connect_transport(PyObject *object, PyObject *const *args,
     return PyErr_Format(PyExc_TypeError, "_connect() takes 3 arguments (%zd given)",
                         nargs);
   }
-  int fd = convert_fd(args[0]);
+  int fd = convert_fd(loop->state, args[0]);
   if (fd < 0 || loop_check_open(loop) < 0 || poller_refused(loop, fd)) return NULL;
   PyObject *context = PyContext_CopyCurrent();
   if (context == NULL) return NULL;

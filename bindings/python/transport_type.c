@@ -32,7 +32,7 @@ static PyObject *transport_info_socket(transport_object *self) {
 
 /* No socket is made for an address that needs none. */
 static PyObject *transport_info_address(transport_object *self,
-                                        const convert_name *address, const char *method) {
+                                        const convert_name *address, PyObject *method) {
   if (address->len == 0 || convert_knows_family(address->of.any.sa_family))
     return convert_address(address);
   PyObject *socket = transport_socket(self);
@@ -50,9 +50,9 @@ static PyObject *transport_get_extra_info(PyObject *object, PyObject *args,
   if (PyUnicode_CompareWithASCIIString(name, "socket") == 0)
     return transport_info_socket(self);
   if (PyUnicode_CompareWithASCIIString(name, "peername") == 0)
-    return transport_info_address(self, self->peer, "getpeername");
+    return transport_info_address(self, self->peer, self->loop->state->names.getpeername);
   if (PyUnicode_CompareWithASCIIString(name, "sockname") == 0)
-    return transport_info_address(self, self->name, "getsockname");
+    return transport_info_address(self, self->name, self->loop->state->names.getsockname);
   return Py_NewRef(missing);
 }
 

@@ -283,6 +283,22 @@ def banned_calls(path, text):
     ]
 
 
+# Each makes a new string of its name, for which CPython's cache of methods then keeps a
+# place; a binding looks names up by the strings that its state has interned.
+NAMES_ANEW = re.compile(
+    r"\b(PyObject_(?:CallMethod|GetAttrString|HasAttrString|SetAttrString))\s*\(")
+LOOKED_UP_AT_IMPORT = {"bindings/python/handle.c", "bindings/python/stream.c"}
+
+
+def names_made_anew(path, text):
+    if path in LOOKED_UP_AT_IMPORT:
+        return []
+    return [
+        f"{path}:{line}: {name}: at each call it makes a string that CPython's cache keeps"
+        for line, content in numbered(code_of(text)) for name in NAMES_ANEW.findall(content)
+    ]
+
+
 # ---- the preprocessor ----
 
 CONDITION = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif)\b\s*(.*)$")

@@ -111,6 +111,14 @@ def test_banned_calls_are_found():
     assert not rules.banned_calls("core/src/base.c", "free(pointer);\n")
 
 
+def test_names_made_anew_are_found():
+    call = 'x = PyObject_CallMethod(socket, "fileno", NULL);\n'
+    assert rules.names_made_anew(LOOP, call)
+    assert rules.names_made_anew(LOOP, 'PyObject_GetAttrString(a, "b")\n')
+    assert not rules.names_made_anew(LOOP, "PyObject_CallMethodOneArg(a, name, b);\n")
+    assert not rules.names_made_anew("bindings/python/stream.c", call)
+
+
 def test_conditions_outside_their_places():
     assert rules.conditions(LOOP, "#ifdef __x86_64__\n#endif\n")
     assert rules.conditions(LOOP, "#if defined(HAVE_THING)\n#endif\n")

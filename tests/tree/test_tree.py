@@ -93,6 +93,10 @@ def test_core_calls_nothing_banned():
     hold(rules.banned_calls, CORE)
 
 
+def test_binding_makes_no_name_anew():
+    hold(rules.names_made_anew, walk("bindings/python", extensions=(".c", ".h")))
+
+
 def test_conditional_compilation_stays_in_its_places():
     hold(rules.conditions, PRODUCT_CODE)
 
