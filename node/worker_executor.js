@@ -11,9 +11,16 @@ const { Executor } = require('./executor.js');
 const { definitionOf } = require('./worker_functions.js');
 const { Task, Thread } = require('./worker_handle.js');
 
+function leastLoaded(threads) {
+  let found = threads[0];
+  for (const thread of threads) if (thread.load < found.load) found = thread;
+  return found;
+}
+
 class WorkerExecutor extends Executor {
   #threads = [];
   #queue = []; // tasks that no thread was sent yet
+  #dropped = 0; // of them
   #scheduled = false;
   #balancing = false;
   #workerOptions; // of each Worker
@@ -55,21 +62,19 @@ class WorkerExecutor extends Executor {
   // Hands out the queue, each task to the thread that has least. One whose memory moves
   // cannot be taken back, so it and what follows it wait for a thread without work.
   feed() {
+    if (this.#dropped > 0) this.#sweep();
     if (this.#queue.length > 0) this.#grow();
-    const shares = new Map(this.#threads.map((thread) => [thread, []]));
-    const loadOf = (thread) => thread.load + shares.get(thread).length;
     let count = 0;
     for (const task of this.#queue) {
-      const thread = this.#threads.reduce((a, b) => (loadOf(b) < loadOf(a) ? b : a));
+      const thread = leastLoaded(this.#threads);
       const moves = task.transfer.length > 0;
-      if (thread.free.length <= shares.get(thread).length) break;
-      if (moves && loadOf(thread) > 0) break;
-      if (moves) thread.send([task]);
-      else shares.get(thread).push(task);
+      if (thread.free.length === 0 || (moves && thread.load > 0)) break;
+      thread.give(task);
+      if (moves) thread.send();
       count++;
     }
     this.#queue.splice(0, count);
-    for (const [thread, share] of shares) if (share.length > 0) thread.send(share);
+    for (const thread of this.#threads) thread.send();
     if (this.#queue.length === 0) this.#balanceSoon();
   }
 
@@ -89,14 +94,21 @@ class WorkerExecutor extends Executor {
       const victim = this.#threads.reduce((a, b) => (b.load > a.load ? b : a));
       if (victim.load < 2) return;
       const tasks = victim.giveUpHalf(idle.free.length);
-      if (tasks.length > 0) idle.send(tasks);
+      for (const task of tasks) idle.give(task);
+      idle.send();
     }
   }
 
+  // It leaves the queue when that is next looked at: a signal may drop many at once.
   drop(task) {
-    const at = this.#queue.indexOf(task);
-    if (at >= 0) this.#queue.splice(at, 1);
+    task.dropped = true;
+    this.#dropped++;
     task.end();
+  }
+
+  #sweep() {
+    this.#queue = this.#queue.filter((task) => !task.dropped);
+    this.#dropped = 0;
   }
 
   threadExited(thread, again) {

@@ -6,7 +6,7 @@ const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { codedError } = require('./errors.js');
 
-const numbers = new Map(); // of functions by module, by "url#name"
+const numbers = new Map(); // of functions by module: by URL, then by name
 const numbersOfFunctions = new WeakMap(); // of functions by themselves
 // By name and source: a closure that is made anew for each call is the same to a thread,
 // which keeps what it compiled for as long as it lives.
@@ -68,11 +68,12 @@ function definitionOf(fn) {
   }
   const { module, name = 'default' } = fn;
   const url = urlOf(module);
-  const key = `${url}#${name}`;
-  let known = numbers.get(key);
+  let byName = numbers.get(url);
+  if (byName === undefined) numbers.set(url, (byName = new Map()));
+  let known = byName.get(name);
   if (known === undefined) {
     known = { id: ++lastNumber, url, name };
-    numbers.set(key, known);
+    byName.set(name, known);
   }
   return known;
 }

@@ -4,23 +4,26 @@
 const path = require('node:path');
 const { Worker } = require('node:worker_threads');
 const { unwatch } = require('./abort.js');
-const { clear, takeBack, outcomes } = require('./cells.js');
+const cells = require('./cells.js');
 const { codedError } = require('./errors.js');
 const { isMoved } = require('./move.js');
 
-const cellCount = 1024; // tasks that a thread may have been sent
-
 // ---- tasks ----
+
+const nothing = [];
 
 class Task {
   constructor(executor, definition, args, signal, resolve, reject) {
     this.executor = executor;
     this.definition = definition;
-    this.transfer = args.filter(isMoved).flatMap((arg) => arg.list);
-    this.args = args.map((arg) => (isMoved(arg) ? arg.value : arg));
+    const moves = args.some(isMoved);
+    this.transfer = moves ? args.filter(isMoved).flatMap((arg) => arg.list) : nothing;
+    this.args = moves ? args.map((arg) => (isMoved(arg) ? arg.value : arg)) : args;
     this.signal = signal;
+    this.dropped = false;
     this.thread = undefined; // set once it was sent
     this.cell = -1;
+    this.order = 0; // among those its thread was given
     this.resolve = resolve;
     this.reject = reject;
   }
@@ -62,9 +65,12 @@ class Thread {
     this.ending = false;
     this.error = undefined;
     this.defined = new Set(); // numbers of functions
-    this.tasks = new Map(); // by cell: sent, neither ended nor taken back
-    this.cells = new Int32Array(new SharedArrayBuffer(4 * cellCount));
-    this.free = Array.from({ length: cellCount }, (_, i) => cellCount - 1 - i);
+    this.cells = cells.make();
+    this.tasks = new Array(cells.cellCount); // by cell: given, neither ended nor taken back
+    this.load = 0; // of them
+    this.given = 0; // so far
+    this.outgoing = []; // given and not sent yet
+    this.free = Array.from(this.tasks, (_, i) => cells.cellCount - 1 - i);
     this.worker = new Worker(path.join(__dirname, 'worker_thread.js'), {
       ...options,
       workerData: { cells: this.cells.buffer },
@@ -82,18 +88,22 @@ class Thread {
     this.worker.on('exit', (code) => this.exited(code));
   }
 
-  get load() {
-    return this.tasks.size;
+  // Sent by the next send().
+  give(task) {
+    if (this.load === 0) this.worker.ref();
+    task.cell = this.free.pop();
+    task.thread = this;
+    task.order = this.given++;
+    cells.clear(this.cells, task.cell);
+    this.tasks[task.cell] = task;
+    this.load++;
+    this.outgoing.push(task);
   }
 
-  send(tasks) {
-    this.worker.ref();
-    for (const task of tasks) {
-      task.cell = this.free.pop();
-      task.thread = this;
-      clear(this.cells, task.cell);
-      this.tasks.set(task.cell, task);
-    }
+  send() {
+    if (this.outgoing.length === 0) return;
+    const tasks = this.outgoing;
+    this.outgoing = [];
     try {
       this.post(tasks);
     } catch (error) {
@@ -103,14 +113,17 @@ class Thread {
 
   post(tasks) {
     const definitions = [];
-    for (const { definition } of tasks) {
-      if (this.defined.has(definition.id)) continue;
-      this.defined.add(definition.id);
-      definitions.push(definition);
+    const rows = [];
+    for (const { cell, definition, args } of tasks) {
+      if (!this.defined.has(definition.id)) {
+        this.defined.add(definition.id);
+        definitions.push(definition);
+      }
+      rows.push(cell, definition.id, args.length, ...args);
     }
-    const rows = tasks.map(({ cell, definition, args }) => ({ cell, id: definition.id, args }));
     try {
       this.worker.postMessage({ definitions, tasks: rows }, tasks[0].transfer);
+      cells.ring(this.cells);
     } catch (error) {
       for (const { id } of definitions) this.defined.delete(id);
       throw error;
@@ -124,20 +137,28 @@ class Thread {
       tasks[0].fail(error);
       return;
     }
-    for (const task of tasks) this.send([task]);
+    for (const task of tasks) {
+      this.give(task);
+      this.send();
+    }
   }
 
   // The task was never seen by the thread.
   forget(task) {
-    this.tasks.delete(task.cell);
+    this.take(task);
     this.free.push(task.cell);
-    task.thread = undefined;
     this.rest();
+  }
+
+  take(task) {
+    this.tasks[task.cell] = undefined;
+    this.load--;
+    task.thread = undefined;
   }
 
   // While it has anything to report on, or is about to end, it keeps the process alive.
   rest() {
-    if (this.free.length === cellCount && !this.ending) this.worker.unref();
+    if (this.free.length === cells.cellCount && !this.ending) this.worker.unref();
   }
 
   end() {
@@ -147,29 +168,35 @@ class Thread {
 
   // Its cell stays taken until the thread has passed it by.
   takeBack(task) {
-    if (!takeBack(this.cells, task.cell)) return false;
-    this.tasks.delete(task.cell);
-    task.thread = undefined;
+    if (!cells.takeBack(this.cells, task.cell)) return false;
+    this.take(task);
     this.rest();
     return true;
   }
 
+  // Those it was given and has not reported on, first come, first.
+  inOrder() {
+    const tasks = this.tasks.filter((task) => task !== undefined);
+    return tasks.sort((a, b) => a.order - b.order);
+  }
+
   // The later half of what has not started, `max` tasks at most, for another thread.
   giveUpHalf(max) {
-    const behind = [...this.tasks.values()].slice(1);
+    const behind = this.inOrder().slice(1);
     const count = Math.min(Math.ceil(behind.length / 2), max);
     const half = behind.slice(behind.length - count);
     return half.filter((task) => task.transfer.length === 0 && this.takeBack(task));
   }
 
   receive(rows) {
-    for (const { cell, outcome, value } of rows) {
+    for (let i = 0; i < rows.length; i += 3) {
+      const [cell, outcome, value] = [rows[i], rows[i + 1], rows[i + 2]];
       this.free.push(cell);
-      if (outcome === outcomes.skipped) continue;
-      const task = this.tasks.get(cell);
-      this.tasks.delete(cell);
+      if (outcome === cells.outcomes.skipped) continue;
+      const task = this.tasks[cell];
+      this.take(task);
       task.end();
-      if (outcome === outcomes.done) task.resolve(value);
+      if (outcome === cells.outcomes.done) task.resolve(value);
       else task.reject(revive(value));
     }
     this.rest();
@@ -187,11 +214,10 @@ class Thread {
         `The worker thread exited with code ${code} while it ran the task`,
       );
     const again = [];
-    for (const task of [...this.tasks.values()]) {
+    for (const task of this.inOrder()) {
       if (this.online && this.takeBack(task) && task.transfer.length === 0) again.push(task);
       else task.fail(error);
     }
-    this.tasks.clear();
     this.executor.threadExited(this, again);
   }
 }

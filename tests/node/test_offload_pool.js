@@ -186,6 +186,21 @@ test('an unhandled failure of a task is an unhandled rejection of the program', 
   assert.match(stderr, /at failing/);
 });
 
+test('a timer that a task has left runs though tasks keep coming', async (t) => {
+  const executor = pool(t, { threads: 1 });
+  const words = newWords();
+  await executor.run(
+    (shared) => void setTimeout(() => Atomics.store(shared, 1, 1), 1),
+    [words],
+  );
+  let tasks = 0;
+  const streams = Array.from({ length: 8 }, async () => {
+    for (; Atomics.load(words, 1) === 0; tasks++) await executor.run((x) => x, [tasks]);
+  });
+  await Promise.all(streams);
+  assert.ok(tasks > 8);
+});
+
 test('what was moved goes to its task, and stays where it was after an abort', async (t) => {
   const executor = pool(t, { threads: 1 });
   const words = newWords();
