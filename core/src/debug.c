@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "debug_hooks.h"
-#include "future_describe.h"
+#include "future_internal.h"
 #include "list.h"
 #include "loop_internal.h"
 #include "memory.h"
@@ -190,6 +190,7 @@ void bide_debug_stop(bide_loop *loop) {
   if (hooks == NULL) return;
   debug_registry *self = debug_of(hooks);
   bide__loop_head_of(loop)->debug = NULL;
+  bide__loop_observe(bide__loop_head_of(loop));
   if (bide__list_linked(&self->closer.node)) bide__list_remove(&self->closer.node);
   for (size_t i = 0; i < self->capacity; i++)
     if (self->entries[i].key != NULL) debug_tell_unawaited(self, &self->entries[i]);
@@ -222,6 +223,7 @@ int bide_debug_start(bide_loop *loop, const bide_debug_options *options) {
   self->capacity = DEBUG_INITIAL;
   bide__list_push(&head->closers, &self->closer.node);
   head->debug = &self->hooks;
+  bide__loop_observe(head);
   return 0;
 }
 

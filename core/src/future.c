@@ -1,12 +1,11 @@
-/* The waiters form a ring: waiters_ is the last of them and its next_ the first, so that
- * one pointer gives both ends and waiting is O(1) in order. */
+/* future.c: see future.h; the waiters form the ring that future_internal.h speaks of. */
 #include <bide/future.h>
 
 #include <assert.h>
 
 #include <stdio.h>
 
-#include "future_describe.h"
+#include "future_internal.h"
 #include "loop_internal.h"
 
 void bide_future_init(bide_future *future, bide_loop *loop) {
@@ -31,15 +30,28 @@ static bide_waiter *future_take_waiter(bide_future *future) {
 }
 
 /* One at a time from the list, since a waiter that is woken may forget others. */
-static int future_settle(bide_future *future, bide_future_state state, intptr_t value,
-                         int error) {
+static BIDE__SELDOM void future_wake_all(bide_future *future) {
+  for (bide_waiter *waiter; (waiter = future_take_waiter(future)) != NULL;) {
+    waiter->wake(waiter, future);
+  }
+}
+
+/* Most have one waiter; who is woken cannot wait for the same future again. */
+static inline int future_settle(bide_future *future, bide_future_state state,
+                                intptr_t value, int error) {
   if (bide_future_is_settled(future)) return BIDE_EALREADY;
   future->state = (uint8_t)state;
   future->value = value;
   future->error = error;
-  for (bide_waiter *waiter; (waiter = future_take_waiter(future)) != NULL;) {
-    waiter->wake(waiter, future);
+  bide_waiter *last = future->waiters_;
+  if (last == NULL) return 0;
+  if (last->next_ != last) {
+    future_wake_all(future);
+    return 0;
   }
+  future->waiters_ = NULL;
+  last->next_ = NULL;
+  last->wake(last, future);
   return 0;
 }
 
@@ -68,14 +80,7 @@ int bide_future_wait(bide_future *future, bide_waiter *waiter) {
     if (debug != NULL) debug->taken(debug, future);
     return BIDE_EALREADY;
   }
-  bide_waiter *last = future->waiters_;
-  if (last == NULL) {
-    waiter->next_ = waiter;
-  } else {
-    waiter->next_ = last->next_;
-    last->next_ = waiter;
-  }
-  future->waiters_ = waiter;
+  bide__future_add(future, waiter);
   return 0;
 }
 

@@ -204,10 +204,14 @@ int bide_loop_reap(bide_loop *loop, bide_completion *completions, int max) {
 
 /* ---- the wait ---- */
 
+static inline bool loop_clock_is_due(const bide_loop *loop) {
+  return (int32_t)(loop->check - loop->head.ready.head) <= 0;
+}
+
 /* How long ago the kernel was asked. The clock is read every `stride` calls, a number that
  * follows the calls' own length. */
 static uint64_t loop_since_look_us(bide_loop *loop) {
-  if (loop->calls >= loop->check) {
+  if (loop_clock_is_due(loop)) {
     uint64_t before_us = loop->now_us;
     uint64_t stride_us = bide__loop_clock(loop) - before_us;
     if (stride_us < LOOP_LOOK_US / 8) {
@@ -216,7 +220,7 @@ static uint64_t loop_since_look_us(bide_loop *loop) {
       uint64_t stride = loop->stride * (LOOP_LOOK_US / 4) / stride_us;
       loop->stride = stride > 0 ? (uint32_t)stride : 1;
     }
-    loop->check = loop->calls + loop->stride;
+    loop->check = loop->head.ready.head + loop->stride;
   }
   return loop->now_us - loop->looked_us;
 }
@@ -231,8 +235,7 @@ static int loop_ask_kernel(bide_loop *loop, int64_t timeout_us) {
   bide__waker_disarm(&loop->backend->waker);
   loop->looked_us = bide__loop_clock(loop);
   loop->look = false;
-  loop->calls = 0;
-  loop->check = loop->stride;
+  loop->check = loop->head.ready.head + loop->stride;
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_POLL_END, NULL, 0);
   return error;
 }
@@ -341,21 +344,27 @@ static void loop_begin_turn(bide_loop *loop) {
   loop->turn_end = loop->head.ready.tail;
 }
 
-static int loop_run_call(bide_loop *loop) {
-  bide_call *call = bide__ready_take(&loop->head.ready);
-  if (call == NULL) return 0;
-  loop->calls++;
+static BIDE__SELDOM void loop_run_observed(bide_loop *loop, bide_call *call) {
   bide_call_cb cb = call->cb;
   uint64_t began_us = bide__loop_before_call(loop);
   cb(call);
   bide__loop_after_call(loop, (void (*)(void))cb, began_us);
+}
+
+static inline int loop_run_call(bide_loop *loop) {
+  bide_call *call = bide__ready_take(&loop->head.ready);
+  if (call == NULL) return 0;
+  if (loop->head.observed)
+    loop_run_observed(loop, call);
+  else
+    call->cb(call);
   return 1;
 }
 
 /* The turn's calls, until it is the clock's turn. */
 static int loop_run_calls(bide_loop *loop) {
   int made = 0;
-  while (!bide_loop_turn_ended(loop) && loop->calls < loop->check && !loop->interrupted) {
+  while (!bide_loop_turn_ended(loop) && !loop_clock_is_due(loop) && !loop->interrupted) {
     if (loop->head.hooks.pick != NULL) loop_pick(loop);
     made += loop_run_call(loop);
   }
@@ -410,7 +419,7 @@ static void loop_run_ready(bide_loop *loop) {
   if (loop->head.hooks.pick != NULL || loop->stopping) return;
   if (!bide_loop_turn_ended(loop)) return;
   uint32_t before = loop->head.ready.head;
-  while (bide__ready_count(&loop->head.ready) > 0 && loop->calls < loop->check)
+  while (bide__ready_count(&loop->head.ready) > 0 && !loop_clock_is_due(loop))
     loop_run_call(loop);
   loop->metrics.calls += loop->head.ready.head - before;
   loop->turn_end = loop->stopping ? loop->head.ready.tail : loop->head.ready.head;
@@ -436,13 +445,13 @@ int bide_loop_run(bide_loop *loop, bide_run_mode mode) {
 void bide_loop_stop(bide_loop *loop) {
   assert(bide__loop_is_ours(loop));
   loop->stopping = true;
-  loop->check = 0; /* ends what runs calls without looking further */
+  loop->check = loop->head.ready.head; /* ends what runs calls without looking further */
 }
 
 void bide_loop_interrupt(bide_loop *loop) {
   assert(bide__loop_is_ours(loop));
   loop->interrupted = true;
-  loop->check = 0;
+  loop->check = loop->head.ready.head;
 }
 
 static void loop_cancel_all(bide_loop *loop) {
@@ -499,7 +508,7 @@ bool bide_loop_is_running(const bide_loop *loop) { return atomic_load(&loop->run
 void bide_loop_look(bide_loop *loop) {
   assert(bide__loop_is_ours(loop));
   loop->look = true;
-  loop->check = loop->calls;
+  loop->check = loop->head.ready.head;
 }
 
 void bide_loop_forget_fd(bide_loop *loop, int fd) {

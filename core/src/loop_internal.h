@@ -9,6 +9,10 @@
 #include "ready.h"
 #include "trace_ring.h"
 
+/* What the way that is taken a million times a second leaves aside: calls to it need no
+ * registers saved where they do not happen. */
+#define BIDE__SELDOM __attribute__((cold, noinline))
+
 /* What is told when its loop is closed, on the loop's list of those; taken off before. */
 typedef struct bide__closer {
   bide_node node;
@@ -20,6 +24,7 @@ typedef struct bide__loop_head {
   bide__ready ready;
   bide__trace *trace; /* NULL when off, as is debug */
   bide__debug *debug;
+  bool observed;    /* either is on */
   uint32_t budget;  /* awaits that the task under way may make without suspending */
   size_t in_flight; /* operations, and what else holds the loop (bide__loop_hold) */
   bide_hooks hooks;
@@ -33,6 +38,11 @@ static inline bide__loop_head *bide__loop_head_of(bide_loop *loop) {
 
 static inline bide__trace *bide__loop_trace(bide_loop *loop) {
   return bide__loop_head_of(loop)->trace;
+}
+
+/* After trace or debug were turned on or off. */
+static inline void bide__loop_observe(bide__loop_head *head) {
+  head->observed = head->trace != NULL || head->debug != NULL;
 }
 
 /* Something that is no operation (an offload) is in flight: the loop must not be closed.
@@ -57,6 +67,11 @@ static inline void bide__loop_after_call(bide_loop *loop, void (*function)(void)
                                          uint64_t began_us) {
   bide__debug *debug = bide__loop_head_of(loop)->debug;
   if (debug != NULL && began_us != 0) debug->called(debug, function, began_us);
+}
+
+/* Whether a call may be put on the ready ring as it is. */
+static inline bool bide__loop_takes(const bide__loop_head *head) {
+  return !head->parked && !bide__ready_full(&head->ready);
 }
 
 /* As bide_loop_call_soon for a call that is not queued, inline for what resumes tasks. */

@@ -30,10 +30,10 @@ struct bide_loop {
   int batch_next, batch_count;
   bide_completion batch[BIDE__LOOP_BATCH];
 
-  uint32_t turn_end;     /* where the turn under way ends on the ready ring's tail */
-  uint64_t now_us;       /* the clock when it was last read */
-  uint64_t looked_us;    /* when the kernel was last asked */
-  uint32_t calls, check; /* ready calls run since then; when to read the clock next */
+  uint32_t turn_end;  /* where the turn under way ends on the ready ring's tail */
+  uint64_t now_us;    /* the clock when it was last read */
+  uint64_t looked_us; /* when the kernel was last asked */
+  uint32_t check;     /* where on the ready ring's head the clock is read next */
   uint32_t stride;
 
   uint32_t spin_us, spin_left_us;
@@ -42,7 +42,7 @@ struct bide_loop {
 
   atomic_bool running;
   bool stopping, interrupted;
-  bool look; /* the next wait asks the kernel in any case */
+  bool look;        /* the next wait asks the kernel in any case */
   pthread_t thread; /* while running */
   unsigned generation;
   char reason[BIDE__REASON_BYTES];

@@ -13,6 +13,7 @@ int bide_trace_start(bide_loop *loop, size_t events_max) {
   bide__loop_head *head = bide__loop_head_of(loop);
   if (head->trace != NULL) return BIDE_EALREADY;
   head->trace = bide__trace_new(events_max, &head->hooks);
+  bide__loop_observe(head);
   return head->trace != NULL ? 0 : BIDE_ENOMEM;
 #endif
 }
@@ -21,6 +22,7 @@ void bide_trace_stop(bide_loop *loop) {
   bide__loop_head *head = bide__loop_head_of(loop);
   bide__trace_free(head->trace);
   head->trace = NULL;
+  bide__loop_observe(head);
 }
 
 size_t bide_trace_read(bide_loop *loop, bide_trace_event *events, size_t max,

@@ -36,14 +36,22 @@ static inline uint32_t bide__ready_count(const bide__ready *ready) {
   return ready->tail - ready->head;
 }
 
-/* Returns 0 or BIDE_ENOMEM. Inline, as is take: a task's step is little more. */
-static inline int bide__ready_push(bide__ready *ready, bide_call *call) {
-  if (bide__ready_count(ready) > ready->mask && bide__ready_grow(ready) < 0)
-    return BIDE_ENOMEM;
+static inline bool bide__ready_full(const bide__ready *ready) {
+  return bide__ready_count(ready) > ready->mask;
+}
+
+/* Not into a full ring. Inline, as is take: a task's step is little more. */
+static inline void bide__ready_put(bide__ready *ready, bide_call *call) {
   uint32_t slot = ready->tail++ & ready->mask;
   call->slot_ = slot;
   call->state_ = BIDE__CALL_QUEUED;
   ready->calls[slot] = call;
+}
+
+/* Returns 0 or BIDE_ENOMEM. */
+static inline int bide__ready_push(bide__ready *ready, bide_call *call) {
+  if (bide__ready_full(ready) && bide__ready_grow(ready) < 0) return BIDE_ENOMEM;
+  bide__ready_put(ready, call);
   return 0;
 }
 

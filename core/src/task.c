@@ -17,17 +17,17 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "future_internal.h"
 #include "loop_internal.h"
 #include "task_internal.h"
 
 enum {
   TASK_CANCEL_PENDING = 1u << 0,
   TASK_SHIELDED = 1u << 1, /* a cancel leaves what awaiting_ names alone */
-  TASK_YIELDED = 1u << 2,  /* ready because it yielded: a cancel still reaches it */
-  TASK_SLEEPING = 1u << 3,
-  TASK_DELIVERING = 1u << 4, /* a cancel of awaiting_ is on the stack */
-  TASK_DEFERRING = 1u << 5,  /* a cancel is kept until the task says otherwise */
-  TASK_DETACHED = 1u << 6,   /* nobody will await it, and that is no mistake */
+  TASK_SLEEPING = 1u << 2,
+  TASK_DELIVERING = 1u << 3, /* a cancel of awaiting_ is on the stack */
+  TASK_DEFERRING = 1u << 4,  /* a cancel is kept until the task says otherwise */
+  TASK_DETACHED = 1u << 5,   /* nobody will await it, and that is no mistake */
 };
 
 static_assert(sizeof(bide_task) <= 96 || sizeof(void *) != 8, "a million are 96 MB");
@@ -58,15 +58,21 @@ static bide__debug *task_debug(const bide_task *task) {
 
 static void task_step(bide_call *call);
 
-/* The rest of the call is the ready queue's to fill in. */
-static inline int task_queue(bide_task *task) {
-  task->wait_.call.cb = task_step;
-  return bide__loop_make_ready(task->future.loop, &task->wait_.call);
+/* A task that waits for memory to be polled would be lost; a post needs none. */
+static BIDE__SELDOM void task_make_ready_slowly(bide_task *task) {
+  bide_loop *loop = task->future.loop;
+  if (bide__loop_make_ready(loop, &task->wait_.call) < 0)
+    bide_post(loop, &task->wait_.call);
 }
 
-/* A task that waits for memory to be polled would be lost; a post needs none. */
-static inline void task_make_ready(bide_task *task) {
-  if (task_queue(task) < 0) bide_post(task->future.loop, &task->wait_.call);
+/* The rest of the call is the ready queue's to fill in. */
+static inline void task_make_ready(bide_task *task, bide_call_cb step) {
+  bide__loop_head *head = bide__loop_head_of(task->future.loop);
+  task->wait_.call.cb = step;
+  if (bide__loop_takes(head))
+    bide__ready_put(&head->ready, &task->wait_.call);
+  else
+    task_make_ready_slowly(task);
 }
 
 /* Ends the wait with that status. */
@@ -74,7 +80,7 @@ static inline void task_end_wait(bide_task *task, int status) {
   task->awaiting_ = NULL;
   task->future.error = status;
   task_clear(task, TASK_SHIELDED | TASK_SLEEPING);
-  task_make_ready(task);
+  task_make_ready(task, task_step);
 }
 
 static void task_wake(bide_waiter *waiter, bide_future *future) {
@@ -91,26 +97,64 @@ static void task_slept(bide_timer *timer) {
   task_end_wait(BIDE_CONTAINER_OF(timer, bide_task, wait_.timer), 0);
 }
 
-static void task_end_yield(bide_task *task) {
-  task_clear(task, TASK_YIELDED);
-  task->future.error = task_take_cancel(task) ? BIDE_ECANCELED : 0;
+static BIDE__SELDOM void task_tell_resume(bide_task *task) {
+  BIDE__TRACE(bide__loop_trace(task->future.loop), BIDE_TRACE_TASK_RESUME, task, 0);
+  bide__debug *debug = task_debug(task);
+  if (debug != NULL) debug->resumes(debug, task);
+}
+
+static BIDE__SELDOM void task_poll_and_tell(bide_task *task) {
+  if (bide__loop_head_of(task->future.loop)->observed) task_tell_resume(task);
+  if (task->poll_(task) == BIDE_POLL_PENDING) return;
+  assert(bide__future_settled(&task->future));
+  if (task->finished != NULL) task->finished(task);
+}
+
+/* The poll comes last where nobody is told, so that the compiler can jump there. */
+static inline void task_resume(bide_task *task) {
+  bide__loop_head *head = bide__loop_head_of(task->future.loop);
+  head->budget = BIDE_TASK_BUDGET;
+  if (head->observed || task->finished != NULL) {
+    task_poll_and_tell(task);
+    return;
+  }
+  bide_poll poll = task->poll_(task);
+  assert(poll == BIDE_POLL_PENDING || bide__future_settled(&task->future));
+  (void)poll;
 }
 
 static void task_step(bide_call *call) {
+  task_resume(BIDE_CONTAINER_OF(call, bide_task, wait_.call));
+}
+
+/* The step of one that is ready because it yielded: a cancel still reaches it. */
+static void task_step_yielded(bide_call *call) {
   bide_task *task = BIDE_CONTAINER_OF(call, bide_task, wait_.call);
-  bide_loop *loop = task->future.loop;
-  BIDE__TRACE(bide__loop_trace(loop), BIDE_TRACE_TASK_RESUME, task, 0);
-  bide__loop_head_of(loop)->budget = BIDE_TASK_BUDGET;
-  if (task_has(task, TASK_YIELDED)) task_end_yield(task);
-  bide__debug *debug = task_debug(task);
-  if (debug != NULL) debug->resumes(debug, task);
-  if (task->poll_(task) == BIDE_POLL_PENDING) return;
-  assert(bide_future_is_settled(&task->future));
-  if (task->finished != NULL) task->finished(task);
+  task->future.error = task_take_cancel(task) ? BIDE_ECANCELED : 0;
+  task_resume(task);
 }
 
 static void task_cancel_future(bide_future *future) {
   bide_task_cancel(BIDE_CONTAINER_OF(future, bide_task, future));
+}
+
+static BIDE__SELDOM void task_tell_spawn(bide_task *task, const char *place) {
+  BIDE__TRACE(bide__loop_trace(task->future.loop), BIDE_TRACE_TASK_SPAWN, task, 0);
+  bide__debug *debug = task_debug(task);
+  if (debug != NULL) debug->spawned(debug, task, place);
+}
+
+/* What must come first, or is told of. */
+static BIDE__SELDOM int task_spawn_slowly(bide_task *task, const char *place) {
+  bide_loop *loop = task->future.loop;
+  int result = bide__loop_check(loop);
+  if (result == 0) result = bide__loop_make_ready(loop, &task->wait_.call);
+  if (result < 0) {
+    bide_future_reject(&task->future, result);
+    return result;
+  }
+  task_tell_spawn(task, place);
+  return 0;
 }
 
 int bide_task_spawn_at(bide_loop *loop, bide_task *task, bide_task_fn poll,
@@ -119,15 +163,11 @@ int bide_task_spawn_at(bide_loop *loop, bide_task *task, bide_task_fn poll,
   task->poll_ = poll;
   task->locals_ = NULL;
   task->awaiting_ = NULL;
-  int result = bide__loop_check(loop);
-  if (result == 0) result = task_queue(task);
-  if (result < 0) {
-    bide_future_reject(&task->future, result);
-    return result;
-  }
-  BIDE__TRACE(bide__loop_trace(loop), BIDE_TRACE_TASK_SPAWN, task, 0);
-  bide__debug *debug = task_debug(task);
-  if (debug != NULL) debug->spawned(debug, task, place);
+  task->wait_.call.cb = task_step;
+  bide__loop_head *head = bide__loop_head_of(loop);
+  if (bide__loop_check(loop) < 0 || !bide__loop_takes(head) || head->observed)
+    return task_spawn_slowly(task, place);
+  bide__ready_put(&head->ready, &task->wait_.call);
   return 0;
 }
 
@@ -221,28 +261,44 @@ bool bide_task_shield(bide_task *task, bool shielded) {
 static inline void task_wait(bide_task *task, bide_future *future) {
   assert(future->loop == task->future.loop);
   assert(future != &task->future);
-  task->wait_.waiter = (bide_waiter){.wake = task_wake};
-  bide_future_wait(future, &task->wait_.waiter);
+  task->wait_.waiter.wake = task_wake;
+  bide__future_add(future, &task->wait_.waiter);
   task->awaiting_ = future;
+}
+
+static BIDE__SELDOM bool task_end_turn(bide_task *task) {
+  task_make_ready(task, task_step);
+  return true;
+}
+
+static BIDE__SELDOM bool task_take_observed(bide_task *task, const bide_future *future) {
+  bide__debug *debug = task_debug(task);
+  if (debug != NULL) debug->taken(debug, future);
+  return --bide__loop_head_of(task->future.loop)->budget == 0 && task_end_turn(task);
 }
 
 /* A settled future gives its result: what has been achieved is not thrown away, and a cancel
  * that is pending stays so. True when the budget is used up: the task comes back to it in its
  * next turn. */
 static inline bool task_take_result(bide_task *task, const bide_future *future) {
+  bide__loop_head *head = bide__loop_head_of(task->future.loop);
   task->future.error = future->error;
-  bide__debug *debug = task_debug(task);
-  if (debug != NULL) debug->taken(debug, future);
-  if (--bide__loop_head_of(task->future.loop)->budget > 0) return false;
-  task_make_ready(task);
+  if (head->observed) return task_take_observed(task, future);
+  if (--head->budget > 0) return false;
+  return task_end_turn(task);
+}
+
+static BIDE__SELDOM bool task_await_cancelled(bide_task *task, bide_future *future) {
+  bool cancelled = task_take_cancel(task);
+  task_wait(task, future);
+  if (cancelled) task_deliver_cancel(task);
   return true;
 }
 
 bool bide_task_await(bide_task *task, bide_future *future) {
-  if (bide_future_is_settled(future)) return task_take_result(task, future);
-  bool cancelled = task_take_cancel(task);
+  if (bide__future_settled(future)) return task_take_result(task, future);
+  if (task_has(task, TASK_CANCEL_PENDING)) return task_await_cancelled(task, future);
   task_wait(task, future);
-  if (cancelled) task_deliver_cancel(task);
   return true;
 }
 
@@ -262,8 +318,7 @@ bool bide_task_yield(bide_task *task) {
     task->future.error = BIDE_ECANCELED;
     return false;
   }
-  task_set(task, TASK_YIELDED);
-  task_make_ready(task);
+  task_make_ready(task, task_step_yielded);
   return true;
 }
 
@@ -278,11 +333,15 @@ bool bide_task_sleep(bide_task *task, uint64_t timeout_us) {
   return true;
 }
 
-bide_poll bide_task_return(bide_task *task, intptr_t value, int error) {
-  assert(error <= 0);
+static BIDE__SELDOM void task_tell_end(bide_task *task, int error) {
   BIDE__TRACE(bide__loop_trace(task->future.loop), BIDE_TRACE_TASK_DONE, task, error < 0);
   bide__debug *debug = task_debug(task);
   if (debug != NULL) debug->ended(debug, task, task->future.waiters_ != NULL, error);
+}
+
+bide_poll bide_task_return(bide_task *task, intptr_t value, int error) {
+  assert(error <= 0);
+  if (bide__loop_head_of(task->future.loop)->observed) task_tell_end(task, error);
   if (error < 0) {
     bide_future_reject(&task->future, error);
   } else {

@@ -33,7 +33,7 @@ CONCEPT_OF_STEM = {
     "shared_channel": "sync", "waker": "sync",
     "runtime_struct": "runtime", "runtime_task": "runtime",
     "metrics": "loop", "loop_metrics": "loop", "loop_spin": "loop",
-    "debug_hooks": "loop", "task_internal": "task", "future_describe": "future",
+    "debug_hooks": "loop", "task_internal": "task", "future_internal": "future",
 }
 DIRECTORY_CONCEPTS = ("backend", "net", "fs", "sync")
 UMBRELLAS = ("core/include/bide.h", "core/src/lib.c")

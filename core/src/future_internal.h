@@ -1,0 +1,27 @@
+/* future_internal.h: what tasks and dumps may know of futures beyond their header. */
+#ifndef BIDE_SRC_FUTURE_INTERNAL_H
+#define BIDE_SRC_FUTURE_INTERNAL_H
+
+#include <bide/future.h>
+
+static inline bool bide__future_settled(const bide_future *future) {
+  return future->state != BIDE_FUTURE_PENDING;
+}
+
+/* Adds a waiter to a pending future. The waiters form a ring: waiters_ is the last of them and
+ * its next_ the first, so that one pointer gives both ends and waiting is O(1) in order. */
+static inline void bide__future_add(bide_future *future, bide_waiter *waiter) {
+  bide_waiter *last = future->waiters_;
+  if (last == NULL) {
+    waiter->next_ = waiter;
+  } else {
+    waiter->next_ = last->next_;
+    last->next_ = waiter;
+  }
+  future->waiters_ = waiter;
+}
+
+/* What kind of future a pending one is: an operation, a sleep or another. */
+void bide__future_describe(const bide_future *future, char *text, size_t bytes);
+
+#endif
