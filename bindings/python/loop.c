@@ -105,6 +105,7 @@ enum { LOOP_BUFFER_COUNT = 64, LOOP_BUFFER_BYTES = 120 * 1024 };
 
 static int loop_new_core(bide_loop **core) {
   bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
+  options.flags = BIDE_LOOP_RING_FOR_FILES;
   options.recv_buffer_count = LOOP_BUFFER_COUNT;
   options.recv_buffer_bytes = LOOP_BUFFER_BYTES;
   return bide_loop_new(&options, core);

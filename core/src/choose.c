@@ -45,11 +45,24 @@ static int choose_ring(const bide__backend_config *config, bide__backend **backe
   return error;
 }
 
-int bide__choose_backend(bide_backend wanted, const bide__backend_config *config,
+/* epoll, with the ring that was granted for files. */
+static int choose_epoll_with_ring(bide__backend_config *config, bide__backend **backend,
+                                  char reason[BIDE__REASON_BYTES]) {
+  config->ring = *backend;
+  int error = bide__epoll_new(config, backend);
+  if (error < 0) config->ring->class->free(config->ring, false);
+  size_t len = strlen(reason);
+  snprintf(reason + len, BIDE__REASON_BYTES - len,
+           ", which reads and writes files; sockets cost least on epoll");
+  return error;
+}
+
+int bide__choose_backend(bide_backend wanted, bide__backend_config *config,
                          bide__backend **backend, char reason[BIDE__REASON_BYTES]) {
   const char *origin = "the loop's options";
   if (wanted == BIDE_BACKEND_AUTO && choose_from_environment(&wanted, &origin) < 0)
     return BIDE_EINVAL;
+  if (wanted != BIDE_BACKEND_AUTO) config->ring_for_files = false;
   if (wanted == BIDE_BACKEND_EPOLL) {
     snprintf(reason, BIDE__REASON_BYTES, "epoll was asked for by %s", origin);
     return bide__epoll_new(config, backend);
@@ -60,5 +73,6 @@ int bide__choose_backend(bide_backend wanted, const bide__backend_config *config
       snprintf(reason, BIDE__REASON_BYTES, "io_uring was asked for by %s", origin);
     return error;
   }
-  return error == 0 ? 0 : bide__epoll_new(config, backend);
+  if (error < 0) return bide__epoll_new(config, backend);
+  return config->ring_for_files ? choose_epoll_with_ring(config, backend, reason) : 0;
 }

@@ -9,8 +9,9 @@
 enum { BIDE__REASON_BYTES = 160 };
 
 /* Makes the backend that `wanted` (AUTO: the environment, then the kernel) asks for and
- * writes the reason, a sentence. Returns 0 or what bide_loop_new returns. */
-int bide__choose_backend(bide_backend wanted, const bide__backend_config *config,
+ * writes the reason, a sentence. Returns 0 or what bide_loop_new returns. What the choice
+ * decides is written into config. */
+int bide__choose_backend(bide_backend wanted, bide__backend_config *config,
                          bide__backend **backend, char reason[BIDE__REASON_BYTES]);
 
 #endif

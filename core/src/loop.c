@@ -42,7 +42,8 @@ static int loop_options(bide_loop_options *full, const bide_loop_options *option
     if (options->size == 0 || options->size > sizeof *full) return BIDE_EINVAL;
     memcpy(full, options, options->size);
   }
-  if ((full->flags & ~(uint32_t)BIDE_LOOP_OWNS_THREAD) != 0) return BIDE_EINVAL;
+  const uint32_t known = BIDE_LOOP_OWNS_THREAD | BIDE_LOOP_RING_FOR_FILES;
+  if ((full->flags & ~known) != 0 || full->flags == known) return BIDE_EINVAL;
   if (full->backend > BIDE_BACKEND_EPOLL) return BIDE_EINVAL;
   if (full->ring_entries == 0) full->ring_entries = LOOP_RING_ENTRIES;
   if (full->recv_buffer_count == 0) full->recv_buffer_count = LOOP_BUFFER_COUNT;
@@ -60,6 +61,7 @@ static int loop_init(bide_loop *loop, const bide_loop_options *options) {
       .buffer_count = options->recv_buffer_count,
       .buffer_bytes = options->recv_buffer_bytes,
       .owns_thread = (options->flags & BIDE_LOOP_OWNS_THREAD) != 0,
+      .ring_for_files = (options->flags & BIDE_LOOP_RING_FOR_FILES) != 0,
       .file_pool = options->file_pool,
   };
   if (options->hooks != NULL) loop->head.hooks = *options->hooks;

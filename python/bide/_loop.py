@@ -8,7 +8,7 @@ from ._unix import UnixLoop
 
 
 class EventLoop(UnixLoop, DatagramLoop, SendfileLoop, SubprocessLoop, SignalLoop):
-    """An asyncio event loop that waits on io_uring, or on epoll where that is refused.
+    """An asyncio event loop on epoll and io_uring.
 
     The environment's BIDE_BACKEND chooses: auto (the default), io_uring or epoll.
     `backend` says which it is and `backend_reason` why.

@@ -304,7 +304,7 @@ static void metrics_count_what_the_loop_does(void) {
 /* ---- the spin before a sleep ---- */
 
 static bide_loop *spin_loop(uint32_t spin_us) {
-  bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
+  bide_loop_options options = harness_loop_options();
   bide_loop *loop = NULL;
   options.spin_us = spin_us;
   REQUIRE(bide_loop_new(&options, &loop) == 0);

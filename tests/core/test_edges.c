@@ -29,7 +29,7 @@ static void edges_reap_nothing(bide_loop *loop) {
 /* Two receives wait for the only buffer. It comes back: the one without bytes must not
  * keep it from the other. */
 static void edges_buffer_finds_the_receive_with_bytes(void) {
-  bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
+  bide_loop_options options = harness_loop_options();
   options.recv_buffer_count = 1;
   bide_loop *loop;
   REQUIRE(bide_loop_new(&options, &loop) == 0);
@@ -82,7 +82,7 @@ static void edges_park(bide_loop *loop) {
 /* The outer loop of a parked one hears of a buffer that comes back while a receive with
  * bytes waits for it, and of the operations that end when their fd is forgotten. */
 static void edges_parked_loop_tells_of_what_comes_back(void) {
-  bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
+  bide_loop_options options = harness_loop_options();
   options.recv_buffer_count = 1;
   bide_loop *loop;
   REQUIRE(bide_loop_new(&options, &loop) == 0);

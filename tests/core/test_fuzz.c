@@ -388,6 +388,7 @@ static void fuzz_begin(fuzz *f, uint64_t seed) {
   *f = (fuzz){.random = seed, .call.cb = fuzz_called};
   bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
   if (seed % 3 == 0) options.flags = BIDE_LOOP_OWNS_THREAD;
+  if (seed % 3 == 1) options.flags = BIDE_LOOP_RING_FOR_FILES;
   options.ring_entries = 8; /* its queues are often full */
   options.recv_buffer_count = FUZZ_LENT_MAX;
   options.recv_buffer_bytes = 700;

@@ -453,6 +453,9 @@ static void loop_options_are_checked(void) {
   options = (bide_loop_options)BIDE_LOOP_OPTIONS_INIT;
   options.backend = (bide_backend)9;
   CHECK_INT(bide_loop_new(&options, &loop), BIDE_EINVAL);
+  options = (bide_loop_options)BIDE_LOOP_OPTIONS_INIT;
+  options.flags = BIDE_LOOP_OWNS_THREAD | BIDE_LOOP_RING_FOR_FILES;
+  CHECK_INT(bide_loop_new(&options, &loop), BIDE_EINVAL);
   char *before = getenv("BIDE_BACKEND");
   char *kept = before != NULL ? strdup(before) : NULL;
   setenv("BIDE_BACKEND", "kqueue", 1);

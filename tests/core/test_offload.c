@@ -217,7 +217,7 @@ static void offload_traces_begin_and_end_of_each(void) {
 static void offload_lets_the_loop_close_at_once(void) {
   bide_pool *pool = pool_of(2, 0);
   for (int i = 0; i < 200; i++) {
-    bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
+    bide_loop_options options = harness_loop_options();
     options.file_pool = pool;
     bide_loop *loop;
     REQUIRE(bide_loop_new(&options, &loop) == 0);

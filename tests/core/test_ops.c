@@ -150,7 +150,7 @@ static void ops_sink_take(bide_op *op) {
 /* Megabytes through both ends, sends cut short by a full socket, receives by many small
  * buffers: nothing lost, nothing twice. */
 static void ops_recv_multi_takes_megabytes(void) {
-  bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
+  bide_loop_options options = harness_loop_options();
   options.recv_buffer_count = 4;
   options.recv_buffer_bytes = 4096;
   bide_loop *loop;
@@ -204,7 +204,7 @@ static void ops_recv_multi_goes_on_after_early_bytes(void) {
 
 /* All buffers are lent: the receive waits, and goes on when one comes back. */
 static void ops_recv_multi_waits_for_a_buffer(void) {
-  bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
+  bide_loop_options options = harness_loop_options();
   options.recv_buffer_count = 1;
   options.recv_buffer_bytes = 8;
   bide_loop *loop;
@@ -267,7 +267,7 @@ static void ops_talker_take(bide_op *op) {
 /* Many more receives than buffers, all with bytes all the time: none of them is left
  * behind. */
 static void ops_recv_multi_shares_its_buffers(void) {
-  bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
+  bide_loop_options options = harness_loop_options();
   options.recv_buffer_count = 4;
   bide_loop *loop;
   REQUIRE(bide_loop_new(&options, &loop) == 0);
@@ -619,7 +619,7 @@ static void ops_cancel_that_loses_keeps_the_bytes(void) {
 /* Far more operations than the submission queue has room for, all cancelled at once. */
 static void ops_more_than_the_queue_holds(void) {
   enum { COUNT = 5000 };
-  bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
+  bide_loop_options options = harness_loop_options();
   options.ring_entries = 8;
   bide_loop *loop;
   REQUIRE(bide_loop_new(&options, &loop) == 0);

@@ -48,6 +48,27 @@ def test_a_refused_ring_falls_back_to_epoll_and_says_why(errno, tmp_path):
     assert told.startswith("epoll ") and errno in told
 
 
+def test_auto_waits_on_epoll_and_gives_files_to_the_ring():
+    """Else a read of a file wakes a thread, or each byte of a socket costs the ring's turn."""
+    program = """
+        import asyncio, bide, bide.fs, pathlib
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            await bide.fs.read_file(bide.__file__)
+            print(loop.backend, loop.backend_reason)
+            for task in pathlib.Path("/proc/self/task").iterdir():
+                print((task / "comm").read_text().strip())
+
+        bide.run(main())
+    """
+    told = run_program(program, BIDE_BACKEND="auto")
+    assert told.startswith("epoll ")
+    if "grants io_uring" not in told:
+        pytest.skip(told)
+    assert "bide-file" not in told
+
+
 def test_a_demanded_ring_that_is_refused_is_an_error(tmp_path):
     program = """
         import bide

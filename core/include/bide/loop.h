@@ -43,6 +43,10 @@ enum {
    * io_uring this buys deferred task work, which runs in the waits alone, and costs
    * bide_loop_fd: an outer loop would never wake. */
   BIDE_LOOP_OWNS_THREAD = 1u << 0,
+  /* AUTO means for this loop: epoll waits, and a ring, where the kernel grants one, does
+   * what is done to regular files, in place of a pool. For loops whose callbacks cost far
+   * more than a system call. Not with OWNS_THREAD. */
+  BIDE_LOOP_RING_FOR_FILES = 1u << 1,
 };
 
 typedef struct bide_loop_options {

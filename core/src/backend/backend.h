@@ -77,10 +77,15 @@ struct bide__backend {
   bide__waker waker;
 };
 
+/* ring_for_files: for io_uring: it becomes another backend's `ring`, and that one is woken.
+ * ring: for epoll: what takes the operations on regular files in place of the pool, or NULL;
+ * epoll's to free once it is made. */
 typedef struct bide__backend_config {
   uint32_t ring_entries;
   uint32_t buffer_count, buffer_bytes;
   bool owns_thread;
+  bool ring_for_files;
+  bide__backend *ring;
   bide_pool *file_pool;
 } bide__backend_config;
 

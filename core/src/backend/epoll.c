@@ -6,7 +6,8 @@
  * than was asked for is empty (epoll(7), question 9), unless its peer has hung up or has
  * sent urgent data, before which a receive stops.
  *
- * Regular files are always "ready" to epoll and block all the same: they go to a pool. */
+ * Regular files are always "ready" to epoll and block all the same: they go to a ring if
+ * the loop has one for them, else to a pool. */
 #include <assert.h>
 #include <bide/errno.h>
 #include <errno.h>
@@ -38,13 +39,14 @@ enum { EPOLL_EVENTS = 256, EPOLL_FILE_THREADS = 4 };
 /* What is no fd's event. */
 #define EPOLL_DATA_TIMER ((uint64_t)-1)
 #define EPOLL_DATA_WAKER ((uint64_t)-2)
+#define EPOLL_DATA_RING ((uint64_t)-3)
 
 #define EPOLL_HANGUP (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 #define EPOLL_STREAM (EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLOUT | EPOLLET)
 
 /* finished: pool operations that ended, pushed by the workers, linked by done.next.
  * again: multishot operations to be tried without an event. room: what the wait may still
- * receive into pooled buffers. */
+ * receive into pooled buffers. ring: see backend.h; in_ring of its operations are not reaped. */
 typedef struct epoll {
   bide__backend base;
   bide__pollset set;
@@ -56,6 +58,8 @@ typedef struct epoll {
   bool owns_pool;
   size_t in_pool;
   _Atomic(bide_node *) finished;
+  bide__backend *ring;
+  size_t in_ring;
 } epoll;
 
 static epoll *epoll_of(bide__backend *backend) { return (epoll *)(void *)backend; }
@@ -189,7 +193,14 @@ static void epoll_take_finished(epoll *e) {
   }
 }
 
+static int epoll_submit_ring(epoll *e, bide_op *op) {
+  int error = e->ring->class->submit(e->ring, op);
+  if (error == 0) e->in_ring++;
+  return error;
+}
+
 static int epoll_submit_work(epoll *e, bide_op *op) {
+  if (e->ring != NULL) return epoll_submit_ring(e, op);
   if (e->pool == NULL) {
     bide_pool_options options = BIDE_POOL_OPTIONS_INIT;
     options.threads_max = EPOLL_FILE_THREADS;
@@ -218,9 +229,9 @@ static void epoll_end_list(epoll *e, bide_node *list, int fd) {
   }
 }
 
-/* What is in the page cache needs no thread. */
+/* What is in the page cache needs no thread; the ring sees to that itself. */
 static int epoll_submit_file(epoll *e, bide_op *op) {
-  int32_t result = bide__direct_cached(op);
+  int32_t result = e->ring != NULL ? -EAGAIN : bide__direct_cached(op);
   if (result == -EAGAIN) return epoll_submit_work(e, op);
   bide__backend_done(&e->base, op, result, 0);
   return 0;
@@ -327,6 +338,11 @@ static void epoll_cancel(bide__backend *backend, bide_op *op) {
       e->in_pool--;
       bide__backend_done(backend, op, BIDE_ECANCELED, 0);
       break;
+    case BIDE__PHASE_KERNEL:
+    case BIDE__PHASE_POLL:
+    case BIDE__PHASE_BACKLOG:
+      e->ring->class->cancel(e->ring, op);
+      break;
     default:
       /* Its result is there; a multishot one ends with it. */
       bide__scratch_of(op)->as.outcome.flags &= (uint16_t)~BIDE_OP_MORE;
@@ -335,6 +351,7 @@ static void epoll_cancel(bide__backend *backend, bide_op *op) {
 
 static void epoll_forget(bide__backend *backend, int fd) {
   epoll *e = epoll_of(backend);
+  if (e->in_ring > 0) e->ring->class->forget(e->ring, fd);
   bide__fd *entry = bide__fds_find(&e->set.fds, fd);
   if (entry == NULL) return;
   epoll_end_list(e, &entry->readers, fd);
@@ -432,11 +449,30 @@ static void epoll_try_again(epoll *e) {
     epoll_try_or_await(e, bide__list_pop(&e->starved));
 }
 
+static bool epoll_ring_peek(const epoll *e) {
+  return e->in_ring > 0 && e->ring->class->peek(e->ring);
+}
+
 static bool epoll_peek(const bide__backend *backend) {
   const epoll *e = (const epoll *)(const void *)backend;
   return !bide__list_empty(&backend->done) || !bide__list_empty(&e->again) ||
-         epoll_may_feed(e) ||
+         epoll_may_feed(e) || epoll_ring_peek(e) ||
          atomic_load_explicit(&e->finished, memory_order_relaxed) != NULL;
+}
+
+static void epoll_take_event(epoll *e, const struct epoll_event *event) {
+  switch (event->data.u64) {
+    case EPOLL_DATA_TIMER:
+      epoll_drain(e->timer_fd);
+      break;
+    case EPOLL_DATA_WAKER:
+      epoll_drain(e->base.waker.fd);
+      break;
+    case EPOLL_DATA_RING: /* it will be reaped */
+      break;
+    default:
+      epoll_event(e, event);
+  }
 }
 
 static int epoll_wait_events(bide__backend *backend, int64_t timeout_us) {
@@ -444,26 +480,22 @@ static int epoll_wait_events(bide__backend *backend, int64_t timeout_us) {
   e->room = EPOLL_RECEIVE_BYTES;
   epoll_try_again(e);
   if (e->in_pool > 0) epoll_take_finished(e);
-  if (!bide__list_empty(&backend->done)) timeout_us = 0;
+  int ring_error = e->in_ring > 0 ? e->ring->class->wait(e->ring, 0) : 0;
+  if (!bide__list_empty(&backend->done) || epoll_ring_peek(e)) timeout_us = 0;
+  if (ring_error < 0) return ring_error;
 
   struct epoll_event events[EPOLL_EVENTS];
   int count = epoll_wait_us(e, events, timeout_us);
   int error = count < 0 ? -errno : 0;
-  for (int i = 0; i < count; i++) {
-    if (events[i].data.u64 == EPOLL_DATA_TIMER)
-      epoll_drain(e->timer_fd);
-    else if (events[i].data.u64 == EPOLL_DATA_WAKER)
-      epoll_drain(backend->waker.fd);
-    else
-      epoll_event(e, &events[i]);
-  }
+  for (int i = 0; i < count; i++) epoll_take_event(e, &events[i]);
   if (e->in_pool > 0) epoll_take_finished(e);
   return error;
 }
 
+/* Operations on what becomes ready were tried as they were submitted. */
 static int epoll_flush(bide__backend *backend) {
-  (void)backend; /* operations were tried as they were submitted */
-  return 0;
+  epoll *e = epoll_of(backend);
+  return e->in_ring > 0 ? e->ring->class->flush(e->ring) : 0;
 }
 
 /* A multishot operation whose completion has been handed out waits for the next edge, or
@@ -486,7 +518,10 @@ static int epoll_reap(bide__backend *backend, bide_completion *completions, int 
       epoll_go_on(e, op);
     count++;
   }
-  return count;
+  if (count == max || e->in_ring == 0) return count;
+  int ended = e->ring->class->reap(e->ring, completions + count, max - count);
+  e->in_ring -= (size_t)ended;
+  return count + ended;
 }
 
 static void epoll_release_buffer(bide__backend *backend, uint16_t id) {
@@ -502,6 +537,7 @@ static int epoll_get_fd(const bide__backend *backend) {
 static void epoll_free(bide__backend *backend, bool forked) {
   epoll *e = epoll_of(backend);
   /* Nothing here edits the set that a child shares with its parent. */
+  if (e->ring != NULL) e->ring->class->free(e->ring, forked);
   if (e->owns_pool) bide_pool_free(e->pool);
   if (e->timer_fd >= 0) close(e->timer_fd);
   bide__pollset_close(&e->set);
@@ -523,14 +559,23 @@ static const bide__backend_class epoll_class = {
     .release_buffer = epoll_release_buffer,
 };
 
+static int epoll_watch(const epoll *e, int fd, uint32_t events, uint64_t data) {
+  struct epoll_event event = {.events = events, .data.u64 = data};
+  return epoll_ctl(e->set.fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
 static int epoll_open(epoll *e, const bide__backend_config *config) {
   int error = bide__backend_init(&e->base, &epoll_class, config);
   if (error < 0) return error;
   error = bide__pollset_open(&e->set, &e->base);
   if (error < 0) goto destroy_base;
-  struct epoll_event event = {.events = EPOLLIN, .data.u64 = EPOLL_DATA_WAKER};
-  if (epoll_ctl(e->set.fd, EPOLL_CTL_ADD, e->base.waker.fd, &event) == 0) return 0;
-  error = -errno;
+  e->ring = config->ring;
+  error = epoll_watch(e, e->base.waker.fd, EPOLLIN, EPOLL_DATA_WAKER);
+  /* By its edges: what a cancel leaves in the ring may lie there until it is used again. */
+  if (error == 0 && e->ring != NULL)
+    error =
+        epoll_watch(e, e->ring->class->fd(e->ring), EPOLLIN | EPOLLET, EPOLL_DATA_RING);
+  if (error == 0) return 0;
   bide__pollset_close(&e->set);
 destroy_base:
   bide__backend_destroy(&e->base, false);

@@ -534,6 +534,7 @@ int bide__uring_new(const bide__backend_config *config, bide__backend **backend)
   bide__list_init(&u->backlog);
   bide__list_init(&u->cancels);
   bide__list_init(&u->starved);
+  u->wake_armed = config->ring_for_files; /* another waits, and is woken */
   *backend = &u->base;
   return 0;
 
