@@ -19,8 +19,8 @@ int32_t bide__direct_connect(const bide_op *op);
 /* A READ, WRITE, OPENAT, STATX or FSYNC on a regular file; it may block, on any thread. */
 int32_t bide__direct_file(const bide_op *op);
 
-/* A READ, at an offset, of what the page cache holds: its result, or -EAGAIN for all that
- * might block or fail. */
+/* A READ, at an offset, of what the page cache holds, or an OPENAT of a regular file whose
+ * path the kernel has cached: its result, or -EAGAIN for all that might block or fail. */
 int32_t bide__direct_cached(const bide_op *op);
 
 #endif

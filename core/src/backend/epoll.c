@@ -229,7 +229,7 @@ static void epoll_end_list(epoll *e, bide_node *list, int fd) {
   }
 }
 
-/* What is in the page cache needs no thread; the ring sees to that itself. */
+/* What the kernel has in its caches needs no thread; the ring sees to that itself. */
 static int epoll_submit_file(epoll *e, bide_op *op) {
   int32_t result = e->ring != NULL ? -EAGAIN : bide__direct_cached(op);
   if (result == -EAGAIN) return epoll_submit_work(e, op);
@@ -305,6 +305,7 @@ static int epoll_submit(bide__backend *backend, bide_op *op) {
     case BIDE_OP_POLL:
       return bide__pollset_submit(&e->set, op);
     case BIDE_OP_OPENAT:
+      return epoll_submit_file(e, op);
     case BIDE_OP_STATX:
     case BIDE_OP_FSYNC:
       return epoll_submit_work(e, op);

@@ -39,7 +39,9 @@ static int read_file_submit(bide_read_file *request) {
       break;
     case READ_FILE_READ:
       /* Pipes take the file's own position alone; with one given, epoll needs no thread
-       * for what is in the page cache. */
+       * for what is in the page cache, nor a second look for the end that is known. */
+      if (request->size_ > request->len && room > request->size_ - request->len)
+        room = (size_t)(request->size_ - request->len);
       if (room > READ_FILE_AT_ONCE_MAX) room = READ_FILE_AT_ONCE_MAX;
       bide_prep_read(op, request->fd_, (char *)request->base + request->len, room,
                      request->size_ > 0 ? (int64_t)request->len : -1);
