@@ -174,7 +174,8 @@ pipe_object *pipe_connect(loop_object *loop, PyTypeObject *type, const pipe_kind
   }
   struct stat status;
   int fd = pipe_fileno(loop->state, args[0]);
-  if (fd < 0 || loop_check_open(loop) < 0 || pipe_check_file(fd, &status, refusal) < 0)
+  if (fd < 0 || loop_check_open(loop) < 0 || pipe_check_file(fd, &status, refusal) < 0 ||
+      !protocol_can_connect(loop->state, args[1]))
     return NULL;
   pipe_object *self = pipe_new(loop, type, kind, args[0], args[1]);
   if (self == NULL) return NULL;

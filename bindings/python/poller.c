@@ -1,6 +1,8 @@
 #include "poller.h"
 
 #include <poll.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "arguments.h"
 #include "convert.h"
@@ -109,12 +111,23 @@ bool poller_refused(loop_object *loop, int fd) {
   return true;
 }
 
+/* A device, /dev/null among them, need not be one that can be waited for; epoll knows. */
+static int poller_check_device(int fd) {
+  struct epoll_event event = {.events = 0};
+  int set = epoll_create1(EPOLL_CLOEXEC);
+  int code = set < 0 || epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+  if (set >= 0) (void)close(set);
+  return code;
+}
+
 /* epoll has always refused files and directories; a ring would call them ready for
  * ever. */
 static int poller_check_fd(int fd, struct stat *status) {
   int code = fstat(fd, status) < 0 ? -errno : 0;
   if (code == 0 && (S_ISREG(status->st_mode) || S_ISDIR(status->st_mode)))
     code = BIDE_EPERM;
+  if (code == 0 && (S_ISCHR(status->st_mode) || S_ISBLK(status->st_mode)))
+    code = poller_check_device(fd);
   if (code == 0) return 0;
   convert_raise(code);
   return -1;

@@ -36,6 +36,12 @@ PyObject *protocol_call(transport_head *self, PyObject *name, PyObject *argument
   return protocol_call_two(self, name, argument, NULL);
 }
 
+bool protocol_can_connect(module_state *state, PyObject *protocol) {
+  PyObject *method = PyObject_GetAttr(protocol, state->names.connection_made);
+  Py_XDECREF(method);
+  return method != NULL;
+}
+
 int protocol_is_buffered(module_state *state, PyObject *protocol) {
   int derived = PyObject_IsInstance(protocol, state->BufferedProtocol);
   if (derived != 0) return derived;

@@ -34,6 +34,10 @@ PyObject *protocol_call(transport_head *self, PyObject *name, PyObject *argument
 PyObject *protocol_call_two(transport_head *self, PyObject *name, PyObject *first,
                             PyObject *second);
 
+/* Whether a connection can be made with it. False with the AttributeError that asyncio raises:
+ * a factory that forgot its return is told so by whoever called it, not by a log. */
+bool protocol_can_connect(module_state *state, PyObject *protocol);
+
 /* Whether it is driven as a BufferedProtocol: one that only looks like it is too, where
  * there is no data_received() that could be called instead. -1 with an exception. */
 int protocol_is_buffered(module_state *state, PyObject *protocol);

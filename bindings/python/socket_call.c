@@ -369,6 +369,8 @@ PyObject *loop_socket_receive(PyObject *object, PyObject *const *args, Py_ssize_
   if (fd < 0) return socket_call_refuse();
   Py_ssize_t len = PyNumber_AsSsize_t(args[1], PyExc_OverflowError);
   if (len < 0) return socket_call_refuse();
+  if (len == 0)
+    return PyBytes_FromStringAndSize(NULL, 0); /* as the socket's own method */
   bool blocked = false;
   PyObject *data = socket_receive(loop, fd, (size_t)len, &blocked);
   if (!blocked) return data;
@@ -390,7 +392,8 @@ PyObject *loop_socket_receive_into(PyObject *object, PyObject *const *args,
     return socket_call_refuse();
   }
   bool blocked = false;
-  PyObject *count = socket_receive_into(fd, &view, &blocked);
+  PyObject *count = view.len == 0 ? PyLong_FromLong(0) /* as the socket's own method */
+                                  : socket_receive_into(fd, &view, &blocked);
   if (blocked) return socket_call_new(loop, args[0], fd, SOCKET_RECEIVE_INTO, &view);
   PyBuffer_Release(&view);
   return count;

@@ -246,7 +246,9 @@ PyObject *loop_connect_transport(PyObject *object, PyObject *const *args,
                         nargs);
   }
   int fd = convert_fd(loop->state, args[0]);
-  if (fd < 0 || loop_check_open(loop) < 0 || poller_refused(loop, fd)) return NULL;
+  if (fd < 0 || loop_check_open(loop) < 0 || poller_refused(loop, fd) ||
+      !protocol_can_connect(loop->state, args[1]))
+    return NULL;
   PyObject *context = PyContext_CopyCurrent();
   if (context == NULL) return NULL;
   transport_object *self = transport_new(loop, fd, args[0], args[1], context);

@@ -19,7 +19,7 @@ def _port_number(port: Any) -> int | None:
 def literal_address(address: Any, family: int, type: int, proto: int) -> AddressInfo | None:
     """The one entry that getaddrinfo would give for a numeric host and port; None when
     the resolver has to be asked (names, services, IPv6 zones)."""
-    host, port, *rest = address
+    (host, port), rest = address[:2], address[2:]
     number = _port_number(port)
     if number is None or not isinstance(host, str) or "%" in host:
         return None

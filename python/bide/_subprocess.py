@@ -245,11 +245,14 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         if self._proc.returncode is None:
             # Else it would warn of a process that still runs.
             self._proc.returncode = returncode
-        self._call(self._protocol.process_exited)
-        self._finish_if_over()
-        for waiter in self._exit_waiters:
-            if not waiter.done():
-                waiter.set_result(returncode)
+        try:
+            self._call(self._protocol.process_exited)
+            self._finish_if_over()
+        finally:
+            # Also where what the factory made is no protocol.
+            for waiter in self._exit_waiters:
+                if not waiter.done():
+                    waiter.set_result(returncode)
 
     def _finish_if_over(self) -> None:
         if self._returncode is not None and all(pipe.disconnected for pipe in self._pipes.values()):
