@@ -68,9 +68,10 @@ class Module:
 
     def _follow(self, process, lines):
         running, ended, since = None, [], time.monotonic()
+        begun = ""  # a line that the process is still writing
         while True:
             code = process.poll()
-            said = lines.readlines()
+            *said, begun = (begun + lines.read()).split("\n")
             for line in map(json.loads, said):
                 running = line["test"] if "outcome" not in line else None
                 if running:
