@@ -76,6 +76,25 @@ static handle_object *handle_alloc(module_state *state, PyTypeObject *type) {
   return handle;
 }
 
+handle_object *handle_make(loop_object *loop, PyTypeObject *type, PyObject *callback,
+                           PyObject *const *args, Py_ssize_t nargs, PyObject *context) {
+  handle_object *handle = handle_alloc(loop->state, type);
+  if (handle == NULL) return NULL;
+  handle->callback = Py_NewRef(callback);
+  handle->cancelled = Py_NewRef(Py_False);
+  handle->context = Py_NewRef(context);
+  handle->loop = (loop_object *)Py_NewRef((PyObject *)loop);
+  handle->repr = Py_NewRef(Py_None);
+  handle->source_traceback = Py_NewRef(Py_None);
+  handle->runner = 0;
+  if (handle_set_args(handle, args, nargs) < 0) {
+    Py_DECREF(handle);
+    return NULL;
+  }
+  PyObject_GC_Track(handle);
+  return handle;
+}
+
 handle_object *handle_new(loop_object *loop, PyTypeObject *type, PyObject *callback,
                           PyObject *const *args, Py_ssize_t nargs, PyObject *context) {
   if (context == NULL || context == Py_None) {
@@ -88,23 +107,9 @@ handle_object *handle_new(loop_object *loop, PyTypeObject *type, PyObject *callb
                  Py_TYPE(context)->tp_name);
     return NULL;
   }
-  handle_object *handle = handle_alloc(loop->state, type);
-  if (handle == NULL) {
-    Py_DECREF(context);
-    return NULL;
-  }
-  handle->callback = Py_NewRef(callback);
-  handle->cancelled = Py_NewRef(Py_False);
-  handle->context = context;
-  handle->loop = (loop_object *)Py_NewRef((PyObject *)loop);
-  handle->repr = Py_NewRef(Py_None);
-  handle->source_traceback = Py_NewRef(Py_None);
-  handle->runner = 0;
-  if (handle_set_args(handle, args, nargs) < 0) {
-    Py_DECREF(handle);
-    return NULL;
-  }
-  PyObject_GC_Track(handle);
+  handle_object *handle = handle_make(loop, type, callback, args, nargs, context);
+  Py_DECREF(context);
+  if (handle == NULL) return NULL;
   /* Last, since an allocation can run a finalizer that closes the loop. */
   if ((loop->debug && handle_set_traceback(handle) < 0) || loop_check_open(loop) < 0) {
     Py_DECREF(handle);
@@ -198,7 +203,7 @@ void handle_unschedule(handle_object *handle) {
 
 /* The exception is the one being handled meanwhile: an exception handler may ask for it by
  * sys.exc_info(), as logging.exception() does, and one that fails has it as its context. */
-static void handle_failed(handle_object *handle) {
+void handle_failed(handle_object *handle) {
   loop_object *loop = handle->loop;
   if (loop_take_fatal(loop)) return;
   PyObject *error = PyErr_GetRaisedException();

@@ -44,6 +44,14 @@ struct handle_object {
 handle_object *handle_new(loop_object *loop, PyTypeObject *type, PyObject *callback,
                           PyObject *const *args, Py_ssize_t nargs, PyObject *context);
 
+/* As handle_new for a loop that is open and a context that is given, without debug mode's
+ * record of where the handle was made. */
+handle_object *handle_make(loop_object *loop, PyTypeObject *type, PyObject *callback,
+                           PyObject *const *args, Py_ssize_t nargs, PyObject *context);
+
+/* Reports the pending exception, which is the callback's, to the loop's handler. */
+void handle_failed(handle_object *handle);
+
 /* Runs the callback now, reporting its exception to the loop's handler. The caller
  * holds a reference. */
 void handle_run(handle_object *handle);

@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "bare_call.h"
 #include "clock.h"
 #include "convert.h"
 #include "datagram.h"
@@ -118,6 +119,7 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *keywords
   if (loop == NULL) return NULL;
   job_inbox_init(&loop->inbox);
   list_init(&loop->scheduled);
+  list_init(&loop->bare_calls);
   list_init(&loop->pollers);
   list_init(&loop->transports);
   list_init(&loop->pipes);
@@ -162,6 +164,7 @@ static void loop_release(loop_object *loop) {
   job_inbox_clear(&loop->inbox);
   while (!list_empty(&loop->scheduled))
     handle_unschedule(BIDE_CONTAINER_OF(loop->scheduled.next, handle_object, link));
+  bare_call_forget_all(loop);
   while (!list_empty(&loop->transports))
     transport_forget(BIDE_CONTAINER_OF(loop->transports.next, transport_object, link));
   while (!list_empty(&loop->pipes))
@@ -255,6 +258,7 @@ static int loop_traverse(PyObject *self, visitproc visit, void *arg) {
   Py_VISIT(loop->task_factory);
   if (loop->core == NULL) return 0;
   int code = job_inbox_traverse(&loop->inbox, visit, arg);
+  if (code == 0) code = bare_call_traverse(loop, visit, arg);
   if (code != 0) return code;
   for (bide_node *node = loop->scheduled.next; node != &loop->scheduled;
        node = node->next)

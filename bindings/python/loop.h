@@ -38,6 +38,7 @@ typedef struct loop_clock {
 
 /* Lists:
  *   scheduled   handles that are queued or timed; the list owns a reference to each
+ *   bare_calls  calls that are queued without a handle; freed by the loop
  *   pollers     the registrations of add_reader and add_writer; freed by the loop
  *   transports  those with an open fd; borrowed, a transport unlinks itself
  *   pipes       those with an open file; borrowed, a pipe unlinks itself
@@ -47,6 +48,7 @@ typedef struct loop_clock {
  *   calls       of sock_ methods that wait for their socket; owns one each
  *   dirty       transports with bytes to send when the callback returns; owns one each
  *
+ * `spare_calls` are bare calls kept for reuse, linked by next alone.
  * `inbox` owns the jobs that workers have finished for this loop.
  * `core` is NULL from close on. `fatal` is the SystemExit or KeyboardInterrupt that ends
  * the run. `depth` counts the callbacks under way, nested runs being forbidden: 0 or 1;
@@ -58,6 +60,9 @@ typedef struct loop_object {
   bide_loop *core;
   job_inbox inbox;
   bide_node scheduled;
+  bide_node bare_calls;
+  bide_node *spare_calls;
+  unsigned spare_count;
   bide_node pollers;
   bide_node transports;
   bide_node pipes;

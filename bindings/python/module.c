@@ -2,6 +2,7 @@
 #include <bide/base.h>
 #include <stddef.h>
 
+#include "bare_call.h"
 #include "clock.h"
 #include "files.h"
 #include "handle.h"
@@ -66,6 +67,7 @@ static PyObject **module_member(module_state *state, size_t offset) {
 static int module_each(module_state *state, int (*visit)(PyObject **, void *),
                        void *arg) {
   int result = visit(&state->loop_keyword, arg);
+  if (result == 0) result = visit(&state->bare_keywords, arg);
   if (result == 0) result = visit(&state->time_dict, arg);
   for (size_t i = 0; i < STREAM_PARTS && result == 0; i++)
     result = visit(&state->stream.parts[i], arg);
@@ -159,7 +161,8 @@ static int module_exec(PyObject *module) {
   for (size_t i = 0; i < MODULE_COUNT(module_types); i++)
     if (module_add_type(module, state, &module_types[i]) < 0) return -1;
   state->loop_keyword = PyTuple_Pack(1, state->names.loop);
-  if (state->loop_keyword == NULL || clock_watch(state) < 0 || stream_look(state) < 0)
+  if (state->loop_keyword == NULL || clock_watch(state) < 0 || stream_look(state) < 0 ||
+      bare_call_look(module, state) < 0)
     return -1;
   return PyModule_AddStringConstant(module, "__version__", bide_version());
 }

@@ -198,6 +198,19 @@ int run_result(loop_object *loop, int code) {
   return -1;
 }
 
+/* Further turns, as long as there is nothing to do in them but to run what is ready. A turn
+ * whose calls were all cancelled ends it too, which costs one wait. */
+static int run_ready(loop_object *loop) {
+  int made = 1;
+  while (made > 0 && !loop->stopping && loop->fatal == NULL) {
+    int patched = clock_check(loop);
+    if (patched < 0) run_clock_failed(loop);
+    if (patched != 0) return 0;
+    made = bide_loop_dispatch_ready(loop->core);
+  }
+  return made < 0 ? made : 0;
+}
+
 /* ---- the methods ---- */
 
 PyObject *loop_run(PyObject *self, PyObject *unused) {
@@ -207,6 +220,7 @@ PyObject *loop_run(PyObject *self, PyObject *unused) {
   int code;
   do {
     code = run_turn(loop, true);
+    if (code == 0) code = run_ready(loop);
   } while (code == 0 && loop->fatal == NULL &&
            !(loop->stopping && bide_loop_turn_ended(loop->core)));
   run_end(loop);

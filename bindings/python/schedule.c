@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "arguments.h"
+#include "bare_call.h"
 #include "clock.h"
 #include "convert.h"
 #include "list.h"
@@ -35,6 +36,8 @@ static handle_object *schedule_handle(loop_object *loop, PyTypeObject *type,
 PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                          PyObject *keywords) {
   loop_object *loop = (loop_object *)self;
+  int bare = bare_call_soon(loop, args, nargs, keywords);
+  if (bare != 0) return bare < 0 ? NULL : Py_NewRef(Py_None);
   arguments parsed;
   if (arguments_parse(loop, &schedule_soon, args, nargs, keywords, &parsed) < 0 ||
       schedule_check_debug(loop, "call_soon", parsed.named[0], false) < 0)

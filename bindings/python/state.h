@@ -11,6 +11,7 @@
 /* X(name): interned strings. */
 #define STATE_NAMES(X) \
   X(DEBUG_STACK_DEPTH) \
+  X(Future) \
   X(Task) \
   X(_asyncgen_dropped) \
   X(_asyncgen_started) \
@@ -42,11 +43,12 @@
   X(_waiter) \
   X(_wakeup_waiter) \
   X(abort) \
+  X(add_done_callback) \
   X(buffer_updated) \
   X(call_at) \
   X(call_exception_handler) \
-  X(call_later) \
   X(call_soon) \
+  X(call_later) \
   X(can_write_eof) \
   X(cancel) \
   X(cancelled) \
@@ -107,6 +109,7 @@
   X(SSLSyscallError, "ssl", "SSLSyscallError") \
   X(SSLWantReadError, "ssl", "SSLWantReadError") \
   X(SSLZeroReturnError, "ssl", "SSLZeroReturnError") \
+  X(SimpleNamespace, "types", "SimpleNamespace") \
   X(TimeoutError, "asyncio", "TimeoutError") \
   X(TransportSocket, "asyncio.trsock", "TransportSocket") \
   X(constants, "asyncio", "constants") \
@@ -185,8 +188,9 @@ typedef struct module_state {
     STATE_NAMES(STATE_X)
 #undef STATE_X
   } names;
-  PyObject *loop_keyword; /* ("loop",) */
-  PyObject *time_dict;    /* the module time's */
+  PyObject *loop_keyword;  /* ("loop",) */
+  PyObject *bare_keywords; /* _asyncio's own ("context",); see bare_call.h */
+  PyObject *time_dict;     /* the module time's */
   int time_watcher;
   bool time_watched; /* if not, it must be looked at each time */
   stream_stock stream;

@@ -402,6 +402,24 @@ int bide_loop_dispatch(bide_loop *loop) {
   return made;
 }
 
+/* Whether the next turn can be of ready calls alone. */
+static bool loop_only_ready(const bide_loop *loop) {
+  return bide_loop_turn_ended(loop) && !loop_clock_is_due(loop) && !loop->interrupted &&
+         loop->batch_next == loop->batch_count && bide__inbox_empty(&loop->inbox) &&
+         loop->timings == NULL && !loop->backend->class->peek(loop->backend);
+}
+
+int bide_loop_dispatch_ready(bide_loop *loop) {
+  assert(bide__loop_is_ours(loop));
+  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
+  if (bide__ready_count(&loop->head.ready) == 0 || !loop_only_ready(loop)) return 0;
+  loop->turn_end = loop->head.ready.tail;
+  int made = loop_run_calls(loop);
+  loop->metrics.calls += (uint64_t)made;
+  loop->metrics.turns++;
+  return made;
+}
+
 /* ---- running ---- */
 
 static int loop_turn(bide_loop *loop, bide_run_mode mode) {

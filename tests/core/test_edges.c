@@ -463,6 +463,49 @@ static void edges_look_asks_the_kernel_at_once(void) {
   }
 }
 
+static void edges_nop(bide_loop *loop) {
+  static bide_op op;
+  op = (bide_op){0};
+  bide_prep_nop(&op);
+  CHECK_INT(bide_loop_submit(loop, &op), 0);
+  CHECK_INT(bide_loop_flush(loop), 0);
+}
+
+static void edges_nothing(bide_call *call) { (void)call; }
+
+static void edges_post(bide_loop *loop) {
+  static bide_call call;
+  call = (bide_call){.cb = edges_nothing};
+  bide_post(loop, &call);
+}
+
+/* Turns of ready calls alone end when the clock is due, and at once with anything that such a
+ * turn would keep waiting. */
+static void edges_ready_turns_keep_nothing_waiting(void) {
+  bide_hooks hooks = {.clock_us = edges_clock_stands};
+  void (*disturb[])(bide_loop *) = {edges_nop, edges_post, bide_loop_look,
+                                    bide_loop_interrupt};
+  bide_loop *loop = harness_loop_hooked(&hooks);
+  edges_spinner spinner = {.call.cb = edges_spin, .loop = loop};
+  CHECK_INT(bide_loop_dispatch_ready(loop), 0);
+  REQUIRE(bide_loop_call_soon(loop, &spinner.call) == 0);
+  for (size_t i = 0; i < sizeof disturb / sizeof *disturb; i++) {
+    for (int turn = 0; turn < 100; turn++) net_settle(loop);
+    for (int turns = 0; bide_loop_dispatch_ready(loop) == 1; turns++)
+      REQUIRE(turns < 100);
+    CHECK_INT(bide_loop_wait(loop, 0), 0);
+    CHECK_INT(bide_loop_dispatch(loop), 1);
+    CHECK_INT(bide_loop_dispatch_ready(loop), 1);
+    CHECK_INT(bide_loop_dispatch_ready(loop), 1);
+    disturb[i](loop);
+    CHECK_INT(bide_loop_dispatch_ready(loop), 0);
+  }
+  bide_call_cancel(loop, &spinner.call);
+  net_settle(loop);
+  CHECK_INT(bide_loop_dispatch_ready(loop), 0);
+  harness_loop_close(loop);
+}
+
 /* What the loop had not handed over when its fd was closed reads nothing of the next file
  * with that number. */
 static void edges_closed_fd_takes_its_operations_along(void) {
@@ -509,6 +552,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(edges_connect_outlives_its_thread),
     HARNESS_TEST(edges_closed_fd_takes_its_operations_along),
     HARNESS_TEST(edges_look_asks_the_kernel_at_once),
+    HARNESS_TEST(edges_ready_turns_keep_nothing_waiting),
 };
 
 int main(int argc, char **argv) { return HARNESS_MAIN(tests, argc, argv); }

@@ -142,6 +142,12 @@ BIDE_EXTERN int bide_loop_reap(bide_loop *loop, bide_completion *completions, in
  * come between them. Returns how many callbacks it made, or an error. */
 BIDE_EXTERN int bide_loop_dispatch(bide_loop *loop);
 
+/* One more turn after a dispatch, of ready calls alone and at no cost but theirs. It makes
+ * none, and returns 0, as soon as anything else may have to be looked at: completions,
+ * posts, the clock or the kernel after so many calls. Who embeds the loop calls it until
+ * then and goes on with a wait. Returns how many callbacks it made, or an error. */
+BIDE_EXTERN int bide_loop_dispatch_ready(bide_loop *loop);
+
 /* As flush, when the thread goes back to an outer loop: from here to the next wait,
  * whatever gives the loop work on its own thread (submit, cancel, call_soon, a timer's
  * start, a forgotten fd that operations wait on, a buffer that a receive waits for) makes
