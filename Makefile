@@ -31,7 +31,7 @@ help:
 	@echo "make bench    the benchmarks (QUICK=1: each under a minute), into build/bench/"
 	@echo "make bench-python  bide's loop beside every other of Python's, into docs too by PUBLISH=1"
 	@echo "make bench-node  bide beside Node's fs and others' pools, on Node 20, 24 and 26"
-	@echo "make bench-core  the core beside libuv, libev, Tokio and Go (QUICK=1: under a minute)"
+	@echo "make bench-core  the core beside libuv, libev, Tokio and Go, into README too by PUBLISH=1"
 	@echo "make coverage the branches of the core that its tests take, on each backend"
 	@echo "make mutants  plants the faults of tests/mutants one by one: each must be caught"
 	@echo "make soak     what takes long, written to docs/results/soak.md"
@@ -117,7 +117,7 @@ bench-python: deps-demo libbide
 
 .PHONY: bench-core
 bench-core: libbide
-	@cd benchmarks && python3 bench_core.py
+	@cd benchmarks && python3 bench_core.py $(if $(PUBLISH),--publish)
 
 .PHONY: coverage mutants
 coverage: deps-build

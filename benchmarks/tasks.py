@@ -1,4 +1,4 @@
-"""What tasks cost in C, as examples/c/task_costs.c measures it.
+"""What tasks cost in C, as benchmarks/c/task_costs.c measures it.
 
     python benchmarks/tasks.py
 """

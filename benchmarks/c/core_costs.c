@@ -8,28 +8,18 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "marks.h"
+#include "offload_marks.h"
 
 enum { TIMERS = 1000 * 1000, JOBS = 20 * 1000, READS = 20 * 1000, LANES_MAX = 64 };
 enum { FILE_BYTES = 4096 };
 
 static bide_loop *loop;
 
-static double cpu_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 static double ns_each(uint64_t started_us, int count) {
   return (double)(bide_clock_us() - started_us) * 1000 / count;
-}
-
-static void check(int error, const char *what) {
-  if (error >= 0) return;
-  fprintf(stderr, "core_costs: %s: %s\n", what, bide_error_text(error));
-  exit(1);
 }
 
 /* ---- timers: a million alive, spread over ten minutes ---- */
@@ -46,17 +36,17 @@ static uint32_t scatter(uint32_t i) { return i * 2654435761u; }
 
 static void time_timers(void) {
   bide_timer *timers = calloc(TIMERS, sizeof *timers);
-  if (!timers) check(BIDE_ENOMEM, "timers");
-  double started_ns = cpu_ns();
+  if (!timers) marks_check(BIDE_ENOMEM, "timers");
+  double started_ns = marks_cpu_ns();
   for (uint32_t i = 0; i < TIMERS; i++) {
     timers[i].cb = on_timer;
     bide_timer_start(loop, &timers[i], 1000000 + scatter(i) % 600000000);
   }
-  printf("\"timer_start\": %.1f, ", (cpu_ns() - started_ns) / TIMERS);
+  printf("\"timer_start\": %.1f, ", (marks_cpu_ns() - started_ns) / TIMERS);
 
-  started_ns = cpu_ns();
+  started_ns = marks_cpu_ns();
   for (uint32_t i = 0; i < TIMERS; i++) bide_timer_stop(loop, &timers[i]);
-  printf("\"timer_stop\": %.1f, ", (cpu_ns() - started_ns) / TIMERS);
+  printf("\"timer_stop\": %.1f, ", (marks_cpu_ns() - started_ns) / TIMERS);
 
   /* All due by the time the loop looks: only the expiring is timed. */
   uint64_t now_us = bide_loop_now_us(loop);
@@ -64,9 +54,9 @@ static void time_timers(void) {
     bide_timer_start_at(loop, &timers[i], now_us + 1 + scatter(i) % 1000);
   while (bide_loop_now_us(loop) <= now_us + 1000) {
   }
-  started_ns = cpu_ns();
-  check(bide_loop_run(loop, BIDE_RUN_UNTIL_STOPPED), "run");
-  printf("\"timer_expire\": %.1f, ", (cpu_ns() - started_ns) / TIMERS);
+  started_ns = marks_cpu_ns();
+  marks_check(bide_loop_run(loop, BIDE_RUN_UNTIL_STOPPED), "run");
+  printf("\"timer_expire\": %.1f, ", (marks_cpu_ns() - started_ns) / TIMERS);
   free(timers);
 }
 
@@ -77,53 +67,6 @@ static int active;
 
 static void lane_ended(void) {
   if (--active == 0) bide_loop_stop(loop);
-}
-
-/* ---- the offload pool: a job that does nothing ---- */
-
-typedef struct job {
-  bide_offload offload;
-  bide_waiter waiter;
-  bide_call again; /* a future must not be used anew inside its waiter */
-  bide_pool *pool;
-} job;
-
-static intptr_t nothing(bide_offload *offload) {
-  (void)offload;
-  return 0;
-}
-
-static void job_start(bide_call *call) {
-  job *self = BIDE_CONTAINER_OF(call, job, again);
-  if (left-- <= 0) {
-    lane_ended();
-    return;
-  }
-  check(
-      bide_offload_start(loop, self->pool, &self->offload, nothing, BIDE_PRIORITY_NORMAL),
-      "offload");
-  bide_future_wait(&self->offload.future, &self->waiter);
-}
-
-static void job_ended(bide_waiter *waiter, bide_future *future) {
-  job *self = BIDE_CONTAINER_OF(waiter, job, waiter);
-  (void)future;
-  bide_loop_call_soon(loop, &self->again);
-}
-
-static void time_offload(bide_pool *pool, int lanes) {
-  static job jobs[LANES_MAX];
-  left = JOBS;
-  active = lanes;
-  uint64_t started_us = bide_clock_us();
-  for (int i = 0; i < lanes; i++) {
-    jobs[i].pool = pool;
-    jobs[i].again.cb = job_start;
-    jobs[i].waiter.wake = job_ended;
-    bide_loop_call_soon(loop, &jobs[i].again);
-  }
-  check(bide_loop_run(loop, BIDE_RUN_UNTIL_STOPPED), "run");
-  printf("\"offload_%d\": %.0f, ", lanes, ns_each(started_us, JOBS));
 }
 
 /* ---- files: open, read and close one of 4 KiB that the page cache holds ---- */
@@ -139,13 +82,13 @@ static void reader_start(reader *self) {
     lane_ended();
     return;
   }
-  check(bide_read_file_start(loop, &self->request, self->path, self->bytes,
-                             sizeof self->bytes),
-        "read_file");
+  marks_check(bide_read_file_start(loop, &self->request, self->path, self->bytes,
+                                   sizeof self->bytes),
+              "read_file");
 }
 
 static void reader_ended(bide_read_file *request) {
-  check(request->result, "read_file");
+  marks_check(request->result, "read_file");
   reader_start(request->data);
 }
 
@@ -160,7 +103,7 @@ static void time_files(const char *path, int lanes) {
     readers[i].request.data = &readers[i];
     reader_start(&readers[i]);
   }
-  check(bide_loop_run(loop, BIDE_RUN_UNTIL_STOPPED), "run");
+  marks_check(bide_loop_run(loop, BIDE_RUN_UNTIL_STOPPED), "run");
   printf("\"file_%d\": %.0f, ", lanes, ns_each(started_us, READS));
 }
 
@@ -170,7 +113,8 @@ static void time_plain_files(const char *path) {
   uint64_t started_us = bide_clock_us();
   for (int i = 0; i < READS; i++) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || read(fd, bytes, sizeof bytes) != FILE_BYTES) check(BIDE_EIO, path);
+    if (fd < 0 || read(fd, bytes, sizeof bytes) != FILE_BYTES)
+      marks_check(BIDE_EIO, path);
     close(fd);
   }
   printf("\"file_plain\": %.0f}\n", ns_each(started_us, READS));
@@ -179,7 +123,7 @@ static void time_plain_files(const char *path) {
 static void make_file(const char *path) {
   static const char bytes[FILE_BYTES];
   int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0 || write(fd, bytes, sizeof bytes) != FILE_BYTES) check(BIDE_EIO, path);
+  if (fd < 0 || write(fd, bytes, sizeof bytes) != FILE_BYTES) marks_check(BIDE_EIO, path);
   close(fd);
 }
 
@@ -192,12 +136,12 @@ int main(int argc, char **argv) {
   }
   snprintf(path, sizeof path, "%s/bide_core_costs_%ld", argv[1], (long)getpid());
   make_file(path);
-  check(bide_loop_new(NULL, &loop), "loop");
-  check(bide_pool_new(NULL, &pool), "pool");
+  marks_check(bide_loop_new(NULL, &loop), "loop");
+  marks_check(bide_pool_new(NULL, &pool), "pool");
   printf("{");
   time_timers();
-  time_offload(pool, 1);
-  time_offload(pool, LANES_MAX);
+  printf("\"offload_1\": %.0f, ", marks_offload_ns(loop, pool, 1, JOBS));
+  printf("\"offload_64\": %.0f, ", marks_offload_ns(loop, pool, LANES_MAX, JOBS));
   time_files(path, 1);
   time_files(path, 8);
   time_files(path, LANES_MAX);

@@ -28,6 +28,61 @@ func hop(from, to chan int, done *sync.WaitGroup) {
 	done.Done()
 }
 
+// handOver is a mutex that two goroutines queue for.
+func handOver(mutex *sync.Mutex, done *sync.WaitGroup) {
+	for i := 0; i < steps/2; i++ {
+		mutex.Lock()
+		runtime.Gosched()
+		mutex.Unlock()
+	}
+	done.Done()
+}
+
+// choose selects of eight channels, into one of which another goroutine sends.
+func choose(channels []chan int, done *sync.WaitGroup) {
+	for i := 0; i < steps; i++ {
+		select {
+		case <-channels[0]:
+		case <-channels[1]:
+		case <-channels[2]:
+		case <-channels[3]:
+		case <-channels[4]:
+		case <-channels[5]:
+		case <-channels[6]:
+		case <-channels[7]:
+		}
+	}
+	done.Done()
+}
+
+func selectNs() float64 {
+	var done sync.WaitGroup
+	channels := make([]chan int, 8)
+	for i := range channels {
+		channels[i] = make(chan int, 1)
+	}
+	done.Add(1)
+	started := time.Now()
+	go choose(channels, &done)
+	for i := 0; i < steps; i++ {
+		channels[i%8] <- i
+		runtime.Gosched()
+	}
+	done.Wait()
+	return float64(time.Since(started).Nanoseconds()) / steps
+}
+
+func mutexNs() float64 {
+	var done sync.WaitGroup
+	var mutex sync.Mutex
+	done.Add(2)
+	started := time.Now()
+	go handOver(&mutex, &done)
+	go handOver(&mutex, &done)
+	done.Wait()
+	return float64(time.Since(started).Nanoseconds()) / steps
+}
+
 // spreadOver runs tasks of 20 us on so many processors.
 func spreadOver(processors int) float64 {
 	runtime.GOMAXPROCS(processors)
@@ -64,6 +119,7 @@ func main() {
 		<-joined
 	}
 	spawnNs := float64(time.Since(started).Nanoseconds()) / steps
+	mutex, selected := mutexNs(), selectNs()
 	one, two := spreadOver(1), spreadOver(2)
 	runtime.GOMAXPROCS(1)
 	runtime.GC()
@@ -78,7 +134,8 @@ func main() {
 	runtime.Gosched()
 	bytes := (residentBytes() - before) / steps
 	fmt.Printf("{\"channel_hop\": %.2f, \"await_resume\": %.2f, \"spawn_await\": %.2f, "+
+		"\"mutex_hand_over\": %.2f, \"select\": %.2f, "+
 		"\"spread_one\": %.2f, \"spread_two\": %.2f, "+
 		"\"sleeping_bytes\": %.2f, \"version\": \"%s\"}\n",
-		hopNs, hopNs, spawnNs, one, two, bytes, strings.TrimPrefix(runtime.Version(), "go"))
+		hopNs, hopNs, spawnNs, mutex, selected, one, two, bytes, strings.TrimPrefix(runtime.Version(), "go"))
 }

@@ -1,4 +1,6 @@
-/* libuv's side of bench_core.py: timers at a million, and a turn with one ready callback. */
+/* libuv's side of bench_core.py: timers at a million, a turn with one ready callback, what a thread
+ * sends to a sleeping loop, and the pool. */
+#include <semaphore.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,16 +52,86 @@ static void time_timers(void) {
   if (fired != MILLION) exit(1);
 }
 
-int main(void) {
+static double wall_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static void time_turn(void) {
   uv_idle_t idle;
-  loop = uv_default_loop();
-  printf("{");
-  time_timers();
   uv_idle_init(loop, &idle);
   uv_idle_start(&idle, on_idle);
   double started_ns = cpu_ns();
   uv_run(loop, UV_RUN_DEFAULT);
-  printf("\"turn\": %.2f, \"version\": \"%s\"}\n", (cpu_ns() - started_ns) / MILLION,
-         uv_version_string());
+  printf("\"turn\": %.2f, ", (cpu_ns() - started_ns) / MILLION);
+}
+
+/* ---- a thread's calls: each waits until the one before has run ---- */
+
+enum { POSTS = 20 * 1000 };
+
+static uv_async_t async;
+static sem_t ran;
+static int posts_left = POSTS;
+
+static void on_async(uv_async_t *handle) {
+  if (--posts_left == 0) uv_close((uv_handle_t *)handle, NULL);
+  sem_post(&ran);
+}
+
+static void post(void *unused) {
+  (void)unused;
+  for (int i = 0; i < POSTS; i++) {
+    uv_async_send(&async);
+    while (sem_wait(&ran) != 0) {
+    }
+  }
+}
+
+static void time_post(void) {
+  uv_thread_t thread;
+  sem_init(&ran, 0, 0);
+  uv_async_init(loop, &async, on_async);
+  double started_ns = wall_ns();
+  uv_thread_create(&thread, post, NULL);
+  uv_run(loop, UV_RUN_DEFAULT);
+  uv_thread_join(&thread);
+  printf("\"thread_post\": %.2f, ", (wall_ns() - started_ns) / POSTS);
+}
+
+/* ---- the pool, of four threads ---- */
+
+enum { LANES_MAX = 1024 };
+
+static int jobs_left;
+
+static void nothing(uv_work_t *work) { (void)work; }
+
+static void job_ended(uv_work_t *work, int status) {
+  (void)status;
+  if (jobs_left-- > 0) uv_queue_work(loop, work, nothing, job_ended);
+}
+
+static void time_pool(int lanes, int jobs) {
+  static uv_work_t works[LANES_MAX];
+  jobs_left = jobs - lanes;
+  double started_ns = wall_ns();
+  for (int i = 0; i < lanes; i++) uv_queue_work(loop, &works[i], nothing, job_ended);
+  uv_run(loop, UV_RUN_DEFAULT);
+  printf("\"offload_%d\": %.2f, ", lanes, (wall_ns() - started_ns) / jobs);
+}
+
+int main(void) {
+  setenv("UV_THREADPOOL_SIZE", "4", 1);
+  loop = uv_default_loop();
+  printf("{");
+  time_timers();
+  time_turn();
+  time_post();
+  time_pool(1, 10 * 1000);
+  time_pool(64, 40 * 1000);
+  time_pool(1024, 100 * 1000);
+  printf("\"version\": \"%s\"}\n", uv_version_string());
   return 0;
 }

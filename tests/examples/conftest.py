@@ -65,8 +65,8 @@ def server(server_process):
     return server_process
 
 
-def c_program(name):
-    program = BUILD / "examples" / name
+def c_program(name, folder="examples"):
+    program = BUILD / folder / name
     assert program.exists(), f"{program} is not there; run: make libbide"
     return [program]
 

@@ -117,7 +117,7 @@ def test_echo_says_what_is_wrong_with_its_address(environment):
 
 def test_task_costs_counts_a_million_tasks(environment):
     done = subprocess.run(
-        [*c_program("task_costs"), "--json"], env=environment, capture_output=True,
+        [*c_program("task_costs", "programs"), "--json"], env=environment, capture_output=True,
         text=True, timeout=PROGRAM_LIMIT_S,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::future::{poll_fn, Future};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, Mutex};
 use tokio::task::LocalSet;
 
 const STEPS: u64 = 1_000_000;
@@ -56,6 +57,65 @@ async fn hop(mut from: mpsc::Receiver<u32>, to: mpsc::Sender<u32>) {
         let item = from.recv().await.unwrap();
         let _ = to.try_send(item);
     }
+}
+
+async fn lock(mutex: Arc<Mutex<()>>) {
+    for _ in 0..STEPS / 2 {
+        drop(mutex.lock().await);
+    }
+}
+
+/// Locked until both wait for it, so that each unlock hands it over.
+async fn mutex() {
+    let mutex = Arc::new(Mutex::new(()));
+    let started = cpu_ns();
+    let held = mutex.lock().await;
+    let first = tokio::spawn(lock(mutex.clone()));
+    let second = tokio::spawn(lock(mutex.clone()));
+    tokio::task::yield_now().await;
+    drop(held);
+    first.await.unwrap();
+    second.await.unwrap();
+    print!("\"mutex_hand_over\": {:.2}, ", (cpu_ns() - started) / STEPS as f64);
+}
+
+/// A select of eight channels, into one of which another task sends.
+async fn select() {
+    let (senders, mut from): (Vec<_>, Vec<_>) = (0..8).map(|_| mpsc::channel::<u64>(1)).unzip();
+    let started = cpu_ns();
+    let chooser = tokio::spawn(async move {
+        let [a, b, c, d, e, f, g, h] = &mut from[..] else { unreachable!() };
+        for _ in 0..STEPS {
+            tokio::select! {
+                biased;
+                _ = a.recv() => {} _ = b.recv() => {} _ = c.recv() => {} _ = d.recv() => {}
+                _ = e.recv() => {} _ = f.recv() => {} _ = g.recv() => {} _ = h.recv() => {}
+            }
+        }
+    });
+    for step in 0..STEPS {
+        senders[step as usize % 8].send(step).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    chooser.await.unwrap();
+    print!("\"select\": {:.2}, ", (cpu_ns() - started) / STEPS as f64);
+}
+
+async fn lane(jobs: u64) {
+    for _ in 0..jobs {
+        tokio::task::spawn_blocking(|| {}).await.unwrap();
+    }
+}
+
+/// Jobs that do nothing on four threads, so many of them in flight.
+async fn offload(lanes: u64, jobs: u64) {
+    let started = Instant::now();
+    let all: Vec<_> = (0..lanes).map(|_| tokio::spawn(lane(jobs / lanes))).collect();
+    for each in all {
+        each.await.unwrap();
+    }
+    let took_ns = started.elapsed().as_nanos() as f64;
+    print!("\"offload_{}\": {:.2}, ", lanes, took_ns / (jobs / lanes * lanes) as f64);
 }
 
 fn resident_bytes() -> f64 {
@@ -141,11 +201,22 @@ fn spread(threads: usize) -> f64 {
 
 fn main() {
     let build = || {
-        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .max_blocking_threads(4)
+            .build()
+            .unwrap()
     };
     print!("{{");
     LocalSet::new().block_on(&build(), tasks());
     build().block_on(ready());
+    build().block_on(mutex());
+    build().block_on(select());
+    build().block_on(async {
+        offload(1, 10_000).await;
+        offload(64, 40_000).await;
+        offload(1024, 100_000).await;
+    });
     print!("\"spread_one\": {:.2}, \"spread_two\": {:.2}, ", spread(1), spread(2));
     build().block_on(sleepers());
     println!("\"version\": \"{}\"}}", option_env!("TOKIO_VERSION").unwrap_or("1"));
