@@ -59,6 +59,18 @@ def _stop_when_done(future: "asyncio.Future[Any]") -> None:
 class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
     """Running and closing, tasks, debug mode and the exception handler."""
 
+    # All that a loop keeps in Python, its mixins' part too: while nothing is in its __dict__,
+    # CPython finds methods without a look there, in each step of a task and at each call.
+    __slots__ = (
+        "_asyncgens",
+        "_asyncgens_shutdown_called",
+        "_default_executor",
+        "_exception_handler",
+        "_executor_shutdown_called",
+        "_signal_handlers",
+        "_signal_pipe",
+    )
+
     def __init__(self) -> None:
         self._exception_handler: _ExceptionHandler | None = None
         self._asyncgens: "weakref.WeakSet[AsyncGenerator[Any, Any]]" = weakref.WeakSet()
