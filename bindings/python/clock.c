@@ -24,12 +24,14 @@ double loop_now_s(void) {
 /* ---- the heap ---- */
 
 static bool clock_before(const timer_handle_object *a, const timer_handle_object *b) {
-  return a->when_s < b->when_s || (a->when_s == b->when_s && a->order < b->order);
+  return a->when_s < b->when_s ||
+         (a->when_s == b->when_s &&
+          a->handle.queued.heap.order < b->handle.queued.heap.order);
 }
 
 static void clock_place(loop_clock *clock, size_t at, timer_handle_object *timer) {
   clock->heap[at] = timer;
-  timer->heap_at = at + 1;
+  timer->handle.queued.heap.at = at;
 }
 
 static void clock_sift_up(loop_clock *clock, size_t at) {
@@ -68,7 +70,8 @@ static int clock_reserve(loop_clock *clock, size_t count) {
 }
 
 static void clock_push(loop_clock *clock, timer_handle_object *timer) {
-  timer->order = clock->orders++;
+  timer->handle.wait = HANDLE_ON_HEAP;
+  timer->handle.queued.heap.order = clock->orders++;
   clock_place(clock, clock->count++, timer);
   clock_sift_up(clock, clock->count - 1);
 }
@@ -81,19 +84,19 @@ int clock_start(loop_object *loop, timer_handle_object *timer) {
 
 void clock_stop(loop_object *loop, timer_handle_object *timer) {
   loop_clock *clock = &loop->clock;
-  if (timer->heap_at == 0) return;
-  size_t at = timer->heap_at - 1;
+  size_t at = timer->handle.queued.heap.at;
   timer_handle_object *last = clock->heap[--clock->count];
-  timer->heap_at = 0;
+  timer->handle.wait = HANDLE_NOT_TIMED;
   if (last == timer) return;
   clock_place(clock, at, last);
   clock_sift_up(clock, at);
-  clock_sift_down(clock, last->heap_at - 1);
+  clock_sift_down(clock, last->handle.queued.heap.at);
 }
 
 void clock_free(loop_object *loop) {
   loop_clock *clock = &loop->clock;
-  for (size_t i = 0; i < clock->count; i++) clock->heap[i]->heap_at = 0;
+  for (size_t i = 0; i < clock->count; i++)
+    clock->heap[i]->handle.wait = HANDLE_NOT_TIMED;
   clock->count = clock->capacity = 0;
   PyMem_Free(clock->heap);
   clock->heap = NULL;
@@ -130,8 +133,7 @@ static PyObject *clock_monotonic(loop_object *loop) {
 static timer_handle_object *clock_timer_of(const loop_object *loop, bide_node *node) {
   handle_object *handle = BIDE_CONTAINER_OF(node, handle_object, link);
   if (!Py_IS_TYPE(handle, loop->state->timer_handle_type)) return NULL;
-  timer_handle_object *timer = (timer_handle_object *)handle;
-  return bide_timer_is_active(&timer->timer) ? timer : NULL;
+  return handle->wait == HANDLE_ON_WHEEL ? (timer_handle_object *)handle : NULL;
 }
 
 static int clock_move_to_heap(loop_object *loop) {
@@ -143,7 +145,7 @@ static int clock_move_to_heap(loop_object *loop) {
   for (node = loop->scheduled.next; node != &loop->scheduled; node = node->next) {
     timer_handle_object *timer = clock_timer_of(loop, node);
     if (timer == NULL) continue;
-    bide_timer_stop(loop->core, &timer->timer);
+    timer_handle_unset(timer);
     clock_push(&loop->clock, timer);
   }
   return 0;
@@ -227,12 +229,13 @@ int clock_fire(loop_object *loop) {
   if (clock_now(loop, &now_s) < 0) return -1;
   while (clock->count > 0 && clock->heap[0]->when_s < now_s + clock_resolution_s) {
     timer_handle_object *timer = clock->heap[0];
-    int code = bide_loop_call_soon(loop->core, &timer->handle.call);
+    clock_stop(loop, timer);
+    int code = bide_loop_call_soon(loop->core, handle_call(&timer->handle));
     if (code < 0) {
+      clock_push(clock, timer);
       convert_raise(code);
       return -1;
     }
-    clock_stop(loop, timer);
   }
   return 0;
 }

@@ -38,7 +38,7 @@ PyObject *loop_time(PyObject *self, PyObject *unused);
 /* Puts a timer on the heap. 0; -1 with MemoryError. */
 int clock_start(loop_object *loop, timer_handle_object *timer);
 
-/* Takes it off. Harmless when it is not there. */
+/* Takes it off again. */
 void clock_stop(loop_object *loop, timer_handle_object *timer);
 
 /* The first timer's distance in microseconds by somebody else's clock; -1 when there is

@@ -13,6 +13,14 @@
 #error "bide needs CPython 3.10 or newer."
 #endif
 
+/* The slots that asyncio.TimerHandle adds to Handle's, _scheduled and _when; before 3.12 the
+ * list of weak references lies in front of them. */
+#if PY_VERSION_HEX < 0x030C0000
+#define COMPAT_TIMER_SLOTS 3
+#else
+#define COMPAT_TIMER_SLOTS 2
+#endif
+
 /* What a queued datagram adds to get_write_buffer_size() beyond its bytes. */
 #if PY_VERSION_HEX < 0x030D0000
 #define COMPAT_DATAGRAM_HEADER_BYTES 0

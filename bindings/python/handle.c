@@ -5,6 +5,7 @@
 
 #include "convert.h"
 #include "list.h"
+#include "threadsafe_handle.h"
 
 /* A dead handle costs about 200 bytes; this many cover a gather of a few hundred. */
 enum { HANDLE_POOL_MAX = 1024 };
@@ -15,8 +16,17 @@ enum { HANDLE_POSTED_MAX = 1024 };
 
 /* ---- arguments ---- */
 
+static_assert(offsetof(handle_object, args) ==
+                  offsetof(handle_object, queued) +
+                      sizeof(((handle_object *)NULL)->queued),
+              "vectorcall writes to the word before the arguments");
+
+static bool handle_is_spilled(const handle_object *handle) {
+  return handle->nargs > HANDLE_ARGS_INLINE;
+}
+
 static PyObject **handle_args(handle_object *handle) {
-  return (handle->spilled != NULL ? handle->spilled : handle->args) + 1;
+  return handle_is_spilled(handle) ? handle->spilled + 1 : handle->args;
 }
 
 static int handle_set_args(handle_object *handle, PyObject *const *args,
@@ -28,19 +38,19 @@ static int handle_set_args(handle_object *handle, PyObject *const *args,
       return -1;
     }
   }
+  handle->nargs = (uint32_t)nargs;
   PyObject **own = handle_args(handle);
   for (Py_ssize_t i = 0; i < nargs; i++) own[i] = Py_NewRef(args[i]);
-  handle->nargs = (uint32_t)nargs;
   return 0;
 }
 
 static void handle_drop_args(handle_object *handle) {
-  PyObject **spilled = handle->spilled;
+  uint32_t nargs = handle->nargs;
+  if (nargs == 0) return;
+  PyObject **spilled = handle_is_spilled(handle) ? handle->spilled : NULL;
   PyObject *args[HANDLE_ARGS_INLINE];
   PyObject **own = spilled != NULL ? spilled + 1 : args;
-  uint32_t nargs = handle->nargs;
-  if (spilled == NULL) memcpy(args, handle->args + 1, nargs * sizeof *args);
-  handle->spilled = NULL;
+  if (spilled == NULL) memcpy(args, handle->args, nargs * sizeof *args);
   handle->nargs = 0;
   for (uint32_t i = 0; i < nargs; i++) Py_DECREF(own[i]);
   PyMem_Free(spilled);
@@ -49,7 +59,9 @@ static void handle_drop_args(handle_object *handle) {
 /* ---- making and freeing ---- */
 
 static handle_pool *handle_pool_of(module_state *state, PyTypeObject *type) {
-  return type == state->timer_handle_type ? &state->timer_handles : &state->handles;
+  if (type == state->handle_type) return &state->handles;
+  return type == state->timer_handle_type ? &state->timer_handles
+                                          : &state->threadsafe_handles;
 }
 
 /* Debug mode's record of where the handle was made. */
@@ -86,7 +98,8 @@ handle_object *handle_make(loop_object *loop, PyTypeObject *type, PyObject *call
   handle->loop = (loop_object *)Py_NewRef((PyObject *)loop);
   handle->repr = Py_NewRef(Py_None);
   handle->source_traceback = Py_NewRef(Py_None);
-  handle->runner = 0;
+  handle->running = false;
+  handle->wait = HANDLE_NOT_TIMED;
   if (handle_set_args(handle, args, nargs) < 0) {
     Py_DECREF(handle);
     return NULL;
@@ -126,7 +139,7 @@ int handle_traverse(PyObject *self, visitproc visit, void *arg) {
   Py_VISIT(handle->context);
   Py_VISIT(handle->loop);
   Py_VISIT(handle->source_traceback);
-  Py_VISIT(handle->when_given);
+  Py_VISIT(handle->timer_slots[COMPAT_TIMER_SLOTS - 1]);
   PyObject **args = handle_args(handle);
   for (uint32_t i = 0; i < handle->nargs; i++) Py_VISIT(args[i]);
   return 0;
@@ -140,17 +153,17 @@ static void handle_clear_values(handle_object *handle) {
   Py_CLEAR(handle->repr);
   Py_CLEAR(handle->source_traceback);
   Py_CLEAR(handle->cancelled);
-  Py_CLEAR(handle->when_given);
+  Py_CLEAR(handle->timer_slots[COMPAT_TIMER_SLOTS - 1]);
 }
 
 /* The loop stays: it owns this handle if it is queued, and dealloc needs its state. The
  * cycle through it breaks at the loop. */
 int handle_clear(PyObject *self) {
   handle_object *handle = (handle_object *)self;
-  if (handle->runner != 0) return 0;
+  if (handle->running) return 0;
   handle_drop_args(handle);
   Py_CLEAR(handle->args_slot);
-  Py_CLEAR(handle->when_given);
+  Py_CLEAR(handle->timer_slots[COMPAT_TIMER_SLOTS - 1]);
   Py_XSETREF(handle->callback, Py_NewRef(Py_None));
   Py_XSETREF(handle->cancelled, Py_NewRef(Py_True));
   Py_XSETREF(handle->source_traceback, Py_NewRef(Py_None));
@@ -253,18 +266,20 @@ static void handle_call_timed(handle_object *handle) {
  * dropped here. */
 void handle_run(handle_object *handle) {
   if (handle->cancelled == Py_True) return;
-  handle->runner = PyThread_get_thread_ident();
+  bool watched = Py_IS_TYPE(handle, handle->loop->state->threadsafe_handle_type);
+  handle->running = true;
+  if (watched) threadsafe_handle_begin(handle);
   if (handle->loop->debug)
     handle_call_timed(handle);
   else
     handle_call_callback(handle);
-  handle->runner = 0;
-  if (handle->finished != NULL) PyThread_release_lock(handle->finished);
+  if (watched) threadsafe_handle_end(handle);
+  handle->running = false;
   if (handle->cancelled == Py_True) handle_drop_args(handle);
 }
 
 static void handle_on_call(bide_call *call) {
-  handle_object *handle = BIDE_CONTAINER_OF(call, handle_object, call);
+  handle_object *handle = BIDE_CONTAINER_OF(call, handle_object, queued.call);
   loop_object *loop = handle->loop;
   list_remove(&handle->link);
   if (handle->cancelled != Py_True) {
@@ -276,22 +291,27 @@ static void handle_on_call(bide_call *call) {
 }
 
 void handle_prepare(handle_object *handle) {
-  handle->call = (bide_call){.cb = handle_on_call};
   list_push(&handle->loop->scheduled, &handle->link);
   Py_INCREF(handle);
 }
 
+bide_call *handle_call(handle_object *handle) {
+  handle->queued.call = (bide_call){.cb = handle_on_call};
+  return &handle->queued.call;
+}
+
 static void handle_on_post(bide_call *call) {
-  BIDE_CONTAINER_OF(call, handle_object, call)->loop->posted--;
+  BIDE_CONTAINER_OF(call, handle_object, queued.call)->loop->posted--;
   handle_on_call(call);
 }
 
 void handle_post(handle_object *handle) {
   loop_object *loop = handle->loop;
+  bide_call *call = handle_call(handle);
+  call->cb = handle_on_post;
   handle_prepare(handle);
-  handle->call.cb = handle_on_post;
   loop->posted++;
-  bide_post(loop->core, &handle->call);
+  bide_post(loop->core, call);
   if (loop->posted <= HANDLE_POSTED_MAX) return;
   Py_BEGIN_ALLOW_THREADS;
   sched_yield();
@@ -300,7 +320,7 @@ void handle_post(handle_object *handle) {
 
 int handle_schedule(handle_object *handle) {
   handle_prepare(handle);
-  int code = bide_loop_call_soon(handle->loop->core, &handle->call);
+  int code = bide_loop_call_soon(handle->loop->core, handle_call(handle));
   if (code == 0) return 0;
   handle_unschedule(handle);
   convert_raise(code);
@@ -318,7 +338,7 @@ int handle_cancel(handle_object *handle) {
   }
   PyObject *callback = handle->callback;
   handle->callback = Py_NewRef(Py_None);
-  if (handle->runner == 0) handle_drop_args(handle);
+  if (!handle->running) handle_drop_args(handle);
   Py_DECREF(callback);
   return 0;
 }
@@ -391,7 +411,7 @@ static int handle_check_slot(PyTypeObject *base, const char *name, size_t offset
   return -1;
 }
 
-int handle_check_layout(PyTypeObject *base) {
+int handle_check_layout(PyTypeObject *base, bool is_timer) {
   static const struct {
     const char *name;
     size_t offset;
@@ -406,6 +426,8 @@ int handle_check_layout(PyTypeObject *base) {
   };
   for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
     if (handle_check_slot(base, slots[i].name, slots[i].offset) < 0) return -1;
+  size_t when = offsetof(handle_object, timer_slots[COMPAT_TIMER_SLOTS - 1]);
+  if (is_timer && handle_check_slot(base, "_when", when) < 0) return -1;
   if (base->tp_basicsize > (Py_ssize_t)offsetof(handle_object, link)) {
     PyErr_Format(PyExc_ImportError, "bide does not know this Python: %s is too large",
                  base->tp_name);

@@ -7,14 +7,24 @@
 #ifndef BIDE_PYTHON_HANDLE_H
 #define BIDE_PYTHON_HANDLE_H
 
+#include <bide/timer.h>
+
 #include "loop.h"
 
 enum { HANDLE_ARGS_INLINE = 3 };
 
+/* Where a timer waits to be due: in the core's wheel, or on the loop's own heap (clock.h). */
+typedef enum handle_wait {
+  HANDLE_NOT_TIMED,
+  HANDLE_ON_WHEEL,
+  HANDLE_ON_HEAP
+} handle_wait;
+
 /* While queued or timed the handle is on its loop's `scheduled` list, which owns a
  * reference. A cancelled handle stays queued and does nothing when its turn comes.
- * args[0] is scratch for vectorcall; with more than HANDLE_ARGS_INLINE arguments
- * `spilled` holds scratch and all arguments instead. */
+ * More than HANDLE_ARGS_INLINE arguments are `spilled`, behind a word of scratch for
+ * vectorcall. Before `args` that word is the last of `queued`, which a handle that runs has
+ * left. */
 struct handle_object {
   PyObject_HEAD
   /* asyncio.Handle's slots in the order that CPython lays them out; checked when the
@@ -26,16 +36,23 @@ struct handle_object {
   loop_object *loop;
   PyObject *repr;
   PyObject *source_traceback;
-  void *timer_slots[3]; /* asyncio.TimerHandle's and a weakref list before 3.12 */
+  PyObject *timer_slots[COMPAT_TIMER_SLOTS];
   bide_node link;
-  bide_call call;
-  PyObject *when_given; /* a timer's time, if it was no float; else NULL */
-  PyObject **spilled;
-  PyObject *args[1 + HANDLE_ARGS_INLINE];
   uint32_t nargs;
-  uint32_t waiters;            /* threads that wait for the callback's end */
-  unsigned long runner;        /* the thread that the callback runs in; 0: it does not */
-  PyThread_type_lock finished; /* held until that end, while there are waiters */
+  uint8_t wait; /* handle_wait; HANDLE_NOT_TIMED for one that is no timer, or is due */
+  bool running;
+  union {
+    bide_call call;
+    bide_timer timer;
+    struct {
+      size_t at; /* counted from 0 */
+      uint64_t order;
+    } heap;
+  } queued;
+  union {
+    PyObject *args[HANDLE_ARGS_INLINE];
+    PyObject **spilled;
+  };
 };
 
 /* Makes a handle of `type`, one of the two types, for callback(*args) in `context` (NULL
@@ -59,8 +76,11 @@ void handle_run(handle_object *handle);
 /* Queues it. 0, or -1 with an exception. */
 int handle_schedule(handle_object *handle);
 
-/* Puts it on `scheduled`, ready for its timer to queue its call. */
+/* Puts it on `scheduled`, to be queued now or by its timer. */
 void handle_prepare(handle_object *handle);
+
+/* The call to queue it by; a timer's waiting must be over. */
+bide_call *handle_call(handle_object *handle);
 
 /* As handle_schedule, from another thread. May drop the GIL. */
 void handle_post(handle_object *handle);
@@ -71,14 +91,14 @@ void handle_unschedule(handle_object *handle);
 /* As handle.cancel(). 0, or -1 with an exception of debug mode's repr. */
 int handle_cancel(handle_object *handle);
 
-/* `base` is asyncio.Handle or TimerHandle: 0 when the running CPython lays it out as
+/* `base` is asyncio's class: 0 when the running CPython lays it out as
  * above, else -1 with ImportError. */
-int handle_check_layout(PyTypeObject *base);
+int handle_check_layout(PyTypeObject *base, bool is_timer);
 
 /* Frees the dead handles that are kept for reuse. */
 void handle_pool_clear(handle_pool *pool);
 
-/* Shared by the two types. */
+/* Shared by the types. */
 int handle_traverse(PyObject *self, visitproc visit, void *arg);
 int handle_clear(PyObject *self);
 void handle_dealloc(PyObject *self);

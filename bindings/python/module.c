@@ -99,7 +99,7 @@ static PyObject *module_import_attribute(const char *module, const char *attribu
 static int module_check_base(PyTypeObject *base, const module_type *entry) {
   if (entry->spec == &handle_spec || entry->spec == &timer_handle_spec ||
       entry->spec == &threadsafe_handle_spec)
-    return handle_check_layout(base);
+    return handle_check_layout(base, entry->spec == &timer_handle_spec);
   if (base->tp_basicsize <= (Py_ssize_t)offsetof(transport_object, weakrefs)) return 0;
   PyErr_Format(PyExc_ImportError, "bide does not know this Python: %s is too large",
                base->tp_name);
@@ -209,6 +209,7 @@ static int module_clear(PyObject *module) {
   clock_unwatch(state);
   handle_pool_clear(&state->handles);
   handle_pool_clear(&state->timer_handles);
+  handle_pool_clear(&state->threadsafe_handles);
   return module_each(state, module_clear_one, NULL);
 }
 

@@ -156,6 +156,7 @@ PyObject *loop_call_at(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
     return NULL;
   PyObject *handle = schedule_timer(loop, when_s, loop_now_s(), &parsed);
   if (handle != NULL && !PyFloat_CheckExact(parsed.named[0]))
-    ((handle_object *)handle)->when_given = Py_NewRef(parsed.named[0]);
+    ((handle_object *)handle)->timer_slots[COMPAT_TIMER_SLOTS - 1] =
+        Py_NewRef(parsed.named[0]);
   return handle;
 }

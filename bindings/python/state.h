@@ -197,6 +197,7 @@ typedef struct module_state {
   future_shape future_shape;
   handle_pool handles;
   handle_pool timer_handles;
+  handle_pool threadsafe_handles;
 } module_state;
 
 /* object.name(...), with the arguments that Py_BuildValue makes of a format in parentheses.

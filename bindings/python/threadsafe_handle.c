@@ -1,13 +1,31 @@
 #include "threadsafe_handle.h"
 
+/* `finished` is there while there are waiters, and held until the callback has ended. */
+typedef struct threadsafe_handle {
+  handle_object handle;
+  unsigned long runner; /* the thread that the callback runs in; 0: it does not */
+  PyThread_type_lock finished;
+  unsigned waiters; /* threads that wait for the callback's end */
+} threadsafe_handle;
+
 PyTypeObject *threadsafe_handle_type(module_state *state) {
   PyTypeObject *type = state->threadsafe_handle_type;
   return type != NULL ? type : state->handle_type;
 }
 
+void threadsafe_handle_begin(handle_object *handle) {
+  ((threadsafe_handle *)handle)->runner = PyThread_get_thread_ident();
+}
+
+void threadsafe_handle_end(handle_object *handle) {
+  threadsafe_handle *self = (threadsafe_handle *)handle;
+  self->runner = 0;
+  if (self->finished != NULL) PyThread_release_lock(self->finished);
+}
+
 /* Makes the lock that the end of the callback releases. Whoever waits takes it and gives
  * it on to the next; the last one frees it. */
-static int threadsafe_handle_ask(handle_object *handle) {
+static int threadsafe_handle_ask(threadsafe_handle *handle) {
   if (handle->finished == NULL) {
     handle->finished = PyThread_allocate_lock();
     if (handle->finished == NULL) {
@@ -22,7 +40,7 @@ static int threadsafe_handle_ask(handle_object *handle) {
 
 /* A callback that asks about its own handle is not waited for. 0, or -1 with what a
  * signal's handler raised meanwhile. */
-static int threadsafe_handle_wait(handle_object *handle) {
+static int threadsafe_handle_wait(threadsafe_handle *handle) {
   while (handle->runner != 0 && handle->runner != PyThread_get_thread_ident()) {
     if (threadsafe_handle_ask(handle) < 0) return -1;
     PyThread_type_lock finished = handle->finished;
@@ -42,13 +60,14 @@ static int threadsafe_handle_wait(handle_object *handle) {
 
 static PyObject *threadsafe_handle_cancel(PyObject *self, PyObject *unused) {
   (void)unused;
-  handle_object *handle = (handle_object *)self;
-  if (threadsafe_handle_wait(handle) < 0 || handle_cancel(handle) < 0) return NULL;
+  if (threadsafe_handle_wait((threadsafe_handle *)self) < 0 ||
+      handle_cancel((handle_object *)self) < 0)
+    return NULL;
   Py_RETURN_NONE;
 }
 
 static PyObject *threadsafe_handle_cancelled(PyObject *self, PyObject *unused) {
-  if (threadsafe_handle_wait((handle_object *)self) < 0) return NULL;
+  if (threadsafe_handle_wait((threadsafe_handle *)self) < 0) return NULL;
   return handle_cancelled_method(self, unused);
 }
 
@@ -87,7 +106,7 @@ static PyType_Slot threadsafe_handle_slots[] = {
 
 PyType_Spec threadsafe_handle_spec = {
     .name = "bide._bide.ThreadSafeHandle",
-    .basicsize = sizeof(handle_object),
+    .basicsize = sizeof(threadsafe_handle),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = threadsafe_handle_slots,
 };

@@ -6,9 +6,10 @@
 #include "clock.h"
 
 static void timer_handle_on_timer(bide_timer *timer) {
-  timer_handle_object *self = BIDE_CONTAINER_OF(timer, timer_handle_object, timer);
-  bide_call *call = &self->handle.call;
-  if (bide_loop_call_soon(self->handle.loop->core, call) < 0) call->cb(call);
+  handle_object *handle = BIDE_CONTAINER_OF(timer, handle_object, queued.timer);
+  handle->wait = HANDLE_NOT_TIMED;
+  bide_call *call = handle_call(handle);
+  if (bide_loop_call_soon(handle->loop->core, call) < 0) call->cb(call);
 }
 
 /* The first microsecond that is not before when_s. What is due already stays so: its
@@ -20,15 +21,21 @@ static uint64_t timer_handle_deadline_us(double when_s, double now_s) {
 }
 
 void timer_handle_set(timer_handle_object *self, double now_s) {
-  bide_timer_start_at(self->handle.loop->core, &self->timer,
+  handle_object *handle = &self->handle;
+  handle->wait = HANDLE_ON_WHEEL;
+  handle->queued.timer = (bide_timer){.cb = timer_handle_on_timer};
+  bide_timer_start_at(handle->loop->core, &handle->queued.timer,
                       timer_handle_deadline_us(self->when_s, now_s));
+}
+
+void timer_handle_unset(timer_handle_object *self) {
+  bide_timer_stop(self->handle.loop->core, &self->handle.queued.timer);
+  self->handle.wait = HANDLE_NOT_TIMED;
 }
 
 int timer_handle_start(timer_handle_object *self, double when_s, double now_s) {
   loop_object *loop = self->handle.loop;
   self->when_s = when_s;
-  self->heap_at = 0;
-  self->timer = (bide_timer){.cb = timer_handle_on_timer};
   if (loop->clock.patched && clock_start(loop, self) < 0) return -1;
   handle_prepare(&self->handle);
   /* Of a timer on the heap the core knows nothing; a guest's outer loop must. */
@@ -40,7 +47,7 @@ int timer_handle_start(timer_handle_object *self, double when_s, double now_s) {
 }
 
 static bool timer_handle_is_set(const timer_handle_object *self) {
-  return self->heap_at != 0 || bide_timer_is_active(&self->timer);
+  return self->handle.wait != HANDLE_NOT_TIMED;
 }
 
 static PyObject *timer_handle_cancel(PyObject *self, PyObject *unused) {
@@ -49,15 +56,17 @@ static PyObject *timer_handle_cancel(PyObject *self, PyObject *unused) {
   handle_object *handle = &timer->handle;
   if (handle_cancel(handle) < 0) return NULL;
   if (handle->loop->core == NULL || !timer_handle_is_set(timer)) Py_RETURN_NONE;
-  clock_stop(handle->loop, timer);
-  bide_timer_stop(handle->loop->core, &timer->timer);
+  if (handle->wait == HANDLE_ON_HEAP)
+    clock_stop(handle->loop, timer);
+  else
+    timer_handle_unset(timer);
   handle_unschedule(handle);
   Py_RETURN_NONE;
 }
 
 static PyObject *timer_handle_get_when(PyObject *self, void *unused) {
   (void)unused;
-  PyObject *given = ((handle_object *)self)->when_given;
+  PyObject *given = ((handle_object *)self)->timer_slots[COMPAT_TIMER_SLOTS - 1];
   if (given != NULL) return Py_NewRef(given);
   return PyFloat_FromDouble(((timer_handle_object *)self)->when_s);
 }
