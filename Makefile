@@ -35,6 +35,7 @@ help:
 	@echo "make coverage the branches of the core that its tests take, on each backend"
 	@echo "make mutants  plants the faults of tests/mutants one by one: each must be caught"
 	@echo "make soak     what takes long, written to docs/results/soak.md"
+	@echo "make soak-node  cancelled opens and ended workers in Node, to docs/results/soak-node.md"
 	@echo "make compat   the suites of real programs beside asyncio (SUITES='aiohttp' for some)"
 	@echo "make compat-node  Node's own tests beside Node (NODE_SRC=a checkout of its tests)"
 	@echo "make npm      the packages that npm installs, into build/npm"
@@ -129,7 +130,10 @@ mutants: deps-build
 .PHONY: soak
 soak: build
 	@.venv/bin/python scripts/soak.py
-	@for backend in io_uring epoll; do BIDE_BACKEND=$$backend node tests/soak/node_ends.js; done
+
+.PHONY: soak-node
+soak-node: node
+	@python3 scripts/soak_node.py
 
 .PHONY: clean
 clean:

@@ -29,12 +29,33 @@ export interface TreeChecksum {
   crc32: number;
 }
 
+export interface TreeFile {
+  path: string;
+  bytes: number;
+  mtimeMs: number;
+}
+
+export interface FileDigest {
+  bytes: number;
+  digest: Buffer;
+}
+
 /** Work for a NativeExecutor. */
 export const native: {
   /** Blocks a thread of the pool for so many milliseconds. */
   readonly sleep: NativeJob<[ms: number], undefined>;
   /** Reads a file, or all files of a folder and of those in it. Links are not followed. */
   readonly checksumTree: NativeJob<[path: fs.PathLike], TreeChecksum>;
+  /** The files of a folder and of those in it; links are not followed, other things not told. */
+  readonly listTree: NativeJob<[path: fs.PathLike], TreeFile[]>;
+  /** A digest of bytes; algorithm: one of `crypto.getHashes()`, sha256 if not given. */
+  readonly hash: NativeJob<[data: NodeJS.ArrayBufferView, algorithm?: string], Buffer>;
+  /** The digest of a file, and how many bytes it has. */
+  readonly hashFile: NativeJob<[path: fs.PathLike, algorithm?: string], FileDigest>;
+  /** level: from 0 to 9, 6 if not given. */
+  readonly gzip: NativeJob<[data: NodeJS.ArrayBufferView, level?: number], Buffer>;
+  /** bytesMax: what may come of it, 2 ** 31 - 1 if not given; more is EFBIG. */
+  readonly gunzip: NativeJob<[data: NodeJS.ArrayBufferView, bytesMax?: number], Buffer>;
 };
 
 /**

@@ -1,6 +1,7 @@
 'use strict';
 // The addon's own jobs, on a pool of the core's: threads that run no JS.
 
+const { getHashes } = require('node:crypto');
 const { inspect } = require('node:util');
 const { watch, unwatch } = require('./abort.js');
 const { codedError, systemError } = require('./errors.js');
@@ -9,57 +10,132 @@ const { Flow } = require('./flow.js');
 const { native, acquire, release, memoryOf, offsetOf, syscalls } = require('./native.js');
 const { pathOf } = require('./options.js');
 const { asText } = require('./operation.js');
+const scratch = require('./scratch.js');
+const { bufferOver } = require('./transfer.js');
 
 // Jobs that wait in the core's pool, so that its threads find the next at once; more wait
 // here, where they are smaller.
 const queuedMax = 256;
 
+const resultsMax = 4; // numbers; the length of the bytes follows them
+
+// ---- arguments, as the addon takes them; undefined for what is none ----
+
 function durationOf(ms) {
   return typeof ms === 'number' && ms >= 0 && ms <= 2 ** 31 - 1 ? ms : undefined;
+}
+
+// The bytes of the call: a copy, but of memory that cannot go away under the job.
+function bytesOf(data) {
+  if (!ArrayBuffer.isView(data)) return undefined;
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return scratch.isShared(data) ? bufferOver(bytes) : Buffer.from(bytes);
+}
+
+const argumentKinds = {
+  number: { from: durationOf, wanted: 'a number of milliseconds, 0 or more' },
+  path: { from: pathOf, wanted: 'a path (a string, Buffer or URL without a NUL)' },
+  bytes: { from: bytesOf, wanted: 'a Buffer, TypedArray or DataView' },
+};
+
+let digests; // in small letters; OpenSSL takes either
+
+function isDigest(name) {
+  digests ??= new Set(getHashes().map((each) => each.toLowerCase()));
+  return typeof name === 'string' && name.length < 32 && digests.has(name.toLowerCase());
+}
+
+const isFrom = (min, max) => (number) =>
+  Number.isInteger(number) && number >= min && number <= max;
+
+// What a job takes after its argument.
+const algorithm = {
+  byDefault: 'sha256',
+  check: isDigest,
+  wanted: 'a digest of crypto.getHashes()',
+};
+const level = { byDefault: 6, check: isFrom(0, 9), wanted: 'a level from 0 to 9' };
+const bytesMax = {
+  byDefault: 2 ** 31 - 1,
+  check: isFrom(1, 2 ** 31 - 1),
+  wanted: 'a number of bytes below 2 ** 31',
+};
+const options = { hash: algorithm, hashFile: algorithm, gzip: level, gunzip: bytesMax };
+
+// A list of files as the addon writes it: path, size, time, each with a NUL behind it.
+function filesIn(bytes) {
+  const parts = bytes.toString().split('\0');
+  const files = new Array((parts.length - 1) / 3);
+  for (let i = 0; i < files.length; i++) {
+    files[i] = {
+      path: parts[3 * i],
+      bytes: Number(parts[3 * i + 1]),
+      mtimeMs: Number(parts[3 * i + 2]),
+    };
+  }
+  return files;
 }
 
 // What bide.native holds: a name for runInExecutor, nothing that can be called.
 class NativeJob {
   #number;
-  #takesPath;
+  #argument;
   #results;
+  #output;
 
-  constructor(number, { name, takesPath, results }) {
+  constructor(number, { name, argument, results, output }) {
     this.name = name;
     this.#number = number;
-    this.#takesPath = takesPath;
+    this.#argument = argument;
     this.#results = results;
+    this.#output = output;
     Object.freeze(this);
   }
 
-  // The argument as the addon takes it.
-  check(argument) {
-    const value = this.#takesPath ? pathOf(argument) : durationOf(argument);
-    if (value !== undefined) return value;
-    const wanted = this.#takesPath
-      ? 'a path (a string, Buffer or URL without a NUL)'
-      : 'a number of milliseconds, 0 or more';
+  #refuse(which, wanted, received) {
     throw codedError(
       TypeError,
       'ERR_INVALID_ARG_VALUE',
-      `bide.native.${this.name} takes ${wanted}. Received ${inspect(argument)}`,
+      `bide.native.${this.name} takes ${wanted}${which}. Received ${inspect(received)}`,
     );
   }
 
-  pathIn(argument) {
-    return this.#takesPath ? asText(argument) : undefined;
+  // { argument, option } as the addon takes them.
+  check([given, option]) {
+    const kind = argumentKinds[this.#argument];
+    const argument = kind.from(given);
+    if (argument === undefined) this.#refuse('', kind.wanted, given);
+    const wants = options[this.name];
+    if (wants === undefined) return { argument, option: undefined };
+    option ??= wants.byDefault;
+    if (!wants.check(option)) this.#refuse(' as its second argument', wants.wanted, option);
+    return { argument, option };
   }
 
-  start(slot, pool, argument) {
-    return native.run(slot, pool, this.#number, argument);
+  pathIn({ argument }) {
+    return this.#argument === 'path' ? asText(argument) : undefined;
   }
 
-  // Its numbers as an object, read from the slot's memory.
+  start(slot, pool, { argument, option }) {
+    return native.run(slot, pool, this.#number, argument, option);
+  }
+
+  // What it gives, from the slot's memory: its bytes, its numbers, or both in an object.
   take(slot) {
-    if (this.#results.length === 0) return undefined;
     const from = offsetOf(slot) / 8;
     const { doubles } = memoryOf(slot);
-    return Object.fromEntries(this.#results.map((name, i) => [name, doubles[from + i]]));
+    const bytes = this.#output && this.#takeOutput(slot, doubles[from + resultsMax]);
+    if (this.name === 'listTree') return filesIn(bytes);
+    if (this.#results.length === 0) return bytes;
+    const numbers = this.#results.map((name, i) => [name, doubles[from + i]]);
+    if (bytes !== undefined) numbers.push([this.#output, bytes]);
+    return Object.fromEntries(numbers);
+  }
+
+  #takeOutput(slot, length) {
+    const bytes = Buffer.allocUnsafeSlow(length);
+    native.takeOutput(slot, bytes);
+    return bytes;
   }
 }
 
@@ -71,7 +147,7 @@ class JobRequest {
   constructor(flow, prepared, signal, executor, resolve, reject) {
     this.flow = flow;
     this.job = prepared.job;
-    this.argument = prepared.argument;
+    this.given = prepared.given; // its bytes are not to be collected before finish()
     this.pool = prepared.pool;
     this.signal = signal;
     this.executor = executor;
@@ -84,7 +160,7 @@ class JobRequest {
 
   start() {
     this.slot = acquire(this);
-    const code = this.job.start(this.slot, this.pool, this.argument);
+    const code = this.job.start(this.slot, this.pool, this.given);
     if (code >= 0) return;
     release(this.slot);
     this.end();
@@ -106,9 +182,10 @@ class JobRequest {
   }
 
   finish(slot, result, detail) {
-    if (result < 0) this.reject(this.#error(slot, result, detail));
-    else this.resolve(this.job.take(slot));
     this.end();
+    if (result < 0) this.reject(this.#error(slot, result, detail));
+    else if (this.aborted) native.takeOutput(slot, undefined);
+    else this.resolve(this.job.take(slot));
   }
 
   #error(slot, result, detail) {
@@ -118,7 +195,7 @@ class JobRequest {
     return systemError(
       result,
       syscalls[detail] || this.job.name,
-      path || this.job.pathIn(this.argument),
+      path || this.job.pathIn(this.given),
     );
   }
 }
@@ -135,7 +212,7 @@ class NativeExecutor extends Executor {
   }
 
   prepare(job, args) {
-    if (job instanceof NativeJob) return { job, argument: job.check(args[0]) };
+    if (job instanceof NativeJob) return { job, given: job.check(args) };
     throw codedError(
       TypeError,
       'ERR_INVALID_ARG_TYPE',
@@ -144,9 +221,9 @@ class NativeExecutor extends Executor {
     );
   }
 
-  start({ job, argument }, signal, resolve, reject) {
-    const prepared = { job, argument, pool: this.#pool };
-    const request = new JobRequest(this.#flow, prepared, signal, this, resolve, reject);
+  start(prepared, signal, resolve, reject) {
+    const onPool = { ...prepared, pool: this.#pool };
+    const request = new JobRequest(this.#flow, onPool, signal, this, resolve, reject);
     this.#flow.enter(request);
   }
 

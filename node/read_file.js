@@ -15,17 +15,11 @@ const { Flow } = require('./flow.js');
 const { asText } = require('./operation.js');
 const { watch, unwatch } = require('./abort.js');
 const scratch = require('./scratch.js');
-const { bytesOf } = require('./transfer.js');
+const { bufferOver, bytesOf } = require('./transfer.js');
 
 const flow = new Flow(128);
 
 const notStarted = -1;
-
-function bufferOver(view) {
-  return Buffer.isBuffer(view)
-    ? view
-    : Buffer.from(view.buffer, view.byteOffset, view.byteLength);
-}
 
 class FileRequest {
   // options: { encoding, signal, buffer }; encoding is undefined for a Buffer.

@@ -9,6 +9,12 @@ const scratch = require('./scratch.js');
 // As much as the kernel transfers at once, whatever it is asked for.
 const transferMax = 0x7ffff000;
 
+function bufferOver(view) {
+  return Buffer.isBuffer(view)
+    ? view
+    : Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+}
+
 function bytesOf(view, offset, length) {
   try {
     if (offset + length <= view.byteLength) {
@@ -95,4 +101,4 @@ async function writeFrom(fd, view, offset, wanted, position, signal) {
   return written + (await writeRest(fd, rest, at));
 }
 
-module.exports = { bytesOf, readInto, writeAll, writeFrom };
+module.exports = { bufferOver, bytesOf, readInto, writeAll, writeFrom };

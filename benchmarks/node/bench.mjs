@@ -3,14 +3,15 @@
 //
 // Node 24 and 26 come from the npm packages node-linux-*, into ~/.cache/bide, once; NODES, a
 // list of programs with colons between, names others. QUICK=1 stays under a minute. Writes
-// build/bench/node.json and node.svg and prints the table.
+// build/bench/node.json and node.svg and prints the table; PUBLISH=1 puts the figures into
+// docs/performance-node.md and the README too.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { chart } from './chart.mjs'
+import { print, publish, write } from './report.mjs'
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
 const quick = process.env.QUICK === '1'
@@ -18,19 +19,6 @@ const rounds = quick ? 1 : 5
 const milliseconds = quick ? 15 : 100
 const treeFiles = quick ? 2_000 : 20_000
 const versions = ['24.21.0', '26.10.0']
-
-// What must be reached: [case, in flight, rival, times the rival's rate].
-const marks = [
-  ['readFile 4 KiB', 64, 'fs.promises', { 20: 9, 24: 9, 26: 2.2 }],
-  ['readFile 4 KiB', 1, 'fs.promises', { 26: 5 }],
-  ['readFile 64 KiB, pooled', 64, 'fs.promises', { 26: 1.8 }],
-  ['readFile 64 KiB', 64, 'fs.promises', { 26: 1.2 }],
-  ['stat', 64, 'fs.promises', { 26: 2 }],
-  ['tree: walk, stat, hash', 1, 'fs.promises', { 26: 2 }],
-  ['run trivial', 1, 'piscina', { 20: 1, 24: 1, 26: 1 }],
-  ['run trivial', 64, 'piscina', { 20: 8, 24: 8, 26: 8 }],
-  ['run trivial', 1024, 'piscina', { 20: 25, 24: 25, 26: 25 }],
-]
 
 function installed(version) {
   const name = `node-linux-${process.arch}`
@@ -59,7 +47,8 @@ function nodes() {
 // Folders of thirty files from 200 bytes to 30 KiB, as those of node_modules.
 function makeTree(folder) {
   for (let i = 0; i < treeFiles; i++) {
-    const below = path.join(folder, String(i % 37), String(Math.floor(i / 30)))
+    const group = Math.floor(i / 30)
+    const below = path.join(folder, String(group % 37), String(group))
     fs.mkdirSync(below, { recursive: true })
     fs.writeFileSync(
       path.join(below, `${i}.js`),
@@ -120,34 +109,6 @@ function rowsOf({ about, slices }) {
   })
 }
 
-function markOf(row) {
-  const major = Number.parseInt(row.node.slice(1), 10)
-  const found = marks.find(([name, inFlight]) => name === row.case && inFlight === row.inFlight)
-  const times = found?.[3][major]
-  if (times !== undefined && row.backend === 'io_uring') return { rival: found[2], times }
-  return { rival: Object.keys(row.ratios)[0], times: 1 }
-}
-
-function print(rows) {
-  let last = ''
-  for (const row of rows) {
-    const title = `Node ${row.node}, bide on ${row.backend}`
-    if (title !== last) console.log(`\n${(last = title)}`)
-    const { rival, times } = markOf(row)
-    const ratio = row.ratios[rival]
-    const rates = Object.entries(row.medians)
-      .map(
-        ([name, { rate, cpu_us }]) => `${name} ${Math.round(rate)}/s ${cpu_us.toFixed(1)} us`,
-      )
-      .join(', ')
-    const verdict = ratio >= times * 0.97 ? '' : '  (behind)'
-    console.log(
-      `  ${row.case.padEnd(26)} ${String(row.inFlight).padStart(4)}  ` +
-        `${ratio.toFixed(2)} x ${rival}, mark ${times}${verdict}   ${rates}`,
-    )
-  }
-}
-
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bide-bench-'))
 try {
   const tree = path.join(folder, 'tree')
@@ -162,19 +123,16 @@ try {
     }
   }
   print(rows)
-  const target = path.join(root, 'build', 'bench')
-  fs.mkdirSync(target, { recursive: true })
-  const about = {
+  const machine = {
     date: new Date().toISOString(),
     kernel: os.release(),
     processors: os.cpus().length,
+    model: os.cpus()[0].model.trim(),
   }
-  fs.writeFileSync(path.join(target, 'node.json'), JSON.stringify({ ...about, rows }, null, 1))
-  fs.writeFileSync(
-    path.join(target, 'node.svg'),
-    chart(rows.map((row) => ({ ...row, ...markOf(row) }))),
-  )
+  const target = path.join(root, 'build', 'bench')
+  write(target, machine, rows)
   console.log(`\nas JSON and SVG in ${target}`)
+  if (process.env.PUBLISH === '1') publish(root, machine, rows)
 } finally {
   fs.rmSync(folder, { recursive: true, force: true })
 }

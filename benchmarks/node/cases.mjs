@@ -42,10 +42,10 @@ async function slice(call, inFlight, ms = Number(milliseconds)) {
   return { rate: count / seconds, cpu_us: (user + system) / count }
 }
 
-async function compare(name, inFlight, contenders) {
+async function compare(name, inFlight, contenders, warmInFlight = Math.max(inFlight, 16)) {
   const names = Object.keys(contenders)
   // Warm: the compiler, the caches, and threads that start as work comes.
-  for (const each of names) await slice(contenders[each], Math.max(inFlight, 16), warmMs)
+  for (const each of names) await slice(contenders[each], warmInFlight, warmMs)
   for (let round = 0; round < rounds; round++) {
     for (const contender of round % 2 ? [...names].reverse() : names) {
       const found = await slice(contenders[contender], inFlight)
@@ -136,35 +136,54 @@ async function writes() {
 
 // ---- a tree, walked, stat'ed and hashed ----
 
-async function hashTree(library, statAll) {
-  const entries = await fsp.readdir(tree, { recursive: true, withFileTypes: true })
-  const files = entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
-    .sort()
-  const stats = await statAll(files)
-  const hash = createHash('sha1')
-  let bytes = 0
-  for (let at = 0; at < files.length; at += 64) {
-    const contents = await Promise.all(
-      files.slice(at, at + 64).map((file) => library.readFile(file)),
-    )
-    for (const each of contents) {
-      hash.update(each)
-      bytes += each.length
-    }
+// Every file's size and digest, and one digest of them all.
+async function hashFiles(files, digestOf) {
+  files.sort((a, b) => (a.path < b.path ? -1 : 1))
+  const digests = new Array(files.length)
+  let next = 0
+  const one = async () => {
+    for (let at = next++; at < files.length; at = next++)
+      digests[at] = await digestOf(files[at].path)
   }
-  const sizes = stats.reduce((sum, { size }) => sum + size, 0)
-  if (sizes !== bytes) throw new Error('the tree changed under the benchmark')
+  await Promise.all(Array.from({ length: 64 }, one))
+  const hash = createHash('sha1')
+  files.forEach(({ path, bytes }, i) => hash.update(`${path} ${bytes}`).update(digests[i]))
   return hash.digest('hex')
 }
 
-const walks = () =>
-  compare('tree: walk, stat, hash', 1, {
-    bide: () => hashTree(bide.fs, bide.fs.statAll),
-    'fs.promises': () =>
-      hashTree(fsp, (files) => Promise.all(files.map((file) => fsp.stat(file)))),
-  })
+const { native, runInExecutor } = bide
+
+async function byBide() {
+  const files = await runInExecutor(null, native.listTree, tree)
+  return hashFiles(
+    files,
+    async (path) => (await runInExecutor(null, native.hashFile, path, 'sha1')).digest,
+  )
+}
+
+async function byNode() {
+  const entries = await fsp.readdir(tree, { recursive: true, withFileTypes: true })
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+  const files = await Promise.all(
+    paths.map(async (path) => ({ path, bytes: (await fsp.stat(path)).size })),
+  )
+  return hashFiles(files, async (path) =>
+    createHash('sha1')
+      .update(await fsp.readFile(path))
+      .digest(),
+  )
+}
+
+const walkers = { bide: byBide, 'fs.promises': byNode }
+
+async function walks() {
+  const found = new Set()
+  for (const walk of Object.values(walkers)) found.add(await walk())
+  if (found.size !== 1) throw new Error('the contenders found different trees')
+  await compare('tree: walk, stat, hash', 1, walkers, 1)
+}
 
 // ---- executors ----
 

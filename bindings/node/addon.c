@@ -33,18 +33,20 @@ static napi_value string_list(napi_env napi, const char *const *strings) {
   return list;
 }
 
-/* [{name, takesPath, results}], in the order of the numbers that run() takes. */
+/* [{name, argument, results, output}], in the order of the numbers that run() takes. */
 static napi_value job_list(addon_env *env) {
+  static const char *const arguments[] = {"number", "path", "bytes"};
   napi_env napi = env->napi;
   napi_value list = NULL;
   napi_create_array(napi, &list);
   for (uint32_t i = 0; addon_jobs[i].name != NULL; i++) {
-    napi_value job = NULL, takes_path = NULL;
+    const addon_job *from = &addon_jobs[i];
+    napi_value job = NULL;
     napi_create_object(napi, &job);
-    napi_get_boolean(napi, addon_jobs[i].argument == ADDON_JOB_PATH, &takes_path);
-    set(env, job, "name", addon_string(napi, addon_jobs[i].name));
-    set(env, job, "takesPath", takes_path);
-    set(env, job, "results", string_list(napi, addon_jobs[i].results));
+    set(env, job, "name", addon_string(napi, from->name));
+    set(env, job, "argument", addon_string(napi, arguments[from->argument]));
+    set(env, job, "results", string_list(napi, from->results));
+    if (from->output != NULL) set(env, job, "output", addon_string(napi, from->output));
     napi_set_element(napi, list, i, job);
   }
   return list;

@@ -80,6 +80,8 @@ struct addon_request {
   napi_ref buffer; /* ADDON_READ_FILE: where a file goes that does not fit `shared` */
   char *path;      /* path_inline, or allocated */
   char path_inline[232];
+  void *output; /* of a job, until JS has taken it or the slot is used again */
+  size_t output_len;
   union {
     bide_read_file file;
     addon_write_file write;
@@ -221,6 +223,7 @@ void addon_files_close(addon_env *env);
 /* ---- offload.c ---- */
 
 void addon_pools_free(addon_env *env);
+void addon_output_free(addon_request *request);
 
 /* The number of a syscall's name in the exported list, 0 for none. */
 int32_t addon_syscall_number(const char *name);

@@ -6,8 +6,9 @@
 
 /* ---- the names of system calls, for errors ---- */
 
-const char *const addon_syscalls[] = {"",      "open",  "read",    "write", "fsync",
-                                      "close", "fstat", "scandir", NULL};
+const char *const addon_syscalls[] = {"",        "open",    "read",  "write",
+                                      "fsync",   "close",   "fstat", "scandir",
+                                      "deflate", "inflate", NULL};
 
 int32_t addon_syscall_number(const char *name) {
   if (name == NULL) return 0;
@@ -68,14 +69,17 @@ static intptr_t run_job(bide_offload *offload) {
   return request->as.job.job->run(&request->as.job.call);
 }
 
-/* What the job found goes to the slot's memory: its numbers, or the path that failed. */
+/* What the job found goes to the slot's memory: its numbers and the length of its bytes, or
+ * the path that failed. */
 static void on_settled(bide_waiter *waiter, bide_future *future) {
   addon_request *request = BIDE_CONTAINER_OF(waiter, addon_request, as.job.waiter);
   addon_job_call *call = &request->as.job.call;
   int32_t result = future->error < 0 ? future->error : (int32_t)future->value;
   char *path = call->failed_path;
   if (result >= 0) {
-    memcpy(request->shared, call->results, sizeof call->results);
+    double *numbers = (double *)(void *)request->shared;
+    memcpy(numbers, call->results, sizeof call->results);
+    numbers[ADDON_JOB_RESULTS_MAX] = (double)call->output_len;
   } else if (path != NULL) {
     size_t len = strnlen(path, ADDON_SLOT_BYTES - 1);
     memcpy(request->shared, path, len);
@@ -84,18 +88,67 @@ static void on_settled(bide_waiter *waiter, bide_future *future) {
     request->shared[0] = '\0';
   }
   free(path);
+  addon_output_free(request);
+  request->output = call->output;
+  request->output_len = call->output_len;
+  if (result < 0) addon_output_free(request);
   addon_request_done(request, result, addon_syscall_number(call->syscall));
+}
+
+/* takeOutput(slot, buffer): copies a job's bytes there, in its finish(); undefined drops
+ * them. */
+static napi_value offload_take_output(napi_env napi, napi_callback_info info) {
+  addon_env *env;
+  napi_value values[2];
+  void *base;
+  size_t len;
+  if (!addon_arguments(napi, info, 2, values, &env)) return NULL;
+  addon_request *request = addon_request_at(env, values[0]);
+  if (request == NULL || !addon_get_bytes(env, values[1], &base, &len)) return NULL;
+  if (base != NULL && len != request->output_len) {
+    return addon_throw(env, "bide: not the output's length");
+  }
+  if (base != NULL && len > 0) memcpy(base, request->output, len);
+  addon_output_free(request);
+  return NULL;
+}
+
+void addon_output_free(addon_request *request) {
+  free(request->output);
+  request->output = NULL;
+  request->output_len = 0;
+}
+
+static bool job_option(addon_request *request, const addon_job *job, napi_value value) {
+  addon_job_call *call = &request->as.job.call;
+  size_t len;
+  if (job->option == ADDON_JOB_LIMIT) {
+    return addon_get_double(request->env, value, &call->limit);
+  }
+  if (job->option == ADDON_JOB_PLAIN) return true;
+  if (napi_get_value_string_utf8(request->env->napi, value, call->name, sizeof call->name,
+                                 &len) == napi_ok) {
+    return true;
+  }
+  addon_throw(request->env, "bide: the job takes a name");
+  return false;
 }
 
 static bool job_argument(addon_request *request, const addon_job *job, napi_value value) {
   addon_job_call *call = &request->as.job.call;
-  *call = (addon_job_call){.stop = &request->env->stop};
-  if (job->argument == ADDON_JOB_NUMBER) {
-    return addon_get_double(request->env, value, &call->number);
+  void *base;
+  switch (job->argument) {
+    case ADDON_JOB_NUMBER:
+      return addon_get_double(request->env, value, &call->number);
+    case ADDON_JOB_BYTES:
+      if (!addon_get_bytes(request->env, value, &base, &call->len)) return false;
+      call->base = base;
+      return true;
+    default:
+      if (!addon_get_path(request, value)) return false;
+      call->path = request->path;
+      return true;
   }
-  if (!addon_get_path(request, value)) return false;
-  call->path = request->path;
-  return true;
 }
 
 static int job_start(addon_request *request, bide_pool *pool) {
@@ -119,22 +172,26 @@ static const addon_job *job_at(addon_env *env, napi_value value) {
   return NULL;
 }
 
-/* run(slot, pool, job, argument) */
+/* run(slot, pool, job, argument, option) */
 static napi_value offload_run(napi_env napi, napi_callback_info info) {
   addon_env *env;
-  napi_value values[4];
-  if (!addon_arguments(napi, info, 4, values, &env)) return NULL;
+  napi_value values[5];
+  if (!addon_arguments(napi, info, 5, values, &env)) return NULL;
   addon_request *request = addon_request_at(env, values[0]);
   bide_pool **pool = request == NULL ? NULL : pool_at(env, values[1]);
   const addon_job *job = pool == NULL ? NULL : job_at(env, values[2]);
-  if (job == NULL || !job_argument(request, job, values[3])) return NULL;
+  if (job == NULL) return NULL;
+  request->as.job.call = (addon_job_call){.stop = &env->stop};
+  if (!job_option(request, job, values[4]) || !job_argument(request, job, values[3])) {
+    return NULL;
+  }
   request->as.job.job = job;
   return addon_request_started(request, job_start(request, *pool));
 }
 
 const addon_method addon_offload_methods[] = {
-    {"poolNew", pool_new},
-    {"poolFree", pool_free},
+    {"poolNew", pool_new}, {"poolFree", pool_free},
     {"run", offload_run},
+    {"takeOutput", offload_take_output},
     {NULL, NULL},
 };

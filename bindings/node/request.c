@@ -72,6 +72,7 @@ void addon_requests_free(addon_env *env) {
   for (uint32_t i = 0; i < env->chunk_count; i++) {
     for (uint32_t j = 0; j < ADDON_CHUNK_SLOTS; j++) {
       addon_path_free(&env->chunks[i]->requests[j]);
+      addon_output_free(&env->chunks[i]->requests[j]);
     }
     free(env->chunks[i]);
   }
