@@ -244,7 +244,8 @@ static void offload_in_a_forked_child_is_refused(void) {
     square squares = {.number = 1};
     int result =
         bide_offload_start(loop, pool, &squares.offload, square_run, BIDE_PRIORITY_HIGH);
-    _exit(result == BIDE_EFORKED && squares.offload.future.error == BIDE_EFORKED ? 0 : 1);
+    harness_leave(
+        result == BIDE_EFORKED && squares.offload.future.error == BIDE_EFORKED ? 0 : 1);
   }
   int status = -1;
   CHECK(waitpid(child, &status, 0) == child);

@@ -349,7 +349,7 @@ static void poll_foreign_outlives_a_child(void) {
   REQUIRE(child >= 0);
   if (child == 0) {
     bide_loop_close_fd(loop, fds[0]);
-    _exit(bide_loop_close(loop) == 0 ? 0 : 1);
+    harness_leave(bide_loop_close(loop) == 0 ? 0 : 1);
   }
   int status = -1;
   CHECK_INT(waitpid(child, &status, 0), child);

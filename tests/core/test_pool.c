@@ -345,7 +345,7 @@ static void pool_refuses_bad_options(void) {
 /* Runs `child` in a forked process and expects true of it. */
 static void check_in_child(bool (*child)(bide_pool *pool), bide_pool *pool) {
   pid_t pid = fork();
-  if (pid == 0) _exit(child(pool) ? 0 : 1);
+  if (pid == 0) harness_leave(child(pool) ? 0 : 1);
   int status = -1;
   CHECK(waitpid(pid, &status, 0) == pid);
   CHECK_INT(status, 0);

@@ -203,7 +203,7 @@ static void threads_wrong_thread_is_an_assert(void) {
     threads_note note = {.loop = loop, .call.cb = threads_misuse_from_a_thread};
     bide_loop_call_soon(loop, &note.call);
     bide_loop_run(loop, BIDE_RUN_ONCE);
-    _exit(0);
+    harness_leave(0);
   }
   int status = 0;
   REQUIRE(waitpid(child, &status, 0) == child);
