@@ -34,6 +34,7 @@ help:
 	@echo "make bench-core  the core beside libuv, libev, Tokio and Go, into README too by PUBLISH=1"
 	@echo "make coverage the branches of the core that its tests take, on each backend"
 	@echo "make mutants  plants the faults of tests/mutants one by one: each must be caught"
+	@echo "make sweep    counts the faults that the core is put through, on each backend"
 	@echo "make soak     what takes long, written to docs/results/soak.md"
 	@echo "make soak-node  cancelled opens and ended workers in Node, to docs/results/soak-node.md"
 	@echo "make compat   the suites of real programs beside asyncio (SUITES='aiohttp' for some)"
@@ -120,12 +121,18 @@ bench-python: deps-demo libbide
 bench-core: libbide
 	@cd benchmarks && python3 bench_core.py $(if $(PUBLISH),--publish)
 
-.PHONY: coverage mutants
+.PHONY: coverage mutants sweep
 coverage: deps-build
 	@python3 scripts/coverage.py
 
 mutants: deps-build
 	@python3 scripts/mutants.py
+
+sweep: deps-build
+	@cmake -S . -B build/sweep -G "$(GENERATOR)" -DBIDE_TESTS=ON > /dev/null
+	@cmake --build build/sweep --target test_sweep > /dev/null
+	@for backend in io_uring epoll; do \
+	  BIDE_BACKEND=$$backend build/sweep/test_sweep | sed "s/^/$$backend: /"; done
 
 .PHONY: soak
 soak: build

@@ -32,7 +32,8 @@ def build():
     directory = os.path.join(OUT, "build")
     configure = [
         "cmake", "-S", ROOT, "-B", directory, "-DBIDE_TESTS=ON", "-DBIDE_ONE_UNIT=OFF",
-        "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_C_FLAGS=--coverage -fprofile-update=atomic",
+        "-DCMAKE_BUILD_TYPE=Debug",
+        "-DCMAKE_C_FLAGS=--coverage -fprofile-update=atomic -DBIDE_COVERAGE",
         "-DBIDE_TEST_VARIANT=coverage",
     ]
     if shutil.which("ninja"):

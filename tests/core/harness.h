@@ -106,12 +106,16 @@ static inline size_t harness_scale(size_t count) {
   return harness_is_slow() ? count / 10 : count;
 }
 
-/* Where coverage is measured, what writes the counts. */
-extern void __gcov_dump(void) __attribute__((weak));
+#if defined(BIDE_COVERAGE)
+extern void __gcov_dump(void);
+#endif
 
-/* Ends a forked child, whose atexit functions are its parent's. */
+/* Ends a forked child, whose atexit functions are its parent's: where coverage is measured its
+ * counts are written by hand. */
 static inline void harness_leave(int code) {
-  if (__gcov_dump != NULL) __gcov_dump();
+#if defined(BIDE_COVERAGE)
+  __gcov_dump();
+#endif
   _exit(code);
 }
 

@@ -372,7 +372,7 @@ typedef long (*system_fn)(long number, ...);
 /* The C library's own. */
 static system_fn system_call(void) {
   static system_fn found;
-  if (found == NULL) found = (system_fn)dlsym(RTLD_NEXT, "syscall");
+  if (found == NULL) *(void **)(void *)&found = dlsym(RTLD_NEXT, "syscall");
   return found;
 }
 
