@@ -12,7 +12,7 @@ from asyncio.log import logger
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from ._addresses import AddressInfo, ensure_resolved, interleave_families
+from ._addresses import AddressInfo, ensure_resolved, interleave_families, literal_address
 from ._server import Server
 from ._tls import TLS, TLSLoop, accepted_tls, client_tls, server_tls
 
@@ -126,10 +126,12 @@ class NetworkLoop(TLSLoop):
             if sock is None:
                 raise ValueError("host and port was not specified and no sock specified")
             _check_stream(sock)
+            sock.setblocking(False)
         elif sock is not None:
             raise ValueError("host/port and sock can not be specified at the same time")
         else:
-            infos = await ensure_resolved(
+            literal = literal_address((host, port), family, socket.SOCK_STREAM, proto)
+            infos = [literal] if literal is not None else await ensure_resolved(
                 self, (host, port), family=family, proto=proto, flags=flags
             )
             local_infos = None
@@ -217,8 +219,7 @@ class NetworkLoop(TLSLoop):
         mine: list[OSError] = []
         sock = None
         try:
-            sock = socket.socket(family, type_, proto)
-            sock.setblocking(False)
+            sock = socket.socket(family, type_ | socket.SOCK_NONBLOCK, proto)
             if local_infos is not None:
                 _bind_first(sock, local_infos, mine)
             await self._connect_resolved(sock, address)
@@ -233,7 +234,6 @@ class NetworkLoop(TLSLoop):
     async def _make_connection(
         self, sock: socket.socket, protocol_factory: ProtocolFactory, tls: TLS | None = None
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
-        sock.setblocking(False)
         protocol = protocol_factory()
         waiter: asyncio.Future[None] = self.create_future()
         transport: asyncio.Transport
@@ -267,6 +267,7 @@ class NetworkLoop(TLSLoop):
         its protocol."""
         _check_stream(sock)
         tls = accepted_tls(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        sock.setblocking(False)
         return await self._make_connection(sock, protocol_factory, tls)
 
     async def create_server(

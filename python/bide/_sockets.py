@@ -7,12 +7,28 @@ ever lost.
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
 from typing import Any
 
 from ._addresses import ensure_resolved
 from ._executor import ExecutorLoop
+
+
+def _begin_connect(sock: Any, address: Any) -> int:
+    """0 for a connection that is made, else why it is not yet."""
+    if type(sock) is socket.socket and sock.gettimeout() == 0:
+        # The exception would cost more than the call, and is the rule.
+        code = sock.connect_ex(address)
+        if code in (0, errno.EINPROGRESS, errno.EAGAIN, errno.EINTR):
+            return code
+        raise OSError(code, os.strerror(code))
+    try:
+        sock.connect(address)
+    except (BlockingIOError, InterruptedError) as refusal:
+        return refusal.errno or errno.EINPROGRESS
+    return 0
 
 
 class SocketLoop(ExecutorLoop):
@@ -100,13 +116,12 @@ class SocketLoop(ExecutorLoop):
     async def _connect_resolved(self, sock: socket.socket, address: Any) -> None:
         delay = 0.001
         while True:
-            try:
-                sock.connect(address)
+            refusal = _begin_connect(sock, address)
+            if refusal == 0:
                 self._look()
                 return
-            except (BlockingIOError, InterruptedError) as refusal:
-                if refusal.errno != errno.EAGAIN or sock.family != socket.AF_UNIX:
-                    break
+            if refusal != errno.EAGAIN or sock.family != socket.AF_UNIX:
+                break
             # The listener's queue is full, and nothing will tell when it has room: a poll
             # calls the unconnected socket writable.
             await asyncio.sleep(delay)

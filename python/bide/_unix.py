@@ -101,6 +101,7 @@ class UnixLoop(NetworkLoop):
             if sock is None:
                 raise ValueError("no path and sock were specified")
             _check_unix_stream(sock)
+            sock.setblocking(False)
             return await self._make_connection(sock, protocol_factory, tls)
         if sock is not None:
             raise ValueError("path and sock can not be specified at the same time")
