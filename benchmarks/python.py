@@ -20,7 +20,7 @@ from lib.rounds import turning
 from lib.servers import LoadError
 
 PYTHONS = ("3.13", "3.14")
-ROUNDS, SLICE_S, CALLS_S = (3, 0.03, 0.02) if machine.QUICK else (5, 0.1, 0.06)
+ROUNDS, SLICE_S, CALLS_S = (3, 0.03, 0.02) if machine.QUICK else (5, 0.04, 0.02)
 
 
 class Run:

@@ -33,7 +33,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { EVENTS = 512, SILENCE_MAX_MS = 10 * 1000, HTTP_HEAD_MAX = 4096 };
+enum { EVENTS = 512, SILENCE_MAX_MS = 4000, HTTP_HEAD_MAX = 4096 };
 enum { CHUNK = 256 * 1024 }; /* what is read at a time */
 
 typedef struct connection {
