@@ -101,6 +101,10 @@ int convert_fd(const module_state *state, PyObject *fileobj) {
   return (int)fd;
 }
 
+bool convert_is(PyObject *name, const char *text) {
+  return PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, text) == 0;
+}
+
 PyObject *convert_argument(PyObject *const *args, Py_ssize_t nargs, PyObject *keywords,
                            const char *method, const char *name) {
   Py_ssize_t named = keywords == NULL ? 0 : PyTuple_GET_SIZE(keywords);

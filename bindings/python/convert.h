@@ -22,6 +22,9 @@ PyObject *convert_raise(int code);
 PyObject *convert_argument(PyObject *const *args, Py_ssize_t nargs, PyObject *keywords,
                            const char *method, const char *name);
 
+/* Whether `name` is that string; an object that is none is no name of anything. */
+bool convert_is(PyObject *name, const char *text);
+
 /* Defines the method `wrapper` of one argument that may be given by its name, as asyncio's
  * may; function(self, argument) does the work. */
 #define CONVERT_METHOD(wrapper, function, method, name) \

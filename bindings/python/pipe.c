@@ -280,11 +280,10 @@ const char *pipe_waits(const pipe_object *self) {
 PyObject *pipe_get_extra_info(PyObject *object, PyObject *args, PyObject *keywords) {
   static char *names[] = {"name", "default", NULL};
   PyObject *name, *missing = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "U|O:get_extra_info", names, &name,
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|O:get_extra_info", names, &name,
                                    &missing))
     return NULL;
-  if (PyUnicode_CompareWithASCIIString(name, "pipe") == 0)
-    return Py_NewRef(((pipe_object *)object)->pipe);
+  if (convert_is(name, "pipe")) return Py_NewRef(((pipe_object *)object)->pipe);
   return Py_NewRef(missing);
 }
 

@@ -63,28 +63,24 @@ static int tls_init_nothing(PyObject *self, PyObject *args, PyObject *keywords) 
 
 /* ---- extra info ---- */
 
-static bool tls_is(PyObject *name, const char *text) {
-  return PyUnicode_CompareWithASCIIString(name, text) == 0;
-}
-
 static PyObject *tls_get_extra_info(PyObject *object, PyObject *args,
                                     PyObject *keywords) {
   static char *names[] = {"name", "default", NULL};
   tls_object *self = (tls_object *)object;
   PyObject *name, *missing = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "U|O:get_extra_info", names, &name,
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|O:get_extra_info", names, &name,
                                    &missing))
     return NULL;
-  if (tls_is(name, "sslcontext")) return Py_NewRef(self->ssl_context);
-  if (tls_is(name, "close_notify") && (self->ended || self->phase == TLS_OVER))
+  if (convert_is(name, "sslcontext")) return Py_NewRef(self->ssl_context);
+  if (convert_is(name, "close_notify") && (self->ended || self->phase == TLS_OVER))
     return PyBool_FromLong(self->ended);
-  if (tls_is(name, "close_notify") && self->cut) Py_RETURN_FALSE;
+  if (convert_is(name, "close_notify") && self->cut) Py_RETURN_FALSE;
   if (self->shaken) {
-    if (tls_is(name, "ssl_object")) return Py_NewRef(self->ssl_object);
-    if (tls_is(name, "peercert"))
+    if (convert_is(name, "ssl_object")) return Py_NewRef(self->ssl_object);
+    if (convert_is(name, "peercert"))
       return PyObject_CallMethodNoArgs(self->ssl_object,
                                        self->loop->state->names.getpeercert);
-    if (tls_is(name, "cipher") || tls_is(name, "compression"))
+    if (convert_is(name, "cipher") || convert_is(name, "compression"))
       return PyObject_CallMethodNoArgs(self->ssl_object, name);
   }
   if (self->lower == NULL) return Py_NewRef(missing);

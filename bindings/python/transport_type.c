@@ -44,14 +44,13 @@ static PyObject *transport_get_extra_info(PyObject *object, PyObject *args,
   static char *names[] = {"name", "default", NULL};
   transport_object *self = (transport_object *)object;
   PyObject *name, *missing = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "U|O:get_extra_info", names, &name,
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|O:get_extra_info", names, &name,
                                    &missing))
     return NULL;
-  if (PyUnicode_CompareWithASCIIString(name, "socket") == 0)
-    return transport_info_socket(self);
-  if (PyUnicode_CompareWithASCIIString(name, "peername") == 0)
+  if (convert_is(name, "socket")) return transport_info_socket(self);
+  if (convert_is(name, "peername"))
     return transport_info_address(self, self->peer, self->loop->state->names.getpeername);
-  if (PyUnicode_CompareWithASCIIString(name, "sockname") == 0)
+  if (convert_is(name, "sockname"))
     return transport_info_address(self, self->name, self->loop->state->names.getsockname);
   return Py_NewRef(missing);
 }

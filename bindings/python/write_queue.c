@@ -92,33 +92,33 @@ void write_queue_consume(write_queue *queue, size_t bytes) {
 
 /* ---- limits ---- */
 
-static int write_limit(PyObject *object, size_t *bytes) {
+/* 1, 0 where none is given, or -1 with an exception. A float will do, as in asyncio, and what
+ * is beyond counting is no limit. */
+static int write_limit(PyObject *object, Py_ssize_t *bytes) {
   if (object == NULL || object == Py_None) return 0;
-  Py_ssize_t value = PyNumber_AsSsize_t(object, PyExc_OverflowError);
-  if (value == -1 && PyErr_Occurred()) return -1;
-  if (value < 0) {
-    PyErr_Format(PyExc_ValueError, "a write buffer limit must be >= 0, not %zd", value);
-    return -1;
-  }
-  *bytes = (size_t)value;
+  PyObject *number =
+      PyFloat_Check(object) ? PyNumber_Long(object) : PyNumber_Index(object);
+  if (number == NULL) return -1;
+  *bytes = PyNumber_AsSsize_t(number, NULL);
+  Py_DECREF(number);
   return 1;
 }
 
 int write_limits_parse(PyObject *high, PyObject *low, size_t *high_bytes,
                        size_t *low_bytes) {
-  size_t high_mark = WRITE_LIMIT_HIGH_BYTES, low_mark = 0;
+  Py_ssize_t high_mark = WRITE_LIMIT_HIGH_BYTES, low_mark = 0;
   int has_low = write_limit(low, &low_mark);
   if (has_low < 0) return -1;
-  if (has_low) high_mark = 4 * low_mark;
+  if (has_low) high_mark = low_mark < PY_SSIZE_T_MAX / 4 ? 4 * low_mark : low_mark;
   int has_high = write_limit(high, &high_mark);
   if (has_high < 0) return -1;
-  if (!has_low) low_mark = high_mark / 4;
-  if (high_mark < low_mark) {
-    PyErr_Format(PyExc_ValueError, "high (%zu) must be >= low (%zu) must be >= 0",
+  if (!has_low) low_mark = high_mark < 0 ? -1 : high_mark / 4;
+  if (high_mark < low_mark || low_mark < 0) {
+    PyErr_Format(PyExc_ValueError, "high (%zd) must be >= low (%zd) must be >= 0",
                  high_mark, low_mark);
     return -1;
   }
-  *high_bytes = high_mark;
-  *low_bytes = low_mark;
+  *high_bytes = (size_t)high_mark;
+  *low_bytes = (size_t)low_mark;
   return 0;
 }

@@ -53,7 +53,7 @@ enum { WRITE_LIMIT_HIGH_BYTES = 65536 };
 /* Writes to a lost connection are dropped, the first ones without a word. */
 enum { WRITE_LATE_LOGGED = 5 };
 
-/* The arguments of set_write_buffer_limits(), each an int, None or NULL, as asyncio
+/* The arguments of set_write_buffer_limits(), each a number, None or NULL, as asyncio
  * completes them. -1 with an exception, the marks unchanged. */
 int write_limits_parse(PyObject *high, PyObject *low, size_t *high_bytes,
                        size_t *low_bytes);

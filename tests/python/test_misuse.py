@@ -121,3 +121,35 @@ def test_an_address_that_is_none_has_asyncios_error(address):
 
     stock, ours = answers(connect_to)
     assert ours == stock
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"high": 1e6}, {"low": 2.0}, {"high": -1}, {"low": -1}, {"high": 1, "low": 2}, {"high": 0}],
+    ids=repr,
+)
+def test_write_limits_are_taken_as_asyncio_takes_them(limits):
+    async def limit(loop):
+        here, there = socket.socketpair()
+        with here, there:
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=here)
+            try:
+                transport.set_write_buffer_limits(**limits)
+                return [int(mark) for mark in transport.get_write_buffer_limits()]
+            finally:
+                transport.abort()
+
+    stock, ours = answers(limit)
+    assert ours == stock
+
+
+def test_a_name_of_no_extra_info_gives_the_default():
+    async def ask(loop):
+        here, there = socket.socketpair()
+        with here, there:
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=here)
+            found = [transport.get_extra_info(name, 7) for name in (5, None, "nothing", b"")]
+            transport.abort()
+            return found
+
+    assert answers(ask) == [[7] * 4] * 2
