@@ -141,3 +141,34 @@ export function runInExecutor(
  * is on the list, or the buffer itself, is gone here once it is sent.
  */
 export function move<T>(value: T, list?: readonly object[]): T;
+
+export interface SleepOptions {
+  signal?: AbortSignal;
+  /** Whether it keeps the process alive, which it does if not given. */
+  ref?: boolean;
+}
+
+/** Resolves in so many milliseconds, never early; a fraction counts, down to microseconds. */
+export function sleep(ms: number, options?: SleepOptions): Promise<void>;
+
+/** A promise, or what begins one and gives up when the signal aborts. */
+export type Work<T> = PromiseLike<T> | ((signal: AbortSignal) => T | PromiseLike<T>);
+
+/** The result of the work, or an error ETIMEDOUT, at which the signal of the work aborts. */
+export function timeout<T>(
+  ms: number,
+  work: Work<T>,
+  options?: { signal?: AbortSignal },
+): Promise<Awaited<T>>;
+
+/** The first to settle; then the signal of the others aborts. They are not waited for. */
+export function race<T>(
+  works: Iterable<Work<T>>,
+  options?: { signal?: AbortSignal },
+): Promise<Awaited<T>>;
+
+/** All results, or the first error, at which the signal of the others aborts. */
+export function all<T>(
+  works: Iterable<Work<T>>,
+  options?: { signal?: AbortSignal },
+): Promise<Awaited<T>[]>;

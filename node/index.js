@@ -5,6 +5,7 @@ const fs = require('./fs.js');
 const { move } = require('./move.js');
 const { NativeExecutor, jobs } = require('./native_executor.js');
 const { runInExecutor } = require('./offload.js');
+const { sleep, timeout, race, all } = require('./time.js');
 const { WorkerExecutor } = require('./worker_executor.js');
 
 module.exports = {
@@ -17,4 +18,8 @@ module.exports = {
   NativeExecutor,
   native: jobs,
   move,
+  sleep,
+  timeout,
+  race,
+  all,
 };

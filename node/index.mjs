@@ -11,4 +11,8 @@ export const {
   NativeExecutor,
   native,
   move,
+  sleep,
+  timeout,
+  race,
+  all,
 } = bide;

@@ -91,12 +91,47 @@ function offsetOf(slot) {
   return (slot % chunkSlots) * slotBytes;
 }
 
+// ---- timers, which have numbers of their own ----
+
+const timers = []; // by number: the function to call
+const freeTimers = [];
+
+// Calls the function in so many microseconds or later, once. The number is for stopTimer(),
+// unless it has been called. holds: whether it keeps the process alive until then.
+function startTimer(us, call, holds) {
+  const number = freeTimers.length > 0 ? freeTimers.pop() : timers.length;
+  timers[number] = call;
+  const code = native.timerStart(number, us, holds);
+  if (code >= 0) return number;
+  freeTimers.push(number);
+  throw new Error('bide: no memory or descriptor for a timer');
+}
+
+function stopTimer(number) {
+  timers[number] = undefined;
+  if (native.timerStop(number)) freeTimers.push(number);
+}
+
+// One that was stopped when it had fired is not called.
+function fire(number) {
+  const call = timers[number];
+  timers[number] = undefined;
+  freeTimers.push(number);
+  call?.();
+}
+
+// ---- batches ----
+
 function complete(count, buffers) {
   let nextBuffer = 0;
   for (let i = 0; i < count; i++) {
     const slot = completions[3 * i];
     const result = completions[3 * i + 1];
     const detail = completions[3 * i + 2];
+    if (detail === native.timer) {
+      fire(slot);
+      continue;
+    }
     const request = requests[slot];
     const buffer = detail === native.inBuffer ? buffers[nextBuffer++] : undefined;
     try {
@@ -110,4 +145,14 @@ function complete(count, buffers) {
 
 native.attach(complete, Buffer.allocUnsafeSlow);
 
-module.exports = { native, acquire, release, memoryOf, offsetOf, slotBytes, syscalls };
+module.exports = {
+  native,
+  acquire,
+  release,
+  memoryOf,
+  offsetOf,
+  slotBytes,
+  syscalls,
+  startTimer,
+  stopTimer,
+};

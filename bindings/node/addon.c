@@ -95,6 +95,7 @@ static void export_all(addon_env *env, napi_value exports) {
   set_methods(env, exports, addon_stat_methods);
   set_methods(env, exports, addon_owner_methods);
   set_methods(env, exports, addon_offload_methods);
+  set_methods(env, exports, addon_timer_methods);
   napi_get_reference_value(napi, env->completions_ref, &completions);
   set(env, exports, "completions", completions);
   set(env, exports, "syscalls", string_list(napi, addon_syscalls));
@@ -105,6 +106,7 @@ static void export_all(addon_env *env, napi_value exports) {
   set_number(env, exports, "inBuffer", ADDON_IN_BUFFER);
   set_number(env, exports, "tooLarge", ADDON_TOO_LARGE);
   set_number(env, exports, "tooSmall", ADDON_TOO_SMALL);
+  set_number(env, exports, "timer", ADDON_TIMER);
   set_number(env, exports, "statValues", ADDON_STAT_VALUES);
   set(env, exports, "version", addon_string(napi, bide_version()));
   set(env, exports, "backend", addon_string(napi, bide_loop_backend(env->loop)));
@@ -120,6 +122,7 @@ static void on_closed(addon_env *env) {
   addon_pools_free(env);
   addon_files_close(env);
   addon_requests_free(env);
+  addon_timers_free(env);
   addon_stop_destroy(&env->stop);
   napi_remove_async_cleanup_hook(env->cleanup);
   free(env);
@@ -183,6 +186,8 @@ static addon_env *env_new(napi_env napi, int *code) {
   if (env == NULL) return NULL;
   env->napi = napi;
   env->done_end = &env->done;
+  env->fired_end = &env->fired;
+  env->timer_fd = -1;
   env->closed = on_closed;
   *code = addon_stop_init(&env->stop);
   if (*code == 0) {

@@ -26,6 +26,7 @@ enum {
   ADDON_IN_BUFFER = -1,
   ADDON_TOO_LARGE = -2,
   ADDON_TOO_SMALL = -3,
+  ADDON_TIMER = -4,
 };
 
 typedef enum addon_kind {
@@ -45,6 +46,7 @@ typedef enum addon_state {
 typedef struct addon_env addon_env;
 typedef struct addon_request addon_request;
 typedef struct addon_stat_all addon_stat_all;
+typedef struct addon_timer addon_timer;
 
 /* A whole file on its way out: see write_file.c. The bytes are the slot's or a buffer's
  * that JS keeps. */
@@ -113,8 +115,11 @@ struct addon_env {
 
   uv_loop_t *uv;
   uv_prepare_t prepare;
-  uv_idle_t idle; /* runs while the core has work that no descriptor announces */
-  uv_poll_t poll; /* on the core's descriptor; referenced while requests are in flight */
+  uv_idle_t idle;  /* runs while the core has work that no descriptor announces */
+  uv_poll_t poll;  /* on the core's descriptor; referenced while requests are in flight */
+  uv_poll_t timer; /* on timer_fd, which announces the core's next timer */
+  int timer_fd;    /* -1 until JS has a timer */
+  uint64_t timer_us; /* when timer_fd is readable; 0: never */
   int handles_open;
   void (*closed)(addon_env *env);
   napi_async_cleanup_hook_handle cleanup;
@@ -123,6 +128,11 @@ struct addon_env {
   uint32_t chunk_count;
   size_t in_flight; /* requests from their start to their delivery */
   bool dirty;       /* submitted since the last flush */
+
+  addon_timer **timers; /* in chunks */
+  uint32_t timer_chunk_count;
+  addon_timer *fired; /* to be delivered */
+  addon_timer **fired_end;
 
   addon_request *done; /* first come, first delivered */
   addon_request **done_end;
@@ -154,6 +164,7 @@ extern const addon_method addon_write_methods[];
 extern const addon_method addon_stat_methods[];
 extern const addon_method addon_owner_methods[];
 extern const addon_method addon_offload_methods[];
+extern const addon_method addon_timer_methods[];
 
 /* ---- loop.c: living beside libuv ---- */
 
@@ -166,6 +177,9 @@ void addon_loop_close(addon_env *env);
 
 /* Ends all that is in flight. Nothing can be asked for after it. */
 void addon_loop_drain(addon_env *env);
+
+/* So that timers of the core's wake libuv. 0 or a negative code; once is enough. */
+int addon_loop_open_timer(addon_env *env);
 
 /* in_flight went from 0 or back to it. */
 void addon_loop_hold(addon_env *env);
@@ -199,6 +213,13 @@ void addon_requests_cancel_all(addon_env *env);
 /* Lets go of JS's memory, with nothing in flight any more. */
 void addon_requests_release(addon_env *env);
 void addon_requests_free(addon_env *env);
+
+/* ---- timers.c ---- */
+
+/* Rows {number, 0, ADDON_TIMER} of those that have fired; returns how many. */
+int addon_timers_take(addon_env *env, int32_t (*rows)[3], int max);
+void addon_timers_stop(addon_env *env);
+void addon_timers_free(addon_env *env);
 
 /* ---- write_file.c, stat_all.c ---- */
 

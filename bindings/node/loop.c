@@ -4,6 +4,10 @@
  * before libuv would block. Completions make the core's descriptor readable, which wakes
  * libuv. Where the kernel completes at once (cached files, mostly), the prepare step
  * finds the result itself and libuv never waits. */
+#include <errno.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
 #include "addon.h"
 
 enum {
@@ -25,6 +29,18 @@ static void settle(addon_env *env) {
 
 static void on_idle(uv_idle_t *idle) { (void)idle; }
 
+/* timer_fd for the core's next timer, which libuv, that counts in milliseconds, would be
+ * late for. One that is set for an earlier time is left to fire for nothing. */
+static void arm_timer(addon_env *env, int64_t timeout_us) {
+  if (env->timer_fd < 0 || timeout_us <= 0) return;
+  uint64_t deadline_us = bide_clock_us() + (uint64_t)timeout_us;
+  if (env->timer_us != 0 && env->timer_us <= deadline_us) return;
+  struct itimerspec spec = {.it_value = {(time_t)(deadline_us / 1000000),
+                                         (long)(deadline_us % 1000000 * 1000)}};
+  timerfd_settime(env->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+  env->timer_us = deadline_us;
+}
+
 static void turn(addon_env *env) {
   uint64_t end_us = bide_clock_us() + TURN_US_MAX;
   do {
@@ -33,7 +49,9 @@ static void turn(addon_env *env) {
   } while (env->dirty && bide_clock_us() < end_us);
   bide_loop_flush(env->loop);
   env->dirty = false;
-  if (bide_loop_timeout(env->loop) == 0) {
+  int64_t timeout_us = bide_loop_timeout(env->loop);
+  arm_timer(env, timeout_us);
+  if (timeout_us == 0) {
     uv_idle_start(&env->idle, on_idle);
   } else {
     uv_idle_stop(&env->idle);
@@ -50,6 +68,33 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
   (void)status;
   (void)events;
   turn(poll->data);
+}
+
+static void on_timer(uv_poll_t *poll, int status, int events) {
+  addon_env *env = poll->data;
+  uint64_t count;
+  (void)status;
+  (void)events;
+  if (read(env->timer_fd, &count, sizeof count) < 0) return;
+  env->timer_us = 0;
+  turn(env);
+}
+
+int addon_loop_open_timer(addon_env *env) {
+  if (env->timer_fd >= 0) return 0;
+  int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  if (fd < 0) return -errno;
+  int code = uv_poll_init(env->uv, &env->timer, fd);
+  if (code < 0) {
+    close(fd);
+    return code;
+  }
+  env->timer_fd = fd;
+  env->timer.data = env;
+  env->handles_open++;
+  uv_poll_start(&env->timer, UV_READABLE, on_timer);
+  uv_unref((uv_handle_t *)&env->timer);
+  return 0;
 }
 
 int addon_loop_open(addon_env *env) {
@@ -77,8 +122,15 @@ static void on_closed(uv_handle_t *handle) {
   if (--env->handles_open == 0) env->closed(env);
 }
 
+static void on_timer_closed(uv_handle_t *handle) {
+  addon_env *env = handle->data;
+  close(env->timer_fd);
+  on_closed(handle);
+}
+
 void addon_loop_drain(addon_env *env) {
   addon_stop_request(&env->stop);
+  addon_timers_stop(env);
   addon_requests_cancel_all(env);
   bide_loop_drain(env->loop);
 }
@@ -88,4 +140,5 @@ void addon_loop_close(addon_env *env) {
   uv_close((uv_handle_t *)&env->poll, on_closed);
   uv_close((uv_handle_t *)&env->prepare, on_closed);
   uv_close((uv_handle_t *)&env->idle, on_closed);
+  if (env->timer_fd >= 0) uv_close((uv_handle_t *)&env->timer, on_timer_closed);
 }

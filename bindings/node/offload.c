@@ -191,7 +191,6 @@ static napi_value offload_run(napi_env napi, napi_callback_info info) {
 
 const addon_method addon_offload_methods[] = {
     {"poolNew", pool_new}, {"poolFree", pool_free},
-    {"run", offload_run},
-    {"takeOutput", offload_take_output},
+    {"run", offload_run},  {"takeOutput", offload_take_output},
     {NULL, NULL},
 };

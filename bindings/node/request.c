@@ -183,7 +183,8 @@ static int fill(addon_env *env, napi_value *buffers) {
     row[1] = request->result;
     row[2] = request->detail;
   }
-  return count;
+  return count +
+         addon_timers_take(env, env->completions + count, ADDON_COMPLETIONS_MAX - count);
 }
 
 /* A throw out of `complete` or of what it resumed is an uncaught exception of the
@@ -211,7 +212,7 @@ static void deliver_batch(addon_env *env) {
 }
 
 void addon_deliver(addon_env *env) {
-  while (env->done != NULL) {
+  while (env->done != NULL || env->fired != NULL) {
     napi_handle_scope scope;
     if (napi_open_handle_scope(env->napi, &scope) != napi_ok) return;
     deliver_batch(env);
