@@ -6,7 +6,7 @@ const { codedError, systemError, AbortError } = require('./errors.js');
 const { native, acquire, release } = require('./native.js');
 const { pathOf, readOptions } = require('./options.js');
 const { asText } = require('./operation.js');
-const { FileRequest, flow } = require('./read_file.js');
+const { ReadRequest } = require('./read_file.js');
 const { Stats, BigIntStats } = require('./stats.js');
 const { inspect } = require('node:util');
 
@@ -99,14 +99,14 @@ async function readFiles(paths, options = {}) {
   return new Promise((resolve, reject) => {
     const reading = new Reading(names.length, given, resolve, reject);
     names.forEach((name, i) => {
-      const request = new FileRequest(
+      const request = new ReadRequest(
         name,
         parsed,
         (contents) => reading.take(i, contents),
         (error) => reading.fail(i, error),
       );
       reading.requests.push(request);
-      flow.enter(request);
+      request.enter();
     });
   });
 }

@@ -37,6 +37,12 @@ function refuse() {
   if (process.versions.bun !== undefined) {
     throw new Error('bide needs the libuv of Node, which Bun does not have');
   }
+  if (process.versions.electron !== undefined) {
+    throw new Error(
+      'bide runs beside the libuv of Node, which Electron drives by a loop of its own: that ' +
+        'was never tried, so it is refused. Use it in a Node process of your application',
+    );
+  }
 }
 
 // One that was built here comes before one that was installed.

@@ -1,49 +1,25 @@
 'use strict';
-// Whole files: one request of the addon each.
+// Whole files read.
 
-const {
-  native,
-  acquire,
-  release,
-  memoryOf,
-  offsetOf,
-  slotBytes,
-  syscalls,
-} = require('./native.js');
-const { systemError, fileTooLarge, tooSmallFor, AbortError } = require('./errors.js');
-const { Flow } = require('./flow.js');
-const { asText } = require('./operation.js');
-const { watch, unwatch } = require('./abort.js');
+const { fileTooLarge, tooSmallFor } = require('./errors.js');
+const { native, memoryOf, offsetOf } = require('./native.js');
 const scratch = require('./scratch.js');
 const { bufferOver, bytesOf } = require('./transfer.js');
+const { WholeFile } = require('./whole_file.js');
 
-const flow = new Flow(128);
-
-const notStarted = -1;
-
-class FileRequest {
+class ReadRequest extends WholeFile {
   // options: { encoding, signal, buffer }; encoding is undefined for a Buffer.
   constructor(path, options, resolve, reject) {
-    this.path = path;
-    this.options = options;
+    super(path, options, resolve, reject);
     this.target = undefined; // what the kernel reads into, if not into the slot's memory
     this.lent = undefined; // of which `target` is a part
     this.room = 0; // in the caller's buffer
-    this.slot = notStarted;
-    this.aborted = false;
-    this.resolve = resolve;
-    this.reject = reject;
   }
 
-  start() {
+  submit(slot) {
     const { buffer } = this.options;
     if (buffer !== undefined) this.aim(buffer);
-    this.slot = acquire(this);
-    const code = native.readFile(this.slot, this.path, this.target);
-    if (code >= 0) return;
-    release(this.slot);
-    this.end();
-    this.reject(systemError(code, 'open', asText(this.path)));
+    return native.readFile(slot, this.path, this.target);
   }
 
   // A buffer that is too large to be lent one like it gets a copy of what comes otherwise.
@@ -57,36 +33,17 @@ class FileRequest {
     }
   }
 
-  abort(error) {
-    this.aborted = true;
-    this.reject(error);
-    if (this.slot !== notStarted) native.cancel(this.slot);
-  }
-
-  end() {
-    flow.leave();
-    if (this.options.signal !== undefined) unwatch(this.options.signal, this);
-  }
-
-  finish(slot, result, detail, buffer) {
-    this.end();
-    if (this.aborted) return;
-    if (result < 0) this.reject(this.error(slot, result, detail));
-    else this.resolve(this.contents(slot, detail, buffer));
-  }
-
   error(slot, result, detail) {
-    if (detail === native.tooLarge || detail === native.tooSmall) {
-      const size = memoryOf(slot).doubles[offsetOf(slot) / 8];
-      if (detail === native.tooLarge) return fileTooLarge(size);
-      const { buffer } = this.options;
-      return tooSmallFor(buffer, buffer, size);
+    if (detail !== native.tooLarge && detail !== native.tooSmall) {
+      return super.error(slot, result, detail);
     }
-    const syscall = syscalls[detail];
-    return systemError(result, syscall, syscall === 'open' ? asText(this.path) : undefined);
+    const size = memoryOf(slot).doubles[offsetOf(slot) / 8];
+    if (detail === native.tooLarge) return fileTooLarge(size);
+    const { buffer } = this.options;
+    return tooSmallFor(buffer, buffer, size);
   }
 
-  contents(slot, detail, buffer) {
+  take(slot, detail, buffer) {
     const callers = this.options.buffer;
     if (callers === undefined) return this.whole(slot, detail, buffer, this.options.encoding);
     const bytes = this.target?.subarray(0, detail) ?? this.whole(slot, detail, buffer);
@@ -126,14 +83,8 @@ class FileRequest {
 // path: a string or bytes without a NUL.
 function readFile(path, options) {
   return new Promise((resolve, reject) => {
-    const request = new FileRequest(path, options, resolve, reject);
-    const { signal } = options;
-    if (signal !== undefined) {
-      if (signal.aborted) throw new AbortError(signal);
-      watch(signal, request);
-    }
-    flow.enter(request);
+    new ReadRequest(path, options, resolve, reject).enter();
   });
 }
 
-module.exports = { readFile, FileRequest, flow };
+module.exports = { readFile, ReadRequest };

@@ -66,6 +66,20 @@ test('an addon that is not built is one clear error', async (t) => {
   assert.match(stderr, /the package @bide\/linux-\w+-\w+ is not installed .*npx bide build/);
 });
 
+test('Bun and Electron are refused by name', async () => {
+  for (const [name, words] of [
+    ['bun', /bide needs the libuv of Node, which Bun does not have/],
+    ['electron', /libuv of Node, which Electron drives by a loop of its own/],
+  ]) {
+    const pretend = `Object.defineProperty(process.versions, '${name}', { value: '1.0.0' });`;
+    const { code, stderr } = await run(process.execPath, ['-e', `${pretend} require('./')`], {
+      cwd: root,
+    });
+    assert.equal(code, 1);
+    assert.match(stderr, words);
+  }
+});
+
 test('installing runs no script and no compiler', () => {
   const manifest = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
   assert.equal(manifest.gypfile, false);

@@ -1,0 +1,71 @@
+'use strict';
+// A whole file, read or written by one request of the addon: what both have in common.
+//
+// A kind has submit(slot), which hands the request to the addon and returns its code, and
+// take(slot, detail, buffer), which makes the promise's value while the slot is still its.
+
+const { watch, unwatch } = require('./abort.js');
+const { systemError, AbortError } = require('./errors.js');
+const { Flow } = require('./flow.js');
+const { native, acquire, release, syscalls } = require('./native.js');
+const { asText } = require('./operation.js');
+
+const flow = new Flow(128);
+
+const notStarted = -1;
+
+class WholeFile {
+  // options.signal may end it.
+  constructor(path, options, resolve, reject) {
+    this.path = path;
+    this.options = options;
+    this.slot = notStarted;
+    this.aborted = false;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  // Throws when the signal has aborted already.
+  enter() {
+    const { signal } = this.options;
+    if (signal !== undefined) {
+      if (signal.aborted) throw new AbortError(signal);
+      watch(signal, this);
+    }
+    flow.enter(this);
+  }
+
+  start() {
+    this.slot = acquire(this);
+    const code = this.submit(this.slot);
+    if (code >= 0) return;
+    release(this.slot);
+    this.end();
+    this.reject(systemError(code, 'open', asText(this.path)));
+  }
+
+  abort(error) {
+    this.aborted = true;
+    this.reject(error);
+    if (this.slot !== notStarted) native.cancel(this.slot);
+  }
+
+  end() {
+    flow.leave();
+    if (this.options.signal !== undefined) unwatch(this.options.signal, this);
+  }
+
+  finish(slot, result, detail, buffer) {
+    this.end();
+    if (this.aborted) return;
+    if (result < 0) this.reject(this.error(slot, result, detail));
+    else this.resolve(this.take(slot, detail, buffer));
+  }
+
+  error(slot, result, detail) {
+    const syscall = syscalls[detail];
+    return systemError(result, syscall, syscall === 'open' ? asText(this.path) : undefined);
+  }
+}
+
+module.exports = { WholeFile };
