@@ -88,13 +88,18 @@ static handle_object *handle_alloc(module_state *state, PyTypeObject *type) {
   return handle;
 }
 
-handle_object *handle_make(loop_object *loop, PyTypeObject *type, PyObject *callback,
-                           PyObject *const *args, Py_ssize_t nargs, PyObject *context) {
+/* Takes the reference to the context over. */
+static inline handle_object *handle_fill(loop_object *loop, PyTypeObject *type,
+                                         PyObject *callback, PyObject *const *args,
+                                         Py_ssize_t nargs, PyObject *context) {
   handle_object *handle = handle_alloc(loop->state, type);
-  if (handle == NULL) return NULL;
+  if (handle == NULL) {
+    Py_DECREF(context);
+    return NULL;
+  }
   handle->callback = Py_NewRef(callback);
   handle->cancelled = Py_NewRef(Py_False);
-  handle->context = Py_NewRef(context);
+  handle->context = context;
   handle->loop = (loop_object *)Py_NewRef((PyObject *)loop);
   handle->repr = Py_NewRef(Py_None);
   handle->source_traceback = Py_NewRef(Py_None);
@@ -106,6 +111,11 @@ handle_object *handle_make(loop_object *loop, PyTypeObject *type, PyObject *call
   }
   PyObject_GC_Track(handle);
   return handle;
+}
+
+handle_object *handle_make(loop_object *loop, PyTypeObject *type, PyObject *callback,
+                           PyObject *const *args, Py_ssize_t nargs, PyObject *context) {
+  return handle_fill(loop, type, callback, args, nargs, Py_NewRef(context));
 }
 
 handle_object *handle_new(loop_object *loop, PyTypeObject *type, PyObject *callback,
@@ -120,8 +130,7 @@ handle_object *handle_new(loop_object *loop, PyTypeObject *type, PyObject *callb
                  Py_TYPE(context)->tp_name);
     return NULL;
   }
-  handle_object *handle = handle_make(loop, type, callback, args, nargs, context);
-  Py_DECREF(context);
+  handle_object *handle = handle_fill(loop, type, callback, args, nargs, context);
   if (handle == NULL) return NULL;
   /* Last, since an allocation can run a finalizer that closes the loop. */
   if ((loop->debug && handle_set_traceback(handle) < 0) || loop_check_open(loop) < 0) {
@@ -192,7 +201,7 @@ static void handle_free(handle_object *handle) {
 /* Handles may be one another's arguments: the end of a long chain of them must not take a
  * stack frame for each. */
 void handle_dealloc(PyObject *self) {
-  if (PyObject_GC_IsTracked(self)) PyObject_GC_UnTrack(self);
+  PyObject_GC_UnTrack(self);
   Py_TRASHCAN_BEGIN(self, handle_dealloc);
   handle_free((handle_object *)self);
   Py_TRASHCAN_END;

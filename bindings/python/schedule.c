@@ -33,16 +33,28 @@ static handle_object *schedule_handle(loop_object *loop, PyTypeObject *type,
                     parsed->context);
 }
 
+/* The handle of a call_soon. Without keywords, the usual case, there is nothing to parse. */
+static inline handle_object *schedule_first(loop_object *loop, PyTypeObject *type,
+                                            const arguments_spec *spec,
+                                            PyObject *const *args, Py_ssize_t nargs,
+                                            PyObject *keywords) {
+  if (keywords == NULL && nargs > 0 && !loop->debug)
+    return handle_new(loop, type, args[0], args + 1, nargs - 1, NULL);
+  arguments parsed;
+  if (arguments_parse(loop, spec, args, nargs, keywords, &parsed) < 0 ||
+      schedule_check_debug(loop, spec->method, parsed.named[0],
+                           spec == &schedule_threadsafe) < 0)
+    return NULL;
+  return schedule_handle(loop, type, &parsed, 0);
+}
+
 PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                          PyObject *keywords) {
   loop_object *loop = (loop_object *)self;
   int bare = bare_call_soon(loop, args, nargs, keywords);
   if (bare != 0) return bare < 0 ? NULL : Py_NewRef(Py_None);
-  arguments parsed;
-  if (arguments_parse(loop, &schedule_soon, args, nargs, keywords, &parsed) < 0 ||
-      schedule_check_debug(loop, "call_soon", parsed.named[0], false) < 0)
-    return NULL;
-  handle_object *handle = schedule_handle(loop, loop->state->handle_type, &parsed, 0);
+  handle_object *handle = schedule_first(loop, loop->state->handle_type, &schedule_soon,
+                                         args, nargs, keywords);
   if (handle != NULL && handle_schedule(handle) < 0) Py_CLEAR(handle);
   return (PyObject *)handle;
 }
@@ -53,12 +65,8 @@ PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t nargs
 PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args,
                                     Py_ssize_t nargs, PyObject *keywords) {
   loop_object *loop = (loop_object *)self;
-  arguments parsed;
-  if (arguments_parse(loop, &schedule_threadsafe, args, nargs, keywords, &parsed) < 0 ||
-      schedule_check_debug(loop, "call_soon_threadsafe", parsed.named[0], true) < 0)
-    return NULL;
-  handle_object *handle =
-      schedule_handle(loop, threadsafe_handle_type(loop->state), &parsed, 0);
+  handle_object *handle = schedule_first(loop, threadsafe_handle_type(loop->state),
+                                         &schedule_threadsafe, args, nargs, keywords);
   if (handle == NULL) return NULL;
   if (loop->thread_id == 0 || loop->thread_id == PyThread_get_thread_ident()) {
     if (handle_schedule(handle) < 0) Py_CLEAR(handle);
