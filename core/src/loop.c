@@ -364,7 +364,7 @@ static inline int loop_run_call(bide_loop *loop) {
 }
 
 /* The turn's calls, until it is the clock's turn. */
-static int loop_run_calls(bide_loop *loop) {
+static inline int loop_run_calls(bide_loop *loop) {
   int made = 0;
   while (!bide_loop_turn_ended(loop) && !loop_clock_is_due(loop) && !loop->interrupted) {
     if (loop->head.hooks.pick != NULL) loop_pick(loop);
@@ -411,8 +411,9 @@ static bool loop_only_ready(const bide_loop *loop) {
 
 int bide_loop_dispatch_ready(bide_loop *loop) {
   assert(bide__loop_is_ours(loop));
+  if (bide__ready_count(&loop->head.ready) == 0) return 0;
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
-  if (bide__ready_count(&loop->head.ready) == 0 || !loop_only_ready(loop)) return 0;
+  if (!loop_only_ready(loop)) return 0;
   loop->turn_end = loop->head.ready.tail;
   int made = loop_run_calls(loop);
   loop->metrics.calls += (uint64_t)made;

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import gc
+import sys
 import time
 import weakref
 
@@ -290,3 +291,36 @@ def test_ready_work_does_not_starve_timers(loop):
     loop.run_forever()
     assert loop.time() - start < 1
     assert spins > 100
+
+
+@pytest.mark.parametrize("schedule", ["call_soon", "call_later"])
+def test_a_handle_is_small(loop, schedule):
+    """A server has one for each connection that may time out."""
+    arguments = (60,) if schedule == "call_later" else ()
+    handle = getattr(loop, schedule)(*arguments, print, 1, 2, 3)
+    assert sys.getsizeof(handle) <= 216
+    handle.cancel()
+
+
+@pytest.mark.parametrize("count", [0, 2, 3, 4, 9])
+def test_a_timer_keeps_its_arguments_while_the_clock_changes_hands(loop, count):
+    """From the wheel to the heap of a clock that is somebody else's, and back."""
+    seen, given = [], tuple(str(number) for number in range(count))
+    handles = [loop.call_later(delay, lambda *args: seen.append(args), *given)
+               for delay in (0.002, 0.001, 60)]
+    loop.time = lambda: 0.0
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert seen == [] and all(handle._args == given for handle in handles)
+    handles[2].cancel()
+    del loop.time
+    loop.call_later(0.003, loop.stop)
+    loop.run_forever()
+    assert seen == [given] * 2 and handles[2].cancelled()
+
+
+def test_a_time_that_is_no_float_is_given_back_as_it_was(loop):
+    when = int(loop.time()) + 60
+    handle = loop.call_at(when, print)
+    assert handle.when() is when and asyncio.TimerHandle._when.__get__(handle) is when
+    handle.cancel()
