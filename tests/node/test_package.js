@@ -12,12 +12,16 @@ const { root, folderFor, run } = require('./helpers.js');
 const names = [
   'NativeExecutor',
   'WorkerExecutor',
+  'all',
   'backend',
   'backendReason',
   'fs',
   'move',
   'native',
+  'race',
   'runInExecutor',
+  'sleep',
+  'timeout',
   'version',
 ];
 
