@@ -35,6 +35,7 @@ help:
 	@echo "make coverage the branches of the core that its tests take, on each backend"
 	@echo "make mutants  plants the faults of tests/mutants one by one: each must be caught"
 	@echo "make sweep    counts the faults that the core is put through, on each backend"
+	@echo "make cross    the core and its tests for musl, which run, and for arm64"
 	@echo "make soak     what takes long, written to docs/results/soak.md"
 	@echo "make soak-node  cancelled opens and ended workers in Node, to docs/results/soak-node.md"
 	@echo "make compat   the suites of real programs beside asyncio (SUITES='aiohttp' for some)"
@@ -121,12 +122,15 @@ bench-python: deps-demo libbide
 bench-core: libbide
 	@cd benchmarks && python3 bench_core.py $(if $(PUBLISH),--publish)
 
-.PHONY: coverage mutants sweep
+.PHONY: coverage mutants sweep cross
 coverage: deps-build
 	@python3 scripts/coverage.py
 
 mutants: deps-build
 	@python3 scripts/mutants.py
+
+cross: deps-build
+	@python3 scripts/cross.py
 
 sweep: deps-build
 	@cmake -S . -B build/sweep -G "$(GENERATOR)" -DBIDE_TESTS=ON > /dev/null

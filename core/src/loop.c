@@ -150,6 +150,7 @@ int bide_loop_submit(bide_loop *loop, bide_op *op) {
   op->inflight_ = (bide_node){NULL, NULL};
   bide__list_push(&loop->in_flight, &op->inflight_);
   loop->head.in_flight++;
+  if (loop->timings != NULL) bide__loop_begin_operation(loop, op);
   bide__loop_unpark(loop);
   return 0;
 }
@@ -188,6 +189,7 @@ static void loop_complete(bide_loop *loop, bide_completion *completion) {
     op->state = BIDE_OP_DONE;
     bide__list_remove(&op->inflight_);
     loop->head.in_flight--;
+    if (loop->timings != NULL) bide__loop_end_operation(loop, op);
   }
 }
 

@@ -1,12 +1,21 @@
 /* loop_metrics.c: see metrics.h. */
+#include <assert.h>
+#include <string.h>
+
 #include "loop_struct.h"
 #include "memory.h"
 
-/* `probe` waits its turn as any call does; `queued_us` is when it was made ready. */
+/* `probe` waits its turn as any call does; `queued_us` is when it was made ready. Of each kind of
+ * operation one at a time is sampled. */
 struct bide__timings {
   bide_loop *loop;
   bool on;
   bide_histogram turn, ready_wait;
+  bide_histogram operations[BIDE_OP_KIND_COUNT];
+  struct {
+    const bide_op *op; /* in flight; NULL: the next of its kind is taken */
+    uint64_t submitted_us;
+  } sampled[BIDE_OP_KIND_COUNT];
   uint64_t queued_us;
   bide_call probe;
 };
@@ -41,6 +50,22 @@ void bide__loop_end_timing(bide_loop *loop, uint64_t began_us) {
     loop_metrics_add(&loop->timings->turn, bide__loop_clock(loop) - began_us);
 }
 
+void bide__loop_begin_operation(bide_loop *loop, const bide_op *op) {
+  bide__timings *timings = loop->timings;
+  if (!timings->on || timings->sampled[op->kind].op != NULL) return;
+  timings->sampled[op->kind].op = op;
+  timings->sampled[op->kind].submitted_us = bide_loop_now_us(loop);
+}
+
+void bide__loop_end_operation(bide_loop *loop, const bide_op *op) {
+  bide__timings *timings = loop->timings;
+  if (timings->sampled[op->kind].op != op) return;
+  timings->sampled[op->kind].op = NULL;
+  if (!timings->on) return;
+  uint64_t submitted_us = timings->sampled[op->kind].submitted_us;
+  loop_metrics_add(&timings->operations[op->kind], bide_loop_now_us(loop) - submitted_us);
+}
+
 void bide__loop_free_timings(bide_loop *loop) { bide__free(loop->timings); }
 
 int bide_metrics_time(bide_loop *loop, bool on) {
@@ -49,6 +74,8 @@ int bide_metrics_time(bide_loop *loop, bool on) {
   if (loop->timings == NULL) return BIDE_ENOMEM;
   if (on) {
     loop->timings->turn = loop->timings->ready_wait = (bide_histogram){.sum_us = 0};
+    memset(loop->timings->operations, 0, sizeof loop->timings->operations);
+    memset(loop->timings->sampled, 0, sizeof loop->timings->sampled);
     loop->timings->probe.cb = loop_metrics_probed;
     loop->timings->loop = loop;
   }
@@ -61,6 +88,15 @@ void bide_metrics_get(const bide_loop *loop, bide_metrics *metrics) {
   if (loop->timings == NULL) return;
   metrics->turn = loop->timings->turn;
   metrics->ready_wait = loop->timings->ready_wait;
+}
+
+void bide_metrics_get_operation(const bide_loop *loop, bide_op_kind kind,
+                                bide_histogram *histogram) {
+  assert(kind < BIDE_OP_KIND_COUNT);
+  if (loop->timings == NULL)
+    *histogram = (bide_histogram){.sum_us = 0};
+  else
+    *histogram = loop->timings->operations[kind];
 }
 
 uint64_t bide_histogram_quantile_us(const bide_histogram *histogram, double quantile) {

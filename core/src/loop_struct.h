@@ -71,6 +71,10 @@ uint64_t bide__loop_begin_timing(bide_loop *loop);
 void bide__loop_end_timing(bide_loop *loop, uint64_t began_us);
 void bide__loop_free_timings(bide_loop *loop);
 
+/* What became of an operation, which may be the one that is sampled. Only with timings. */
+void bide__loop_begin_operation(bide_loop *loop, const bide_op *op);
+void bide__loop_end_operation(bide_loop *loop, const bide_op *op);
+
 /* loop_timer.c: timeouts are operations that the loop's own wheel completes. */
 void bide__loop_submit_timeout(bide_loop *loop, bide_op *op);
 

@@ -299,10 +299,10 @@ static void corners_with(const char *wanted, uint32_t flags, int expected,
   harness_loop_close(loop);
 }
 
+#if defined(__GLIBC__)
 /* The kernel's release, when a test says another. */
 static const char *corners_release;
 
-#if defined(__GLIBC__)
 int uname(struct utsname *kernel) {
   int (*real)(struct utsname *);
   *(void **)(void *)&real = dlsym(RTLD_NEXT, "uname");
@@ -401,6 +401,41 @@ static void corners_histograms(void) {
   harness_loop_close(loop);
 }
 
+/* A receive that waits keeps none of the others from being sampled, and counts at its end. */
+static void corners_operations_are_timed(void) {
+  bide_loop *loop = harness_loop_new();
+  bide_histogram received, timeouts;
+  bide_op waiting = {0}, timeout = {0};
+  char byte;
+  int fds[2];
+  bide_metrics_get_operation(loop, BIDE_OP_RECV, &received);
+  CHECK_INT(received.longest_us, 0);
+  REQUIRE(bide_metrics_time(loop, true) == 0);
+  net_tcp_pair(fds, O_NONBLOCK);
+  bide_prep_recv(&waiting, fds[0], &byte, 1, 0);
+  REQUIRE(bide_loop_submit(loop, &waiting) == 0);
+  for (int i = 0; i < 3; i++) {
+    bide_prep_timeout(&timeout, 500);
+    CHECK_INT(net_do(loop, &timeout), BIDE_ETIME);
+  }
+  bide_metrics_get_operation(loop, BIDE_OP_RECV, &received);
+  bide_metrics_get_operation(loop, BIDE_OP_TIMEOUT, &timeouts);
+  CHECK_INT(received.sum_us, 0);
+  CHECK_RANGE(timeouts.sum_us, 1500, 60000000);
+  CHECK_INT(write(fds[1], "x", 1), 1);
+  CHECK_INT(net_finish(loop, &waiting), 1);
+  bide_metrics_get_operation(loop, BIDE_OP_RECV, &received);
+  CHECK_RANGE(received.longest_us, 1500, 60000000);
+  REQUIRE(bide_metrics_time(loop, false) == 0);
+  bide_prep_timeout(&timeout, 1);
+  CHECK_INT(net_do(loop, &timeout), BIDE_ETIME);
+  bide_histogram after;
+  bide_metrics_get_operation(loop, BIDE_OP_TIMEOUT, &after);
+  CHECK_INT(after.sum_us, timeouts.sum_us);
+  net_close_pair(loop, fds);
+  harness_loop_close(loop);
+}
+
 static const harness_test tests[] = {
     HARNESS_TEST(corners_without_memory),
     HARNESS_TEST(corners_after_fork),
@@ -413,6 +448,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(corners_backends),
     HARNESS_TEST(corners_debugged_budget),
     HARNESS_TEST(corners_histograms),
+    HARNESS_TEST(corners_operations_are_timed),
 };
 
 int main(int argc, char **argv) {

@@ -42,6 +42,12 @@ BIDE_EXTERN int bide_metrics_time(bide_loop *loop, bool on);
 /* Copies all out; the histograms are zero if they were never on. The loop's thread. */
 BIDE_EXTERN void bide_metrics_get(const bide_loop *loop, bide_metrics *metrics);
 
+/* How long operations of a kind took while bide_metrics_time is on, from their submit to their
+ * last completion, waits for a peer included: one at a time of each kind is sampled, so that one
+ * that waits for ever costs the others nothing. Zero if it was never on. The loop's thread. */
+BIDE_EXTERN void bide_metrics_get_operation(const bide_loop *loop, bide_op_kind kind,
+                                            bide_histogram *histogram);
+
 /* The length that a share of what was counted did not exceed: quantile 0.99 is the p99, as the
  * upper end of its bucket. 0 for an empty histogram. Any thread. */
 BIDE_EXTERN uint64_t bide_histogram_quantile_us(const bide_histogram *histogram,
