@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ._bide import _Buffer as Buffer
 
 
+WHENCES = (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END, os.SEEK_DATA, os.SEEK_HOLE)
+
+
 class BinaryFile(File[bytes]):
     """Bytes with a buffer, for reading, writing or both.
 
@@ -72,6 +75,11 @@ class BinaryFile(File[bytes]):
         if raw is None or raw._fd < 0 or not raw._readable:
             super()._check_readable()
 
+    def _check_seekable(self) -> None:
+        raw = self._raw
+        if raw is None or raw._fd < 0 or not raw._seekable:
+            super()._check_seekable()
+
     def readable(self) -> bool:
         return self.raw.readable()
 
@@ -102,7 +110,8 @@ class BinaryFile(File[bytes]):
 
     async def _fill(self) -> bool:
         """Reads ahead, once everything has been used; False at the end of the file."""
-        await self._write_pending()
+        if self._pending:
+            await self._write_pending()
         self._ahead = await self.raw._read(self._buffer_size)
         self._used = 0
         return bool(self._ahead)
@@ -130,9 +139,10 @@ class BinaryFile(File[bytes]):
         if size <= self._unread():
             return self._take(size)
         parts = [self._take(size)] if self._unread() else []
-        left = size - sum(map(len, parts))
+        left = size - (len(parts[0]) if parts else 0)
         try:
-            await self._write_pending()
+            if self._pending:
+                await self._write_pending()
             while left > 0:
                 if left >= self._buffer_size:
                     data = await self.raw._read(left)
@@ -206,7 +216,8 @@ class BinaryFile(File[bytes]):
         return self.raw._tell() - self._unread() + len(self._pending)
 
     async def _seek(self, offset: int, whence: int) -> int:
-        await self._write_pending()
+        if self._pending:
+            await self._write_pending()
         if whence == os.SEEK_CUR:
             offset -= self._unread()
         position = self.raw._seek(offset, whence)
@@ -317,7 +328,7 @@ class BinaryFile(File[bytes]):
     @in_turn
     async def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Set the position; return it."""
-        if whence not in (0, 1, 2, os.SEEK_DATA, os.SEEK_HOLE):
+        if whence not in WHENCES:
             raise ValueError(f"whence value {whence} unsupported")
         self._check_seekable()
         return await self._seek(offset, whence)

@@ -373,6 +373,11 @@ class RawFile(File[bytes]):
     def _seek(self, offset: int, whence: int) -> int:
         if self._offset is not None and whence == os.SEEK_CUR:
             offset, whence = self._offset + offset, os.SEEK_SET
+        # The position is kept here, and every file system has so much room for one.
+        kept = self._offset is not None and whence == os.SEEK_SET
+        if kept and type(offset) is int and 0 <= offset < 1 << 31:
+            self._offset = offset
+            return offset
         position = os.lseek(self._fd, offset, whence)
         if self._offset is not None:
             self._offset = position

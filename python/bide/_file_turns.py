@@ -14,16 +14,16 @@ _T = TypeVar("_T")
 class Turns:
     """Like a fair lock, but a turn is handed to the next in line: nobody slips in between."""
 
-    __slots__ = ("taken", "_line")
+    __slots__ = ("taken", "line")
 
     def __init__(self) -> None:
         self.taken = False
-        self._line: deque[asyncio.Future[None]] = deque()
+        self.line: deque[asyncio.Future[None]] = deque()
 
     async def wait(self) -> None:
         """Returns once the turn is the caller's."""
         ours: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._line.append(ours)
+        self.line.append(ours)
         try:
             await ours
         except BaseException:
@@ -33,8 +33,8 @@ class Turns:
 
     def pass_on(self) -> None:
         """The caller's turn is over. Who waited on a loop that is closed never comes."""
-        while self._line:
-            following = self._line.popleft()
+        while self.line:
+            following = self.line.popleft()
             if not (following.done() or following.get_loop().is_closed()):
                 following.set_result(None)
                 return
@@ -63,6 +63,9 @@ def in_turn(
         try:
             return await method(self, *args, **options)
         finally:
-            turns.pass_on()
+            if turns.line:
+                turns.pass_on()
+            else:
+                turns.taken = False
 
     return call
