@@ -15,8 +15,13 @@ static PyObject *file_path_text(file_op *self, PyObject *path, const char *also)
   if (PyUnicode_Check(path) || PyBytes_Check(path)) return Py_NewRef(path);
   PyObject *text = PyOS_FSPath(path);
   if (text != NULL || !PyErr_ExceptionMatches(PyExc_TypeError)) return text;
-  if (file_path_is_pathlike(path)) return NULL;
-  PyErr_Clear();
+  PyObject *error =
+      PyErr_GetRaisedException(); /* pending, it would be in the look-up's way */
+  if (file_path_is_pathlike(path)) {
+    PyErr_SetRaisedException(error);
+    return NULL;
+  }
+  Py_XDECREF(error);
   PyErr_Format(
       PyExc_TypeError, "%s: path should be string, bytes%s os.PathLike%s, not %.200s",
       self->kind->name, also[0] == 0 ? " or" : ",", also, Py_TYPE(path)->tp_name);
