@@ -334,8 +334,7 @@ COLUMNS_MAX = 100
 FUNCTION_LINES_MAX = 80
 FILE_LINES_MAX = 600
 # Files above the limit, each with the reason why it is one subject.
-LONG_FILES = {
-}
+LONG_FILES = {}
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
 
 
