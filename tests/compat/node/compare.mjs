@@ -156,7 +156,13 @@ async function judge(outcomes, reference, backend) {
 }
 
 function versionOf(file, pattern) {
-  return pattern.exec(fs.readFileSync(path.join(root, file), 'utf8'))?.[1];
+  return pattern.exec(fs.readFileSync(file, 'utf8'))?.[1];
+}
+
+// Of the Node that the tests are of, where the tree tells, as denoland/node_test's does.
+function testsVersion() {
+  const file = path.join(tree, 'node_version.ts');
+  return fs.existsSync(file) ? versionOf(file, /version = "(.*?)"/) : '';
 }
 
 function page(rows) {
@@ -165,9 +171,12 @@ function page(rows) {
     '',
     "Node's own tests of fs/promises, file handles, timers and workers, each on Node and with",
     "bide's functions in the place of `fs/promises` (`make compat-node`). A new failure fails",
-    'with bide, fails again by itself, and does not fail on Node.',
+    'with bide, fails again by itself, and does not fail on Node. The tests are those of',
+    'denoland/node_test, which keeps one tree at a time: where its version is not that of the',
+    'Node, the newest that it had before it (25.8.1 for Node 26), so that some tests fail on Node',
+    'itself; what Node 26 has that they do not know is tried by `tests/node` alone.',
     '',
-    '| Node | tests of commit | with | passed | failed | skipped | new | explained | flaky |',
+    '| Node | tests of, commit | with | passed | failed | skipped | new | explained | flaky |',
     '|---|---|---|---|---|---|---|---|---|',
   ];
   for (const row of rows) {
@@ -180,7 +189,7 @@ function page(rows) {
             .join(' | ');
     const library = backend === 'node' ? 'Node alone' : `bide, ${backend}`;
     lines.push(
-      `| ${node} | ${commit.slice(0, 10)} | ${library} | ${passed} | ${row.failed} | ` +
+      `| ${node} | ${row.tests}, ${commit.slice(0, 10)} | ${library} | ${passed} | ${row.failed} | ` +
         `${skipped} | ${more} |`,
     );
   }
@@ -212,7 +221,8 @@ const names = fs.readdirSync(parallel).filter(isOurs);
 const about = {
   node: process.versions.node,
   commit: commitOf(),
-  bide: versionOf('package.json', /"version": "(.*?)"/),
+  tests: testsVersion(),
+  bide: versionOf(path.join(root, 'package.json'), /"version": "(.*?)"/),
   date: new Date().toISOString().slice(0, 10),
 };
 const reference = await runAll(names, 'node');
