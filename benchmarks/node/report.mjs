@@ -140,6 +140,7 @@ export function publish(root, machine, rows) {
   const docs = path.join(root, 'docs')
   fs.writeFileSync(path.join(docs, 'performance-node.svg'), chartOf(rows))
   const page = path.join(docs, 'performance-node.md')
-  replace(page, [about(machine, rows), ...everything(rows)])
+  const picture = "![bide's rate beside its rivals'](performance-node.svg)"
+  replace(page, [about(machine, rows), '', picture, ...everything(rows)])
   replace(path.join(root, 'README.md'), [about(machine, rows), '', ...headlines(rows)])
 }
