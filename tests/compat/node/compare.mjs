@@ -188,9 +188,9 @@ function page(rows) {
             .map((kind) => Object.keys(row[kind]).length)
             .join(' | ');
     const library = backend === 'node' ? 'Node alone' : `bide, ${backend}`;
+    const tests = `${row.tests}, ${commit.slice(0, 10)}`;
     lines.push(
-      `| ${node} | ${row.tests}, ${commit.slice(0, 10)} | ${library} | ${passed} | ${row.failed} | ` +
-        `${skipped} | ${more} |`,
+      `| ${node} | ${tests} | ${library} | ${passed} | ${row.failed} | ${skipped} | ${more} |`,
     );
   }
   for (const row of rows) {
