@@ -262,8 +262,10 @@ int bide_loop_wait(bide_loop *loop, int64_t timeout_us) {
   if (timeout_us == 0) {
     bool known = loop->backend->class->peek(loop->backend);
     bool ready = bide__ready_count(&loop->head.ready) > 0;
-    if (!known && ready && !loop->look && loop_since_look_us(loop) < LOOP_LOOK_US)
+    if (!known && ready && !loop->look && loop_since_look_us(loop) < LOOP_LOOK_US) {
+      if (loop->wheel.count > 0) (void)bide__loop_clock(loop);
       return 0;
+    }
   }
   if (loop->spin_us == 0 || timeout_us == 0) return loop_ask_kernel(loop, timeout_us);
   return loop_spin_and_wait(loop, timeout_us);
@@ -386,8 +388,16 @@ static int loop_dispatch_ready(bide_loop *loop) {
   return made;
 }
 
+/* Whether a timer may be due before the clock is read for another reason. */
+static bool loop_timer_is_near(const bide_loop *loop) {
+  return loop->wheel.count > 0 &&
+         bide__wheel_next(&loop->wheel) <= loop->now_us + LOOP_LOOK_US;
+}
+
 /* Reaped first and delivered after the ready calls: what comes while these run belongs to
- * the next turn on every backend, behind the calls that they have made ready. */
+ * the next turn on every backend, behind the calls that they have made ready. A timer fires
+ * in the turn at whose beginning it is due, also where work is ready in every turn: a
+ * deadline of a microsecond is not to lose against what takes several turns. */
 int bide_loop_dispatch(bide_loop *loop) {
   assert(bide__loop_is_ours(loop));
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
@@ -408,7 +418,8 @@ int bide_loop_dispatch(bide_loop *loop) {
 static bool loop_only_ready(const bide_loop *loop) {
   return bide_loop_turn_ended(loop) && !loop_clock_is_due(loop) && !loop->interrupted &&
          loop->batch_next == loop->batch_count && bide__inbox_empty(&loop->inbox) &&
-         loop->timings == NULL && !loop->backend->class->peek(loop->backend);
+         loop->timings == NULL && !loop_timer_is_near(loop) &&
+         !loop->backend->class->peek(loop->backend);
 }
 
 int bide_loop_dispatch_ready(bide_loop *loop) {
@@ -440,7 +451,7 @@ static int loop_turn(bide_loop *loop, bide_run_mode mode) {
  * ready make up the last. */
 static void loop_run_ready(bide_loop *loop) {
   if (loop->head.hooks.pick != NULL || loop->stopping) return;
-  if (!bide_loop_turn_ended(loop)) return;
+  if (!bide_loop_turn_ended(loop) || loop_timer_is_near(loop)) return;
   uint32_t before = loop->head.ready.head;
   while (bide__ready_count(&loop->head.ready) > 0 && !loop_clock_is_due(loop))
     loop_run_call(loop);

@@ -44,7 +44,7 @@ void bide__loop_end_timeouts(bide_loop *loop) {
 int bide__loop_dispatch_timers(bide_loop *loop) {
   int made = 0;
   if (loop->wheel.count == 0) return 0;
-  /* With work ready the clock of the last look will do. */
+  /* With work ready the turn's own clock will do. */
   uint64_t now_us =
       bide__ready_count(&loop->head.ready) > 0 ? loop->now_us : bide__loop_clock(loop);
   loop_timer_take_due(loop, now_us);
@@ -66,6 +66,8 @@ void bide_timer_start_at(bide_loop *loop, bide_timer *timer, uint64_t deadline_u
   assert(bide__loop_is_ours(loop));
   if (bide_timer_is_active(timer)) bide__wheel_remove(&loop->wheel, timer);
   timer->deadline_us = deadline_us;
+  /* While there are timers each wait reads the clock; without any it may lie far back. */
+  if (loop->wheel.count == 0) (void)bide__loop_clock(loop);
   bide__wheel_add(&loop->wheel, timer);
   bide__loop_unpark(loop);
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_TIMER_START, timer, 0);

@@ -324,3 +324,25 @@ def test_a_time_that_is_no_float_is_given_back_as_it_was(loop):
     handle = loop.call_at(when, print)
     assert handle.when() is when and asyncio.TimerHandle._when.__get__(handle) is when
     handle.cancel()
+
+
+def test_a_timeout_that_is_over_is_not_lost_to_work_of_many_turns(loop):
+    """Else a result that comes after its time is taken for one in time, whenever the loop has
+    something to do in each turn."""
+
+    def hop(result, left):
+        if left:
+            loop.call_soon(hop, result, left - 1)
+        elif not result.done():
+            result.set_result(None)
+
+    async def limited(result):
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(result), 0.000_001)
+
+    for _ in range(100):
+        result = loop.create_future()
+        task = loop.create_task(limited(result))
+        loop.call_soon(hop, result, 30)
+        loop.run_until_complete(task)
+        loop.run_until_complete(result)
