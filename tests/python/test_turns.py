@@ -15,6 +15,9 @@ from tls_peers import blocking_server, client_context, server_context
 
 SIZE = 24_000_000
 PLAIN_TURN, TLS_TURN = 4 << 20, 1 << 20
+# What has been encrypted and waits in the transport below may leave in the same turn: its
+# high mark, and the piece that went beyond it.
+TLS_BELOW = 4 * 65536
 
 
 class Writer(Recorder):
@@ -112,7 +115,7 @@ def test_a_fast_reader_of_tls_is_served_in_turns(run, write):
         write(here.transport)
         assert here.transport.get_write_buffer_size() >= SIZE - 2 * TLS_TURN
         assert here.paused
-        assert await here.sent() <= 1.1 * TLS_TURN
+        assert await here.sent() <= TLS_TURN + TLS_BELOW
         assert not here.paused
         here.transport.abort()
         await here.lost

@@ -17,6 +17,7 @@ SOURCES = [
 RUNS = ["uvloop", "io_uring", "epoll", "auto"]
 REFERENCE = "uvloop"
 LIMIT_S = 1200
+PYTHONS = ["3.13", "3.11"]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
