@@ -193,12 +193,10 @@ test('a timer that a task has left runs though tasks keep coming', async (t) => 
     (shared) => void setTimeout(() => Atomics.store(shared, 1, 1), 1),
     [words],
   );
-  let tasks = 0;
   const streams = Array.from({ length: 8 }, async () => {
-    for (; Atomics.load(words, 1) === 0; tasks++) await executor.run((x) => x, [tasks]);
+    while (Atomics.load(words, 1) === 0) await executor.run((x) => x, [1]);
   });
-  await Promise.all(streams);
-  assert.ok(tasks > 8);
+  await Promise.all(streams); // which without the timer never end
 });
 
 test('what was moved goes to its task, and stays where it was after an abort', async (t) => {
