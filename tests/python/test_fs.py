@@ -511,3 +511,20 @@ def test_operations_leave_no_reference_behind(run, folder):
         os.close(fd)
 
     run(main())
+
+
+def test_a_large_file_is_read_in_turns(run, folder):
+    """Else whoever serves others waits while the kernel copies all of it."""
+    data = os.urandom(1 << 20) * 16
+    (folder / "large").write_bytes(data)
+
+    async def main():
+        reading = asyncio.ensure_future(fs.read_file(folder / "large"))
+        turns = 0
+        while not reading.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert await reading == data
+        assert turns >= 16
+
+    run(main())

@@ -18,7 +18,9 @@ enum { READ_FILE_OPEN = 0, READ_FILE_READ, READ_FILE_CLOSE };
 
 enum {
   READ_FILE_FIRST_BYTES = 16384,  /* the first allocation for a file of unknown size */
-  READ_FILE_AT_ONCE_MAX = 1 << 30 /* of one op: a result has 31 bits */
+  /* Of one op. A ring copies what the page cache has while it takes the op, on the loop's own
+   * thread: some 100 us for so much, between which others have their turn. */
+  READ_FILE_AT_ONCE_MAX = 1 << 20
 };
 
 /* Called in a dispatch, as the last touch: the callback may free the request. */
