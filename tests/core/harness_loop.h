@@ -31,6 +31,16 @@ static inline bide_loop *harness_loop_hooked(const bide_hooks *hooks) {
   return loop;
 }
 
+/* Waits for what is to come. The kernel may end a wait with EINTR without any signal: it does
+ * so to a thread whose earlier ring it takes down. */
+static inline int harness_loop_wait(bide_loop *loop) {
+  int result;
+  do {
+    result = bide_loop_wait(loop, -1);
+  } while (result == BIDE_EINTR);
+  return result;
+}
+
 /* A loop that cannot be closed still holds something: the test leaked it. */
 static inline void harness_loop_close(bide_loop *loop) {
   CHECK_INT(bide_loop_close(loop), 0);

@@ -96,7 +96,7 @@ static void recv_multi_waits_for_a_buffer(void) {
   CHECK_INT(write(fds[1], "0123456789abcdef", 16), 16);
 
   bide_completion got;
-  while (bide_loop_reap(loop, &got, 1) == 0) REQUIRE(bide_loop_wait(loop, -1) == 0);
+  while (bide_loop_reap(loop, &got, 1) == 0) REQUIRE(harness_loop_wait(loop) == 0);
   CHECK_INT(got.result, 8);
   CHECK_INT(got.flags, BIDE_OP_BUFFER | BIDE_OP_MORE);
   CHECK(memcmp(bide_buffer_data(loop, got.buffer_id), "01234567", 8) == 0);
@@ -106,7 +106,7 @@ static void recv_multi_waits_for_a_buffer(void) {
     CHECK_INT(bide_loop_reap(loop, &none, 1), 0);
   }
   bide_buffer_release(loop, got.buffer_id);
-  while (bide_loop_reap(loop, &got, 1) == 0) REQUIRE(bide_loop_wait(loop, -1) == 0);
+  while (bide_loop_reap(loop, &got, 1) == 0) REQUIRE(harness_loop_wait(loop) == 0);
   CHECK_INT(got.result, 8);
   CHECK(memcmp(bide_buffer_data(loop, got.buffer_id), "89abcdef", 8) == 0);
 
@@ -117,7 +117,7 @@ static void recv_multi_waits_for_a_buffer(void) {
     CHECK_INT(bide_loop_reap(loop, &none, 1), 0);
   }
   CHECK_INT(bide_loop_cancel(loop, &op), 0);
-  while (bide_loop_reap(loop, &none, 1) == 0) REQUIRE(bide_loop_wait(loop, -1) == 0);
+  while (bide_loop_reap(loop, &none, 1) == 0) REQUIRE(harness_loop_wait(loop) == 0);
   CHECK_INT(none.result, BIDE_ECANCELED);
   CHECK_INT(none.flags, 0);
   bide_buffer_release(loop, got.buffer_id);

@@ -103,12 +103,12 @@ static void threads_wake_ends_a_wait(void) {
   for (int i = 0; i < 200; i++) {
     pthread_t thread;
     pthread_create(&thread, NULL, threads_wake_soon, loop);
-    CHECK_INT(bide_loop_wait(loop, -1), 0);
+    CHECK_INT(harness_loop_wait(loop), 0);
     pthread_join(thread, NULL);
     bide_loop_dispatch(loop);
   }
   bide_wake(loop);
-  CHECK_INT(bide_loop_wait(loop, -1), 0);
+  CHECK_INT(harness_loop_wait(loop), 0);
   harness_loop_close(loop);
 }
 

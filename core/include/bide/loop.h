@@ -125,7 +125,8 @@ BIDE_EXTERN int bide_loop_flush(bide_loop *loop);
  * calls wait, a timeout of 0 costs no system call until 100 us of them have run.
  * It calls nobody: a binding may drop its lock around it. Returns 0, BIDE_EINTR
  * when a signal ended it, or may have (a completion that came with the signal hides
- * it: look for signals after every wait), BIDE_EFORKED or an error of the kernel's. */
+ * it: look for signals after every wait), or the kernel had work to do in this thread for
+ * another ring, BIDE_EFORKED or an error of the kernel's. */
 BIDE_EXTERN int bide_loop_wait(bide_loop *loop, int64_t timeout_us);
 
 /* Takes up to max completions without calling their callbacks, and never blocks.
