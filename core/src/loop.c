@@ -239,6 +239,7 @@ static int loop_ask_kernel(bide_loop *loop, int64_t timeout_us) {
   bide__waker_disarm(&loop->backend->waker);
   loop->looked_us = bide__loop_clock(loop);
   loop->look = false;
+  loop->timer_started = false;
   loop->check = loop->head.ready.head + loop->stride;
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_POLL_END, NULL, 0);
   return error;
@@ -264,6 +265,7 @@ int bide_loop_wait(bide_loop *loop, int64_t timeout_us) {
     bool ready = bide__ready_count(&loop->head.ready) > 0;
     if (!known && ready && !loop->look && loop_since_look_us(loop) < LOOP_LOOK_US) {
       if (loop->wheel.count > 0) (void)bide__loop_clock(loop);
+      loop->timer_started = false;
       return 0;
     }
   }
@@ -390,8 +392,9 @@ static int loop_dispatch_ready(bide_loop *loop) {
 
 /* Whether a timer may be due before the clock is read for another reason. */
 static bool loop_timer_is_near(const bide_loop *loop) {
-  return loop->wheel.count > 0 &&
-         bide__wheel_next(&loop->wheel) <= loop->now_us + LOOP_LOOK_US;
+  return loop->timer_started ||
+         (loop->wheel.count > 0 &&
+          bide__wheel_next(&loop->wheel) <= loop->now_us + LOOP_LOOK_US);
 }
 
 /* Reaped first and delivered after the ready calls: what comes while these run belongs to

@@ -42,8 +42,9 @@ struct bide_loop {
 
   atomic_bool running;
   bool stopping, interrupted;
-  bool look;        /* the next wait asks the kernel in any case */
-  pthread_t thread; /* while running */
+  bool look;          /* the next wait asks the kernel in any case */
+  bool timer_started; /* since the clock was last read: it may be due already */
+  pthread_t thread;   /* while running */
   unsigned generation;
   char reason[BIDE__REASON_BYTES];
 };

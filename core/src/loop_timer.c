@@ -66,8 +66,7 @@ void bide_timer_start_at(bide_loop *loop, bide_timer *timer, uint64_t deadline_u
   assert(bide__loop_is_ours(loop));
   if (bide_timer_is_active(timer)) bide__wheel_remove(&loop->wheel, timer);
   timer->deadline_us = deadline_us;
-  /* While there are timers each wait reads the clock; without any it may lie far back. */
-  if (loop->wheel.count == 0) (void)bide__loop_clock(loop);
+  loop->timer_started = true;
   bide__wheel_add(&loop->wheel, timer);
   bide__loop_unpark(loop);
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_TIMER_START, timer, 0);
