@@ -5,11 +5,12 @@
 
 #include "clock.h"
 
+/* At once: the loop fires timers behind all else that the turn has, where asyncio has them. */
 static void timer_handle_on_timer(bide_timer *timer) {
   handle_object *handle = BIDE_CONTAINER_OF(timer, handle_object, queued.timer);
   handle->wait = HANDLE_NOT_TIMED;
   bide_call *call = handle_call(handle);
-  if (bide_loop_call_soon(handle->loop->core, call) < 0) call->cb(call);
+  call->cb(call);
 }
 
 /* The first microsecond that is not before when_s. What is due already stays so: its

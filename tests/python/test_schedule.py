@@ -346,3 +346,28 @@ def test_a_timeout_that_is_over_is_not_lost_to_work_of_many_turns(loop):
         loop.call_soon(hop, result, 30)
         loop.run_until_complete(task)
         loop.run_until_complete(result)
+
+
+def test_a_timer_fires_in_the_turn_at_whose_beginning_it_is_due(loop):
+    """A turn later a timeout loses to a result that comes in the turn behind it."""
+    order = []
+
+    def hop(number):
+        order.append(number)
+        if number < 4:
+            loop.call_soon(hop, number + 1)
+        else:
+            loop.stop()
+
+    def first():
+        begin = time.perf_counter()
+        loop.call_later(0.000_001, order.append, "timer")
+        while time.perf_counter() - begin < 0.000_1:
+            pass
+        hop(1)
+
+    for _ in range(3):
+        order.clear()
+        loop.call_soon(first)
+        loop.run_forever()
+        assert order == [1, 2, "timer", 3, 4]
