@@ -373,6 +373,7 @@ static void corners_debugged_budget(void) {
 
 /* ---- histograms ---- */
 
+/* A callback that holds the loop, for the histograms to show; nothing waits for its end. */
 static void corners_stall(bide_call *call) {
   (void)call;
   usleep(3000);
