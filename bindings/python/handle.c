@@ -123,12 +123,8 @@ handle_object *handle_new(loop_object *loop, PyTypeObject *type, PyObject *callb
   if (context == NULL || context == Py_None) {
     context = PyContext_CopyCurrent();
     if (context == NULL) return NULL;
-  } else if (PyContext_CheckExact(context)) {
-    Py_INCREF(context);
   } else {
-    PyErr_Format(PyExc_TypeError, "context must be a contextvars.Context, not %.100s",
-                 Py_TYPE(context)->tp_name);
-    return NULL;
+    Py_INCREF(context);
   }
   handle_object *handle = handle_fill(loop, type, callback, args, nargs, context);
   if (handle == NULL) return NULL;
@@ -241,10 +237,33 @@ void handle_failed(handle_object *handle) {
   Py_XDECREF(result);
 }
 
+/* For asyncio a context is what has a method run(). */
+static void handle_call_in_foreign(handle_object *handle) {
+  PyErr_Clear(); /* it is no Context */
+  Py_ssize_t nargs = (Py_ssize_t)handle->nargs;
+  PyObject *args = PyTuple_New(nargs + 1), *result = NULL;
+  PyObject *run = args == NULL
+                      ? NULL
+                      : PyObject_GetAttr(handle->context, handle->loop->state->names.run);
+  if (run != NULL) {
+    PyTuple_SET_ITEM(args, 0, Py_NewRef(handle->callback));
+    for (Py_ssize_t i = 0; i < nargs; i++)
+      PyTuple_SET_ITEM(args, i + 1, Py_NewRef(handle_args(handle)[i]));
+    result = PyObject_CallObject(run, args);
+  }
+  Py_XDECREF(run);
+  Py_XDECREF(args);
+  if (result == NULL) handle_failed(handle);
+  Py_XDECREF(result);
+}
+
 static void handle_call_callback(handle_object *handle) {
   PyObject *context = handle->context;
   if (PyContext_Enter(context) < 0) {
-    handle_failed(handle);
+    if (PyContext_CheckExact(context))
+      handle_failed(handle);
+    else
+      handle_call_in_foreign(handle);
     return;
   }
   PyObject *callback = Py_NewRef(handle->callback); /* a cancel drops the handle's own */

@@ -76,18 +76,61 @@ PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args,
   return (PyObject *)handle;
 }
 
+/* A timer for when_s. `given` is what when() returns, NULL for when_s itself. */
 static PyObject *schedule_timer(loop_object *loop, double when_s, double now_s,
-                                const arguments *parsed) {
-  if (isnan(when_s)) {
-    PyErr_SetString(PyExc_ValueError, "Invalid delay or time: nan");
-    return NULL;
-  }
+                                PyObject *given, const arguments *parsed) {
   handle_object *handle =
       schedule_handle(loop, loop->state->timer_handle_type, parsed, 1);
+  if (handle != NULL && given != NULL)
+    handle->timer_slots[COMPAT_TIMER_SLOTS - 1] = Py_NewRef(given);
   if (handle != NULL &&
       timer_handle_start((timer_handle_object *)handle, when_s, now_s) < 0)
     Py_CLEAR(handle);
   return (PyObject *)handle;
+}
+
+/* The time of an object that knows no more than to be counted with. */
+static double schedule_by_difference(PyObject *when, PyObject *now) {
+  PyErr_Clear();
+  PyObject *difference = PyNumber_Subtract(when, now);
+  double left_s = difference == NULL ? -1.0 : PyFloat_AsDouble(difference);
+  Py_XDECREF(difference);
+  return left_s == -1.0 && PyErr_Occurred() ? -1.0 : PyFloat_AS_DOUBLE(now) + left_s;
+}
+
+/* asyncio takes whatever compares with its clock, and finds out in its loop, which another
+ * type ends: here the call is refused, in the words of that comparison. */
+static double schedule_foreign_when(PyObject *when, double now_s) {
+  PyObject *now = PyFloat_FromDouble(now_s);
+  PyObject *due = now == NULL ? NULL : PyObject_RichCompare(when, now, Py_GE);
+  double when_s = due == NULL ? -1.0 : PyFloat_AsDouble(when);
+  if (due != NULL && when_s == -1.0 && PyErr_ExceptionMatches(PyExc_TypeError))
+    when_s = schedule_by_difference(when, now);
+  Py_XDECREF(due);
+  Py_XDECREF(now);
+  return when_s;
+}
+
+/* An integer may be larger than all floats: such a time never comes, or is long past. */
+static double schedule_huge_when(PyObject *when) {
+  PyErr_Clear();
+  int overflow = 0;
+  (void)PyLong_AsLongLongAndOverflow(when, &overflow);
+  return overflow < 0 ? -INFINITY : INFINITY;
+}
+
+/* A timer for the time that the user names, of any type. Not a number, it is not later
+ * than any time, and so due at once. */
+static PyObject *schedule_for(loop_object *loop, PyObject *when, double now_s,
+                              const arguments *parsed) {
+  bool is_int = PyLong_Check(when);
+  double when_s = is_int || PyFloat_Check(when) ? PyFloat_AsDouble(when)
+                                                : schedule_foreign_when(when, now_s);
+  if (when_s == -1.0 && PyErr_Occurred()) {
+    if (!is_int || !PyErr_ExceptionMatches(PyExc_OverflowError)) return NULL;
+    when_s = schedule_huge_when(when);
+  }
+  return schedule_timer(loop, isnan(when_s) ? -INFINITY : when_s, now_s, when, parsed);
 }
 
 /* A subclass has a call_at of its own: asyncio's call_later goes through it. */
@@ -118,15 +161,18 @@ static PyObject *schedule_by_call_at(loop_object *loop, const arguments *parsed)
   return handle;
 }
 
-/* asyncio adds the delay to the time, and so are its words. */
-static int schedule_delay(PyObject *delay, double *delay_s) {
-  *delay_s = PyFloat_AsDouble(delay);
-  if (*delay_s != -1.0 || !PyErr_Occurred()) return 0;
-  if (PyErr_ExceptionMatches(PyExc_TypeError))
-    PyErr_Format(PyExc_TypeError,
-                 "unsupported operand type(s) for +: 'float' and '%.100s'",
-                 Py_TYPE(delay)->tp_name);
-  return -1;
+/* asyncio adds the delay to the time, whatever that gives. */
+static PyObject *schedule_for_sum(loop_object *loop, PyObject *delay, double now_s,
+                                  const arguments *parsed) {
+  PyObject *now = PyFloat_FromDouble(now_s);
+  PyObject *when = now == NULL ? NULL : PyNumber_Add(now, delay);
+  PyObject *handle = NULL;
+  if (when != NULL && loop_check_open(loop) == 0 &&
+      schedule_check_debug(loop, "call_at", parsed->named[1], false) == 0)
+    handle = schedule_for(loop, when, now_s, parsed);
+  Py_XDECREF(when);
+  Py_XDECREF(now);
+  return handle;
 }
 
 PyObject *loop_call_later(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
@@ -135,17 +181,22 @@ PyObject *loop_call_later(PyObject *self, PyObject *const *args, Py_ssize_t narg
   arguments parsed;
   if (arguments_parse(loop, &schedule_later, args, nargs, keywords, &parsed) < 0)
     return NULL;
-  if (parsed.named[0] == Py_None) {
+  PyObject *delay = parsed.named[0];
+  if (delay == Py_None && COMPAT_NAMES_NONE_TIMES) {
     PyErr_SetString(PyExc_TypeError, "delay must not be None");
     return NULL;
   }
-  double delay_s, now_s;
+  double now_s;
   if (clock_check(loop) < 0) return NULL;
   if (loop->clock.call_at_foreign) return schedule_by_call_at(loop, &parsed);
-  if (schedule_delay(parsed.named[0], &delay_s) < 0 || clock_now(loop, &now_s) < 0 ||
-      schedule_check_debug(loop, "call_at", parsed.named[1], false) < 0)
-    return NULL;
-  return schedule_timer(loop, now_s + delay_s, now_s, &parsed);
+  if (clock_now(loop, &now_s) < 0) return NULL;
+  if (!PyFloat_CheckExact(delay) && !PyLong_CheckExact(delay))
+    return schedule_for_sum(loop, delay, now_s, &parsed);
+  double delay_s = PyFloat_AsDouble(delay);
+  if (delay_s == -1.0 && PyErr_Occurred()) return NULL;
+  if (isnan(delay_s)) return schedule_for_sum(loop, delay, now_s, &parsed);
+  if (schedule_check_debug(loop, "call_at", parsed.named[1], false) < 0) return NULL;
+  return schedule_timer(loop, now_s + delay_s, now_s, NULL, &parsed);
 }
 
 PyObject *loop_call_at(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
@@ -154,17 +205,15 @@ PyObject *loop_call_at(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
   arguments parsed;
   if (arguments_parse(loop, &schedule_at, args, nargs, keywords, &parsed) < 0)
     return NULL;
-  if (parsed.named[0] == Py_None) {
+  PyObject *when = parsed.named[0];
+  if (when == Py_None && COMPAT_NAMES_NONE_TIMES) {
     PyErr_SetString(PyExc_TypeError, "when cannot be None");
     return NULL;
   }
-  double when_s = PyFloat_AsDouble(parsed.named[0]);
-  if ((when_s == -1.0 && PyErr_Occurred()) || clock_check(loop) < 0 ||
+  if (clock_check(loop) < 0 || loop_check_open(loop) < 0 ||
       schedule_check_debug(loop, "call_at", parsed.named[1], false) < 0)
     return NULL;
-  PyObject *handle = schedule_timer(loop, when_s, loop_now_s(), &parsed);
-  if (handle != NULL && !PyFloat_CheckExact(parsed.named[0]))
-    ((handle_object *)handle)->timer_slots[COMPAT_TIMER_SLOTS - 1] =
-        Py_NewRef(parsed.named[0]);
-  return handle;
+  if (!PyFloat_CheckExact(when) || isnan(PyFloat_AS_DOUBLE(when)))
+    return schedule_for(loop, when, loop_now_s(), &parsed);
+  return schedule_timer(loop, PyFloat_AS_DOUBLE(when), loop_now_s(), NULL, &parsed);
 }

@@ -85,6 +85,7 @@
   X(recvfrom) \
   X(resume_reading) \
   X(resume_writing) \
+  X(run) \
   X(send) \
   X(sendto) \
   X(set_exception) \

@@ -2,7 +2,6 @@
 exception handler."""
 
 import asyncio
-import contextvars
 import inspect
 import os
 import sys
@@ -275,7 +274,7 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
             source = source or context.get(key)
         get_context = getattr(source, "get_context", None)
         inside = get_context() if get_context is not None else None
-        if isinstance(inside, contextvars.Context):
+        if inside is not None and hasattr(inside, "run"):
             inside.run(handler, self, context)
         else:
             handler(self, context)

@@ -1,0 +1,177 @@
+"""The same mistakes on asyncio's own loop and on bide's.
+
+A program that is tried on both must not see one loop refuse what the other takes, nor another
+error: its except clauses, and those who read its log, would miss it.
+"""
+
+import asyncio
+import contextvars
+import decimal
+import fractions
+import math
+
+import pytest
+
+
+class Counted:
+    """Adds, subtracts and compares like a number, and is no float."""
+
+    def __add__(self, other):
+        return other
+
+    __radd__ = __add__
+
+    def __sub__(self, other):
+        return -other
+
+    def __ge__(self, other):
+        return other <= 0
+
+
+class Floated:
+    def __float__(self):
+        return 0.0
+
+
+class Stringent(int):
+    def __radd__(self, other):
+        raise LookupError("no sums")
+
+
+class Double(float):
+    pass
+
+
+class Runs:
+    """For asyncio a context is what has a run()."""
+
+    def run(self, callback, *args):
+        return callback(*args)
+
+
+class Fails:
+    def run(self, callback, *args):
+        raise LookupError("no run")
+
+
+def told(error):
+    return f"{type(error).__name__}: {error}"
+
+
+def outcome(loop, call):
+    """What the call makes of itself: its error, its handle's when() and what its callback is
+    given, and what the exception handler is told."""
+    seen = []
+    loop.set_exception_handler(lambda _, context: seen.append(told(context["exception"])))
+    try:
+        seen.append(call(loop, seen))
+    except Exception as error:
+        seen.append(told(error))
+    for _ in range(3):
+        loop.run_until_complete(asyncio.sleep(0))
+    return seen
+
+
+def both(loop, call):
+    own = asyncio.new_event_loop()
+    try:
+        expected = outcome(own, call)
+    finally:
+        own.close()
+    assert outcome(loop, call) == expected
+    return expected
+
+
+TIMES = [
+    None, "1", b"1", [], decimal.Decimal(0), fractions.Fraction(-1), fractions.Fraction(10**9),
+    True, -5, 10**12, -math.inf, math.nan, 1e308, 5e-324, Double(-1), Double("nan"),
+    Counted(), Floated(), Stringent(0), object(), 10**400, -(10**400),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("delay", TIMES, ids=lambda delay: repr(delay)[:30])
+def test_delays(loop, delay):
+    def call(loop, seen):
+        handle = loop.call_later(delay, seen.append, "ran")
+        return type(handle.when()).__name__
+
+    both(loop, call)
+
+
+# What asyncio takes, or refuses at the call. What ends its loop is not here.
+MOMENTS = [
+    True, -5, -math.inf, math.nan, 5e-324, fractions.Fraction(-1), decimal.Decimal(0),
+    Double(-1), Double("nan"), Counted(), -(10**400),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("when", MOMENTS, ids=lambda when: repr(when)[:30])
+def test_moments(loop, when):
+    def call(loop, seen):
+        handle = loop.call_at(when, seen.append, "ran")
+        return repr(handle.when())
+
+    assert both(loop, call) == [repr(when), "ran"]
+
+
+@pytest.mark.parametrize("when", ["1", [], 1j, Floated(), object()], ids=repr)
+def test_a_moment_that_does_not_compare_with_the_clock_is_refused(loop, when):
+    """asyncio takes it, and its loop ends at the first comparison."""
+    with pytest.raises(TypeError, match="not supported between instances of .* and 'float'"):
+        loop.call_at(when, print)
+    loop.run_until_complete(asyncio.sleep(0))
+
+
+def test_a_time_beyond_all_floats_does_not_come(loop):
+    seen = []
+    timer = loop.call_at(10**400, seen.append, "ran")
+    loop.run_until_complete(asyncio.sleep(0.001))
+    assert seen == [] and timer.when() == 10**400
+
+
+def test_not_a_number_does_not_hold_up_the_other_timers(loop):
+    seen = []
+    loop.call_later(0, seen.append, "first")
+    loop.call_later(math.nan, seen.append, "nan")
+    loop.call_later(0, seen.append, "last")
+    loop.run_until_complete(asyncio.sleep(0.001))
+    assert sorted(seen) == ["first", "last", "nan"]
+
+
+def test_no_time_at_all_is_refused(loop):
+    for method in ("call_later", "call_at"):
+        with pytest.raises(TypeError, match="None"):
+            getattr(loop, method)(None, print)
+
+
+CONTEXTS = ["x", 0, [], object(), Runs(), Fails(), contextvars.Context]
+SCHEDULERS = {
+    "call_soon": lambda loop, *args, **options: loop.call_soon(*args, **options),
+    "call_soon_threadsafe": lambda loop, *args, **options: loop.call_soon_threadsafe(
+        *args, **options
+    ),
+    "call_later": lambda loop, *args, **options: loop.call_later(0, *args, **options),
+    "call_at": lambda loop, *args, **options: loop.call_at(0, *args, **options),
+}
+
+
+@pytest.mark.parametrize("debug", [False, True], ids=["quick", "debug"])
+@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("context", CONTEXTS, ids=lambda context: type(context).__name__)
+def test_what_is_no_context_is_found_out_when_the_callback_is_due(loop, context, name, debug):
+    def call(loop, seen):
+        loop.set_debug(debug)
+        several = range(9)
+        SCHEDULERS[name](loop, lambda *args: seen.append(args), *several, context=context)
+
+    both(loop, call)
+
+
+@pytest.mark.parametrize("context", CONTEXTS, ids=lambda context: type(context).__name__)
+def test_what_is_no_context_of_a_future(loop, context):
+    def call(loop, seen):
+        future = loop.create_future()
+        future.add_done_callback(lambda _: seen.append("ran"), context=context)
+        future.set_result(None)
+
+    both(loop, call)
