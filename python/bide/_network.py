@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from ._addresses import AddressInfo, ensure_resolved, interleave_families, literal_address
 from ._server import Server
-from ._tls import TLS, TLSLoop, accepted_tls, client_tls, server_tls
+from ._tls import MakeTLS, TLSLoop, accepted_tls, client_tls, server_tls
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
@@ -232,15 +232,18 @@ class NetworkLoop(TLSLoop):
             raise
 
     async def _make_connection(
-        self, sock: socket.socket, protocol_factory: ProtocolFactory, tls: TLS | None = None
+        self,
+        sock: socket.socket,
+        protocol_factory: ProtocolFactory,
+        make_tls: MakeTLS | None = None,
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         protocol = protocol_factory()
         waiter: asyncio.Future[None] = self.create_future()
         transport: asyncio.Transport
-        if tls is None:
+        if make_tls is None:
             transport = self._connect(sock, protocol, waiter)
         else:
-            transport = wrapped = self._wrap_tls(protocol, tls, waiter)
+            transport = wrapped = self._wrap_tls(protocol, make_tls(), waiter)
             self._connect(sock, wrapped._ssl_protocol, None)
         # The user's sock.close() must not take the fd from under the transport, which
         # detaches it when it closes.
@@ -289,7 +292,9 @@ class NetworkLoop(TLSLoop):
         start_serving: bool = True,
     ) -> Any:
         """Listen on every address of host, or on sock; return the Server."""
-        tls = server_tls(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        tls = server_tls(
+            ssl, ssl is not None, ssl_handshake_timeout, ssl_shutdown_timeout
+        )
         if host is None and port is None:
             if sock is None:
                 raise ValueError("Neither host/port nor sock were specified")

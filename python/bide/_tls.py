@@ -1,6 +1,7 @@
 """TLS: the policy around the transports in C. The contexts are Python's own."""
 
 import asyncio
+import functools
 import ssl as ssl_module
 from asyncio import constants
 from collections.abc import Callable
@@ -28,6 +29,11 @@ class TLS(NamedTuple):
     linger: float | None
 
 
+# Checks what the user gave as it makes the TLS: asyncio does so when the connection is made
+# and has its protocol.
+MakeTLS = Callable[[], TLS]
+
+
 def _positive(name: str, value: Any, default: Any) -> Any:
     if value is None:
         return default
@@ -43,17 +49,30 @@ def _make(
     handshake_timeout: float | None,
     shutdown_timeout: float | None,
 ) -> TLS:
-    if not hasattr(context, "wrap_bio"):
-        raise TypeError("ssl argument must be an SSLContext or None")
+    handshake = _positive(
+        "ssl_handshake_timeout", handshake_timeout, constants.SSL_HANDSHAKE_TIMEOUT
+    )
+    shutdown = _positive("ssl_shutdown_timeout", shutdown_timeout, _SHUTDOWN_TIMEOUT)
+    if context is None:
+        if server_side:
+            raise ValueError("Server side SSL needs a valid SSLContext")
+        context = ssl_module.create_default_context()
+        if not server_hostname:
+            context.check_hostname = False
     return TLS(
         context,
         server_side,
         server_hostname if server_hostname and not server_side else None,
-        _positive(
-            "ssl_handshake_timeout", handshake_timeout, constants.SSL_HANDSHAKE_TIMEOUT
-        ),
-        _positive("ssl_shutdown_timeout", shutdown_timeout, _SHUTDOWN_TIMEOUT),
+        handshake,
+        shutdown,
         _LINGER if shutdown_timeout is None else None,
+    )
+
+
+def _maker(context: Any, *arguments: Any) -> MakeTLS:
+    # True stands for a default context.
+    return functools.partial(
+        _make, None if isinstance(context, bool) else context, *arguments
     )
 
 
@@ -71,42 +90,39 @@ def client_tls(
     server_hostname: str | None,
     handshake_timeout: float | None,
     shutdown_timeout: float | None,
-) -> TLS | None:
+) -> MakeTLS | None:
     """A client's, with a default context for True; None without ssl."""
     if server_hostname is not None and not ssl:
         raise ValueError("server_hostname is only meaningful with ssl")
     _check_timeouts(bool(ssl), handshake_timeout, shutdown_timeout)
     if not ssl:
         return None
-    if isinstance(ssl, bool):
-        ssl = ssl_module.create_default_context()
-        if not server_hostname:
-            ssl.check_hostname = False
-    return _make(ssl, False, server_hostname, handshake_timeout, shutdown_timeout)
+    return _maker(ssl, False, server_hostname, handshake_timeout, shutdown_timeout)
 
 
 def server_tls(
-    ssl: Any, handshake_timeout: float | None, shutdown_timeout: float | None
+    ssl: Any, wanted: bool, handshake_timeout: float | None, shutdown_timeout: float | None
 ) -> TLS | None:
-    """A listening server's; None without ssl."""
+    """A listening server's; None without ssl. What could serve no connection is refused
+    before there is one."""
     if isinstance(ssl, bool):
         raise TypeError("ssl argument must be an SSLContext or None")
-    _check_timeouts(ssl is not None, handshake_timeout, shutdown_timeout)
+    _check_timeouts(wanted, handshake_timeout, shutdown_timeout)
     if not ssl:
         return None
+    if not hasattr(ssl, "wrap_bio"):
+        raise TypeError("ssl argument must be an SSLContext or None")
     return _make(ssl, True, None, handshake_timeout, shutdown_timeout)
 
 
 def accepted_tls(
     ssl: Any, handshake_timeout: float | None, shutdown_timeout: float | None
-) -> TLS | None:
+) -> MakeTLS | None:
     """That of one accepted connection; None without ssl."""
     _check_timeouts(bool(ssl), handshake_timeout, shutdown_timeout)
     if not ssl:
         return None
-    if isinstance(ssl, bool):
-        raise ValueError("Server side SSL needs a valid SSLContext")
-    return _make(ssl, True, None, handshake_timeout, shutdown_timeout)
+    return _maker(ssl, True, None, handshake_timeout, shutdown_timeout)
 
 
 def _take_read_ahead(protocol: asyncio.BaseProtocol) -> bytes:

@@ -94,6 +94,7 @@ class UnixLoop(NetworkLoop):
         ssl_shutdown_timeout: float | None = None,
     ) -> Any:
         """Connect to a Unix socket; return the transport and the protocol."""
+        assert server_hostname is None or isinstance(server_hostname, str)
         if ssl and server_hostname is None:
             raise ValueError("you have to pass server_hostname when using ssl")
         tls = client_tls(ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
@@ -128,7 +129,7 @@ class UnixLoop(NetworkLoop):
         cleanup_socket: bool = _CLEANS_UP,
     ) -> Any:
         """Listen on a path, an abstract name or sock; return the Server."""
-        tls = server_tls(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        tls = server_tls(ssl, bool(ssl), ssl_handshake_timeout, ssl_shutdown_timeout)
         if path is not None:
             if sock is not None:
                 raise ValueError("path and sock can not be specified at the same time")

@@ -9,6 +9,8 @@ import contextvars
 import decimal
 import fractions
 import math
+import socket
+import ssl
 
 import pytest
 
@@ -173,5 +175,63 @@ def test_what_is_no_context_of_a_future(loop, context):
         future = loop.create_future()
         future.add_done_callback(lambda _: seen.append("ran"), context=context)
         future.set_result(None)
+
+    both(loop, call)
+
+
+class Refuses:
+    def wrap_bio(self, *args, **options):
+        raise LookupError("no bios")
+
+
+TLS = [None, True, False, 0, 1, 1.5, "", "x", [], [1], Refuses(), ssl.SSLContext]
+TLS_OPTIONS = [
+    {},
+    {"server_hostname": "h"},
+    {"server_hostname": ""},
+    {"server_hostname": 5},
+    {"server_hostname": "h", "ssl_handshake_timeout": 0},
+    {"ssl_handshake_timeout": "x"},
+]
+
+
+async def connecting(loop, seen, method, **options):
+    """Over a socket whose peer is gone: a handshake ends at once."""
+    if method == "create_unix_connection":
+        here, there = socket.socketpair()
+    else:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            there = socket.create_connection(listening.getsockname())
+            here, _ = listening.accept()
+    there.close()
+
+    def factory():
+        seen.append("protocol")
+        return asyncio.Protocol()
+
+    with here:
+        if method == "connect_accepted_socket":
+            options.pop("server_hostname", None)
+            making = loop.connect_accepted_socket(factory, here, **options)
+        else:
+            making = getattr(loop, method)(factory, sock=here, **options)
+        try:
+            transport, _ = await making
+        except (ConnectionError, ssl.SSLError):
+            return "handshake"
+        transport.abort()
+        return "connected"
+
+
+@pytest.mark.parametrize("options", TLS_OPTIONS, ids=str)
+@pytest.mark.parametrize("context", TLS, ids=lambda context: repr(context)[:20])
+@pytest.mark.parametrize(
+    "method", ["create_connection", "create_unix_connection", "connect_accepted_socket"]
+)
+def test_what_is_no_tls_context(loop, method, context, options):
+    def call(loop, seen):
+        return loop.run_until_complete(
+            connecting(loop, seen, method, ssl=context, **options)
+        )
 
     both(loop, call)
