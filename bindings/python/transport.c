@@ -184,6 +184,8 @@ int transport_set_protocol(transport_object *self, PyObject *protocol) {
   self->tls = Py_TYPE(protocol) == self->loop->state->tls_protocol_type
                   ? ((tls_protocol *)protocol)->tls
                   : NULL;
+  /* A handshake that begins after the end of the stream is to be told of it as well. */
+  if (self->tls != NULL) self->eof_received = false;
   Py_XSETREF(self->protocol, Py_NewRef(protocol));
   return 0;
 }

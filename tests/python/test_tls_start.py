@@ -132,6 +132,28 @@ def test_a_handshake_in_the_same_segment_is_not_lost(run):
     run(main())
 
 
+@pytest.mark.parametrize("serving", [False, True])
+def test_a_stream_that_has_ended_before_fails_at_once(run, serving):
+    """A peer that is gone when the handshake begins: nobody waits a minute for it."""
+
+    async def main():
+        here, there = socket.socketpair()
+        reader, writer = await asyncio.open_unix_connection(sock=here)
+        there.shutdown(socket.SHUT_WR)
+        assert await reader.read() == b""
+        with pytest.raises(ConnectionResetError, match="during the SSL handshake"):
+            await asyncio.get_running_loop().start_tls(
+                writer.transport,
+                writer.transport.get_protocol(),
+                server_context() if serving else client_context(),
+                server_side=serving,
+                server_hostname=None if serving else "localhost",
+            )
+        there.close()
+
+    run(main())
+
+
 def test_what_came_while_paused_is_the_handshakes(run, loop):
     """A transport that holds unread bytes gives them to TLS, not to the protocol."""
 
