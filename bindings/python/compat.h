@@ -58,6 +58,9 @@ static inline int compat_weakref_get(PyObject *reference, PyObject **object) {
 #define compat_weakref_get PyWeakref_GetRef
 #endif
 
+/* Whether writelines() of a socket's transport is write() of what b"".join() makes. */
+#define COMPAT_JOINS_LINES (PY_VERSION_HEX < 0x030C0000)
+
 /* Whether call_later and call_at refuse None in words of their own. */
 #define COMPAT_NAMES_NONE_TIMES (PY_VERSION_HEX >= 0x030B0000)
 

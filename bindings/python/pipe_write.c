@@ -187,25 +187,12 @@ static PyObject *write_pipe_write(PyObject *object, PyObject *data) {
   Py_RETURN_NONE;
 }
 
-static int write_pipe_queue_all(write_pipe_object *self, PyObject *items) {
-  Py_ssize_t count = PyTuple_GET_SIZE(items);
-  for (Py_ssize_t i = 0; i < count; i++)
-    if (write_queue_check(PyTuple_GET_ITEM(items, i)) < 0) return -1;
-  if (self->base.closing) return count > 0 ? write_pipe_write_late(self) : 0;
-  if (loop_check_open(self->base.loop) < 0) return -1;
-  for (Py_ssize_t i = 0; i < count; i++)
-    if (write_pipe_queue(self, PyTuple_GET_ITEM(items, i)) < 0) return -1;
-  if (self->queue.count > 0) write_pipe_after_write(self);
-  return 0;
-}
-
 static PyObject *write_pipe_writelines(PyObject *object, PyObject *list) {
-  PyObject *items = PySequence_Tuple(list);
-  if (items == NULL) return NULL;
-  int result = write_pipe_queue_all(write_pipe_of(object), items);
-  Py_DECREF(items);
-  if (result < 0) return NULL;
-  Py_RETURN_NONE;
+  loop_object *loop = write_pipe_of(object)->base.loop;
+  PyObject *data = write_queue_join(list, loop->state->names.join);
+  PyObject *result = data == NULL ? NULL : write_pipe_write(object, data);
+  Py_XDECREF(data);
+  return result;
 }
 
 CONVERT_METHOD(write_pipe_write_method, write_pipe_write, "write", "data")

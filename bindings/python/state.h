@@ -73,6 +73,7 @@
   X(getpeercert) \
   X(getpeername) \
   X(getsockname) \
+  X(join) \
   X(loop) \
   X(monotonic) \
   X(name) \

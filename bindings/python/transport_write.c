@@ -225,15 +225,28 @@ int transport_write_bytes(transport_object *self, PyObject *bytes) {
   return 0;
 }
 
+static PyObject *transport_write_joined(transport_object *self, PyObject *lines) {
+  PyObject *data = write_queue_join(lines, self->loop->state->names.join);
+  PyObject *result = data == NULL ? NULL : transport_write((PyObject *)self, data);
+  Py_XDECREF(data);
+  return result;
+}
+
 /* A tuple: taking the items' buffers may run code that changes their list. */
 PyObject *transport_writelines(PyObject *object, PyObject *list) {
   transport_object *self = (transport_object *)object;
+  if (COMPAT_JOINS_LINES) return transport_write_joined(self, list);
+  if (transport_check_write(self, "writelines") < 0) return NULL;
+  int any = PyObject_IsTrue(list);
+  if (any < 0) return NULL;
+  if (!any) Py_RETURN_NONE;
   PyObject *items = PySequence_Tuple(list);
   if (items == NULL) return NULL;
+  /* The iteration may have run anything. */
   int result = transport_check_write(self, "writelines");
   Py_ssize_t count = PyTuple_GET_SIZE(items);
   for (Py_ssize_t i = 0; i < count && result == 0; i++)
-    result = write_queue_check(PyTuple_GET_ITEM(items, i));
+    result = write_queue_check_line(PyTuple_GET_ITEM(items, i));
   if (result == 0 && count > 0 && self->lost) result = transport_write_late(self);
   if (!self->lost) {
     for (Py_ssize_t i = 0; i < count && result == 0; i++)

@@ -6,9 +6,26 @@
 int write_queue_check(PyObject *data) {
   if (PyBytes_Check(data) || PyByteArray_Check(data) || PyMemoryView_Check(data))
     return 0;
+  const char *name = Py_TYPE(data)->tp_name, *dot = strrchr(name, '.');
   PyErr_Format(PyExc_TypeError, "data argument must be a bytes-like object, not '%.100s'",
-               Py_TYPE(data)->tp_name);
+               dot == NULL ? name : dot + 1);
   return -1;
+}
+
+int write_queue_check_line(PyObject *line) {
+  if (PyObject_CheckBuffer(line)) return 0;
+  PyErr_Format(PyExc_TypeError,
+               "memoryview: a bytes-like object is required, not '%.100s'",
+               Py_TYPE(line)->tp_name);
+  return -1;
+}
+
+PyObject *write_queue_join(PyObject *lines, PyObject *join) {
+  PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);
+  if (empty == NULL) return NULL;
+  PyObject *joined = PyObject_CallMethodOneArg(empty, join, lines);
+  Py_DECREF(empty);
+  return joined;
 }
 
 void write_queue_init(write_queue *queue) {

@@ -26,6 +26,13 @@ typedef struct write_queue {
 /* What may be written: 0 for bytes, a bytearray or a memoryview, -1 with TypeError. */
 int write_queue_check(PyObject *data);
 
+/* As write_queue_check for one of writelines(), where any buffer will do. */
+int write_queue_check_line(PyObject *line);
+
+/* What b"".join() makes of the lines, or NULL with its exception. `join` is the method's
+ * interned name. */
+PyObject *write_queue_join(PyObject *lines, PyObject *join);
+
 void write_queue_init(write_queue *queue);
 
 /* Drops everything. */

@@ -9,8 +9,10 @@ import contextvars
 import decimal
 import fractions
 import math
+import os
 import socket
 import ssl
+import sys
 
 import pytest
 
@@ -230,8 +232,54 @@ async def connecting(loop, seen, method, **options):
 )
 def test_what_is_no_tls_context(loop, method, context, options):
     def call(loop, seen):
+        if sys.version_info < (3, 11):
+            # Its connection_made() is a callback, of whose failure asyncio tells as well.
+            loop.set_exception_handler(lambda *_: None)
         return loop.run_until_complete(
             connecting(loop, seen, method, ssl=context, **options)
         )
+
+    both(loop, call)
+
+
+class Ends:
+    def __iter__(self):
+        yield b"a"
+        raise LookupError("no more lines")
+
+
+# asyncio 3.12 and newer takes arrays and the like, and loses the connection over them.
+LINES = [
+    None, 1, "x", "", b"xy", b"", [], (), [b"a", 1], [b"a", None], [b"a", "x"], ["x"], [[b"a"]],
+    [object()], range(3), object(), Ends(), {b"a": 1}, [bytearray(b"q"), memoryview(b"d"), b""],
+]  # fmt: skip
+
+
+async def writing(loop, seen, kind, state, lines):
+    if kind == "socket":
+        here, there = socket.socketpair()
+        transport, _ = await loop.create_unix_connection(asyncio.Protocol, sock=here)
+    else:
+        reading, here = os.pipe()
+        there = open(reading, "rb", buffering=0)
+        transport, _ = await loop.connect_write_pipe(asyncio.Protocol, open(here, "wb"))
+    with there:
+        if state == "ended":
+            transport.write_eof()
+        try:
+            transport.writelines(lines)
+        except Exception as error:
+            seen.append(told(error))
+        transport.close()
+        await asyncio.sleep(0.001)
+        return there.recv(100) if kind == "socket" else there.read(100)
+
+
+@pytest.mark.parametrize("lines", LINES, ids=lambda lines: repr(lines)[:30])
+@pytest.mark.parametrize("state", ["open", "ended"])
+@pytest.mark.parametrize("kind", ["socket", "pipe"])
+def test_what_is_no_line(loop, kind, state, lines):
+    def call(loop, seen):
+        return loop.run_until_complete(writing(loop, seen, kind, state, lines))
 
     both(loop, call)
