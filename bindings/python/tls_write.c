@@ -29,8 +29,9 @@ static void tls_write_tell(tls_object *self, PyObject *name, const char *message
   Py_XDECREF(result);
 }
 
-/* The marks below are no higher than these, so a transport below that takes more has
- * less than `low` to send. */
+/* All that is unsent pauses the protocol; it is resumed, as asyncio's is, by what waits here
+ * once the transport below takes more. That one has marks of its own, so what is unsent stays
+ * bounded, but more than `low` of it may be left then. */
 void tls_control_writing(tls_object *self) {
   const module_state *state = self->loop->state;
   if (self->writing_paused) {
