@@ -6,12 +6,9 @@
 #include <bide/loop.h>
 
 #include "debug_hooks.h"
+#include "hints.h"
 #include "ready.h"
 #include "trace_ring.h"
-
-/* What the way that is taken a million times a second leaves aside: calls to it need no
- * registers saved where they do not happen. */
-#define BIDE__SELDOM __attribute__((cold, noinline))
 
 /* What is told when its loop is closed, on the loop's list of those; taken off before. */
 typedef struct bide__closer {

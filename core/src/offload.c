@@ -11,7 +11,7 @@ static void offload_run(bide_work *work) {
  * its owner free all of it, before this returns. */
 static void offload_done(bide_work *work) {
   bide_offload *offload = BIDE_CONTAINER_OF(work, bide_offload, work_);
-  bide_post(offload->future.loop, &offload->call_);
+  bide_post(work->data, &offload->call_);
 }
 
 /* On the loop's thread, whether the job ran or was taken back: each submit has its done. */
@@ -40,7 +40,7 @@ int bide_offload_start(bide_loop *loop, bide_pool *pool, bide_offload *offload,
   offload->future.cancel = offload_cancel;
   offload->fn_ = fn;
   offload->pool_ = pool;
-  offload->work_ = (bide_work){.run = offload_run, .done = offload_done};
+  offload->work_ = (bide_work){.run = offload_run, .done = offload_done, .data = loop};
   offload->call_ = (bide_call){.cb = offload_settle};
   int result = bide__loop_check(loop);
   if (result == 0) result = bide_pool_submit(pool, &offload->work_, priority);

@@ -27,7 +27,7 @@ MAY_LEAF_INCLUDE = {"base", "errno"}
 
 # Files whose name is not their concept's.
 CONCEPT_OF_STEM = {
-    "list": "base", "memory": "base", "wheel": "timer", "loop_internal": "loop",
+    "hints": "base", "list": "base", "memory": "base", "wheel": "timer", "loop_internal": "loop",
     "loop_trace": "loop", "loop_struct": "loop", "loop_timer": "loop", "loop_park": "loop",
     "choose": "loop", "ready": "loop", "trace_ring": "trace", "channel": "sync",
     "shared_channel": "sync", "waker": "sync",
@@ -305,6 +305,7 @@ CONDITION = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif)\b\s*(.*)$")
 MAY_TEST = {
     "core/include/bide/base.h": (r"!defined\(__linux__\)", r"defined\(BIDE_EMBEDDED\)"),
     "core/include/bide/task.h": (r"defined\(__GNUC__\).*",),
+    "core/src/hints.h": (r"defined\(__(x86_64|aarch64)__\).*",),
 }
 EVERYWHERE = (r"__cplusplus", r"(defined\()?BIDE_NO_TRACE\)?", r"NDEBUG")
 GUARD = re.compile(r"BIDE\w*_H_?")

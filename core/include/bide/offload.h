@@ -20,9 +20,9 @@ typedef intptr_t (*bide_offload_fn)(bide_offload *offload);
 struct bide_offload {
   bide_future future;
   void *data; /* public */
-  /* private */
-  bide_offload_fn fn_;
+  /* private: what a worker looks at comes together */
   bide_pool *pool_;
+  bide_offload_fn fn_;
   bide_work work_;
   bide_call call_;
   intptr_t value_;

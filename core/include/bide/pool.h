@@ -4,8 +4,13 @@
  * slow ones never starve others. It knows no loop; offload.h brings results back
  * to one. Threads start as work arrives and stay until bide_pool_free.
  *
- * Batching never serialises: a worker takes one job at a time, so 64 jobs of
- * 0.1 s on n threads take ceil(64 / n) x 0.1 s.
+ * Batching never serialises: a worker may set several jobs aside for itself, but
+ * others take from those before they would be idle, so 64 jobs of 0.1 s on n threads
+ * take ceil(64 / n) x 0.1 s.
+ *
+ * Where jobs come less than 20 us apart, one worker that has none looks for the next
+ * for so long before it sleeps (not on a single processor): a job that comes then
+ * begins without a wake. A pool whose jobs come seldom does not spin.
  */
 #ifndef BIDE_POOL_H
 #define BIDE_POOL_H
@@ -45,15 +50,18 @@ struct bide_work {
   bide_node queue_;
   uint8_t state_;
   uint8_t priority_;
+  uint8_t slot_;
+  uint16_t worker_;
 };
 
-/* options may be NULL. Returns 0, BIDE_EINVAL for a bad size or name, or
- * BIDE_ENOMEM. Any thread. */
+/* options may be NULL. Returns 0, BIDE_EINVAL for a bad size or name or more than
+ * 65,535 threads, or BIDE_ENOMEM. Any thread. */
 BIDE_EXTERN int bide_pool_new(const bide_pool_options *options, bide_pool **pool);
 
 /* Lets the jobs that wait and those that run finish, then joins the threads and
- * frees the pool. NULL is harmless. Any thread but a worker of the pool. In a
- * child after fork it only frees: the threads are the parent's. */
+ * frees the pool. NULL is harmless. Any thread but a worker of the pool, while no other
+ * call on the pool is under way. In a child after fork it only frees: the threads are
+ * the parent's. */
 BIDE_EXTERN void bide_pool_free(bide_pool *pool);
 
 /* Returns 0, BIDE_EQUEUEFULL when queue_max jobs wait, or the code of
