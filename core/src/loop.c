@@ -233,7 +233,7 @@ static int loop_ask_kernel(bide_loop *loop, int64_t timeout_us) {
   if (timeout_us > loop_timeout_max_us) timeout_us = loop_timeout_max_us;
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_POLL_BEGIN, NULL, timeout_us != 0);
   bool armed = bide__waker_arm(&loop->backend->waker);
-  bool posted = !armed || !bide__inbox_empty(&loop->inbox);
+  bool posted = !armed || bide__inbox_has_come(&loop->inbox);
   loop->metrics.waits++;
   int error = loop->backend->class->wait(loop->backend, posted ? 0 : timeout_us);
   bide__waker_disarm(&loop->backend->waker);
@@ -278,6 +278,7 @@ int bide_loop_flush(bide_loop *loop) {
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
   int error = loop->backend->class->flush(loop->backend);
   bide__waker_arm_fd(&loop->backend->waker);
+  if (bide__inbox_has_come(&loop->inbox)) bide__waker_write(&loop->backend->waker);
   return error;
 }
 
@@ -586,7 +587,7 @@ void bide_post(bide_loop *loop, bide_call *call) {
   bide__waker *waker = &loop->backend->waker;
   bide__waker_enter(waker);
   bide__inbox_push(&loop->inbox, call);
-  bide__waker_notify(waker);
+  bide__waker_tell(waker);
 }
 
 void bide_wake(bide_loop *loop) {

@@ -58,8 +58,7 @@ void bide__inbox_push(bide__inbox *inbox, bide_call *call) {
   bide_call *top = atomic_load_explicit(&inbox->top, memory_order_relaxed);
   do {
     call->next_ = top;
-  } while (!atomic_compare_exchange_weak_explicit(
-      &inbox->top, &top, call, memory_order_release, memory_order_relaxed));
+  } while (!atomic_compare_exchange_weak(&inbox->top, &top, call));
 }
 
 bide_call *bide__inbox_peek(bide__inbox *inbox) {

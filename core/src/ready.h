@@ -85,4 +85,10 @@ static inline bool bide__inbox_empty(const bide__inbox *inbox) {
          atomic_load_explicit(&inbox->top, memory_order_relaxed) == NULL;
 }
 
+/* Between arming the waker and the sleep: who posts looks at the waker behind the push, and
+ * one of the two sees the other. */
+static inline bool bide__inbox_has_come(const bide__inbox *inbox) {
+  return inbox->taken != NULL || atomic_load(&inbox->top) != NULL;
+}
+
 #endif

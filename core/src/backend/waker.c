@@ -26,7 +26,7 @@ void bide__waker_enter(bide__waker *waker) {
   atomic_fetch_add_explicit(&waker->guests, 1, memory_order_relaxed);
 }
 
-static void waker_write(bide__waker *waker) {
+void bide__waker_write(bide__waker *waker) {
   uint64_t one = 1;
   ssize_t written;
   do {
@@ -34,11 +34,23 @@ static void waker_write(bide__waker *waker) {
   } while (written < 0 && errno == EINTR);
 }
 
+static void waker_leave(bide__waker *waker) {
+  atomic_fetch_sub_explicit(&waker->guests, 1, memory_order_release);
+}
+
 void bide__waker_notify(bide__waker *waker) {
   int saved = errno;
-  if (atomic_exchange(&waker->state, WAKER_NOTIFIED) == WAKER_ASLEEP) waker_write(waker);
-  atomic_fetch_sub_explicit(&waker->guests, 1, memory_order_release);
+  if (atomic_exchange(&waker->state, WAKER_NOTIFIED) == WAKER_ASLEEP)
+    bide__waker_write(waker);
+  waker_leave(waker);
   errno = saved;
+}
+
+void bide__waker_tell(bide__waker *waker) {
+  if (atomic_load(&waker->state) == WAKER_ASLEEP)
+    bide__waker_notify(waker);
+  else
+    waker_leave(waker);
 }
 
 bool bide__waker_arm(bide__waker *waker) {
@@ -52,5 +64,5 @@ bool bide__waker_disarm(bide__waker *waker) {
 }
 
 void bide__waker_arm_fd(bide__waker *waker) {
-  if (!bide__waker_arm(waker)) waker_write(waker);
+  if (!bide__waker_arm(waker)) bide__waker_write(waker);
 }

@@ -24,10 +24,15 @@ int bide__waker_open(bide__waker *waker);
 /* Waits for the guests to leave, but not in a forked child: they are not there to do it. */
 void bide__waker_close(bide__waker *waker, bool forked);
 
-/* Before something is handed to the loop's thread; notify follows, as the last touch. Any
+/* Before something is handed to the loop's thread; notify or tell follows, as the last touch. Any
  * thread, and signal handlers: both keep errno. */
 void bide__waker_enter(bide__waker *waker);
 void bide__waker_notify(bide__waker *waker);
+
+/* As notify, for what was handed over by an atomic write of sequential consistency that the
+ * loop looks for, in that order, between arm and its sleep: nothing is written where the
+ * loop is awake. */
+void bide__waker_tell(bide__waker *waker);
 
 /* Before a sleep. False: there was a notification, do not sleep. */
 bool bide__waker_arm(bide__waker *waker);
@@ -37,5 +42,8 @@ bool bide__waker_disarm(bide__waker *waker);
 
 /* As arm, for a sleep in somebody else's loop, which only sees the fd. */
 void bide__waker_arm_fd(bide__waker *waker);
+
+/* Writes the fd: the outer loop is not to sleep. */
+void bide__waker_write(bide__waker *waker);
 
 #endif
