@@ -62,14 +62,23 @@ int bide__loop_dispatch_timers(bide_loop *loop) {
   return made;
 }
 
+/* What there is to do beside it, now and then. */
+static BIDE__SELDOM void loop_timer_tell_start(bide_loop *loop, bide_timer *timer) {
+  bide__loop_unpark(loop);
+  BIDE__TRACE(loop->head.trace, BIDE_TRACE_TIMER_START, timer, 0);
+}
+
+static BIDE__SELDOM void loop_timer_take_off(bide_loop *loop, bide_timer *timer) {
+  bide__wheel_remove(&loop->wheel, timer);
+}
+
 void bide_timer_start_at(bide_loop *loop, bide_timer *timer, uint64_t deadline_us) {
   assert(bide__loop_is_ours(loop));
-  if (bide_timer_is_active(timer)) bide__wheel_remove(&loop->wheel, timer);
+  if (bide_timer_is_active(timer)) loop_timer_take_off(loop, timer);
   timer->deadline_us = deadline_us;
   loop->timer_started = true;
   bide__wheel_add(&loop->wheel, timer);
-  bide__loop_unpark(loop);
-  BIDE__TRACE(loop->head.trace, BIDE_TRACE_TIMER_START, timer, 0);
+  if (loop->head.parked || loop->head.observed) loop_timer_tell_start(loop, timer);
 }
 
 void bide_timer_start(bide_loop *loop, bide_timer *timer, uint64_t timeout_us) {

@@ -14,7 +14,9 @@
 #include "wheel.h"
 
 #include <assert.h>
+#include <string.h>
 
+#include "hints.h"
 #include "list.h"
 
 enum { WHEEL_DIGIT_BITS = 6 };
@@ -26,12 +28,9 @@ static_assert(BIDE__WHEEL_LEVELS * WHEEL_DIGIT_BITS >= 64,
 void bide__wheel_init(bide__wheel *wheel, uint64_t now_us) {
   wheel->now_us = now_us;
   wheel->count = 0;
-  for (int level = 0; level < BIDE__WHEEL_LEVELS; level++) {
-    wheel->occupied[level] = 0;
-    for (int index = 0; index < BIDE__WHEEL_SLOTS; index++) {
-      bide__list_init(&wheel->slots[level][index]);
-    }
-  }
+  memset(wheel->occupied, 0, sizeof wheel->occupied);
+  for (int slot = 0; slot < BIDE__WHEEL_LEVELS * BIDE__WHEEL_SLOTS; slot++)
+    bide__list_init(&wheel->slots[slot]);
   bide__list_init(&wheel->due);
 }
 
@@ -44,16 +43,17 @@ static unsigned wheel_index_of(uint64_t deadline_us, unsigned level) {
   return (unsigned)(deadline_us >> (level * WHEEL_DIGIT_BITS)) % BIDE__WHEEL_SLOTS;
 }
 
-static void wheel_place(bide__wheel *wheel, bide_timer *timer) {
+static inline void wheel_place(bide__wheel *wheel, bide_timer *timer) {
   unsigned level = wheel_level_of(wheel->now_us, timer->deadline_us);
   unsigned index = wheel_index_of(timer->deadline_us, level);
-  bide__list_push(&wheel->slots[level][index], &timer->slot_);
+  bide_node *slot = &wheel->slots[level * BIDE__WHEEL_SLOTS + index];
+  bide__list_push(slot, &timer->slot_);
   wheel->occupied[level] |= UINT64_C(1) << index;
 }
 
 /* Behind the last one that is not due later. The walk is short: what a caller starts with
  * a deadline in the past is nearly always the latest of the due ones. */
-static void wheel_place_due(bide__wheel *wheel, bide_timer *timer) {
+static BIDE__SELDOM void wheel_place_due(bide__wheel *wheel, bide_timer *timer) {
   bide_node *before = wheel->due.prev;
   while (before != &wheel->due &&
          BIDE_CONTAINER_OF(before, bide_timer, slot_)->deadline_us > timer->deadline_us) {
@@ -72,14 +72,21 @@ void bide__wheel_add(bide__wheel *wheel, bide_timer *timer) {
   }
 }
 
+/* The list that `head` is the head of is empty now: a slot's, or one of those that are due. */
+static BIDE__SELDOM void wheel_vacate(bide__wheel *wheel, const bide_node *head) {
+  uintptr_t offset = (uintptr_t)head - (uintptr_t)wheel->slots;
+  if (offset >= sizeof wheel->slots) return;
+  size_t slot = offset / sizeof *head;
+  wheel->occupied[slot / BIDE__WHEEL_SLOTS] &= ~(UINT64_C(1) << slot % BIDE__WHEEL_SLOTS);
+}
+
+/* The last one on a list has its head on either side. Its neighbours are not read: among a
+ * million timers they are in no cache, and a processor need not wait for what it writes. */
 void bide__wheel_remove(bide__wheel *wheel, bide_timer *timer) {
+  const bide_node *before = timer->slot_.prev, *after = timer->slot_.next;
   bide__list_remove(&timer->slot_);
   wheel->count--;
-  if (timer->deadline_us <= wheel->now_us) return; /* it was due */
-  unsigned level = wheel_level_of(wheel->now_us, timer->deadline_us);
-  unsigned index = wheel_index_of(timer->deadline_us, level);
-  if (bide__list_empty(&wheel->slots[level][index]))
-    wheel->occupied[level] &= ~(UINT64_C(1) << index);
+  if (before == after) wheel_vacate(wheel, before);
 }
 
 /* The lowest level in use; BIDE__WHEEL_LEVELS when none is. */
@@ -104,9 +111,14 @@ static uint64_t wheel_slot_start(const bide__wheel *wheel, unsigned level) {
  * the due list, the rest to the levels below. */
 static void wheel_descend(bide__wheel *wheel, unsigned level) {
   unsigned index = (unsigned)__builtin_ctzll(wheel->occupied[level]);
-  bide_node *slot = &wheel->slots[level][index];
+  bide_node *slot = &wheel->slots[level * BIDE__WHEEL_SLOTS + index];
+  bide_node *node = slot->next, *after;
   wheel->occupied[level] &= ~(UINT64_C(1) << index);
-  for (bide_node *node; (node = bide__list_pop(slot)) != NULL;) {
+  bide__list_init(slot);
+  for (; node != slot; node = after) {
+    after = node->next;
+    __builtin_prefetch(after);
+    node->next = NULL;
     bide_timer *timer = BIDE_CONTAINER_OF(node, bide_timer, slot_);
     if (timer->deadline_us == wheel->now_us)
       bide__list_push(&wheel->due, node);

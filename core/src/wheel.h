@@ -19,7 +19,7 @@ typedef struct bide__wheel {
   uint64_t now_us;
   size_t count;
   uint64_t occupied[BIDE__WHEEL_LEVELS];
-  bide_node slots[BIDE__WHEEL_LEVELS][BIDE__WHEEL_SLOTS];
+  bide_node slots[BIDE__WHEEL_LEVELS * BIDE__WHEEL_SLOTS]; /* level by level */
   bide_node due;
 } bide__wheel;
 
