@@ -8,8 +8,9 @@
  * awaiting_ is NULL but in the third and fourth. While the task has not ended, its future's
  * `error` is the status of its last await.
  *
- * A cancel is delivered by cancelling what the task waits for; without such a thing it is
- * kept in TASK_CANCEL_PENDING for the next await or yield. */
+ * A cancel is delivered by cancelling what the task waits for. Without such a thing, or when
+ * that succeeds all the same, it is kept in TASK_CANCEL_PENDING for the next await or yield:
+ * a task in a loop of receives would outlive its scope's cancel otherwise. */
 #include <bide/task.h>
 
 #include <assert.h>
@@ -25,9 +26,10 @@ enum {
   TASK_CANCEL_PENDING = 1u << 0,
   TASK_SHIELDED = 1u << 1, /* a cancel leaves what awaiting_ names alone */
   TASK_SLEEPING = 1u << 2,
-  TASK_DELIVERING = 1u << 3, /* a cancel of awaiting_ is on the stack */
-  TASK_DEFERRING = 1u << 4,  /* a cancel is kept until the task says otherwise */
-  TASK_DETACHED = 1u << 5,   /* nobody will await it, and that is no mistake */
+  TASK_DELIVERING = 1u << 3,    /* a cancel of awaiting_ is on the stack */
+  TASK_DEFERRING = 1u << 4,     /* a cancel is kept until the task says otherwise */
+  TASK_DETACHED = 1u << 5,      /* nobody will await it, and that is no mistake */
+  TASK_CANCEL_PASSED = 1u << 6, /* on to what awaiting_ names: kept if that succeeds */
 };
 
 static_assert(sizeof(bide_task) <= 96 || sizeof(void *) != 8, "a million are 96 MB");
@@ -79,7 +81,9 @@ static inline void task_make_ready(bide_task *task, bide_call_cb step) {
 static inline void task_end_wait(bide_task *task, int status) {
   task->awaiting_ = NULL;
   task->future.error = status;
-  task_clear(task, TASK_SHIELDED | TASK_SLEEPING);
+  if (task_has(task, TASK_CANCEL_PASSED) && status != BIDE_ECANCELED)
+    task_set(task, TASK_CANCEL_PENDING);
+  task_clear(task, TASK_SHIELDED | TASK_SLEEPING | TASK_CANCEL_PASSED);
   task_make_ready(task, task_step);
 }
 
@@ -219,6 +223,12 @@ static bide_task *task_cancel_target(bide_task *task, bool *circle) {
   return task;
 }
 
+/* The tasks from `task` to the one before `target` wait for one another, each for the next. */
+static void task_pass_cancel(bide_task *task, const bide_task *target) {
+  for (; task != target; task = task_cancel_next(task))
+    task_set(task, TASK_CANCEL_PASSED);
+}
+
 /* A circle of waits can only be opened by taking one out of it: its await returns, and
  * when it ends the others follow. A circle that leads through futures of other producers
  * shows as a cancel that comes back while it is being delivered. */
@@ -226,6 +236,7 @@ static void task_deliver_cancel(bide_task *task) {
   bool circle;
   bide_task *target = task_cancel_target(task, &circle);
   bool sleeps = task_has(target, TASK_SLEEPING);
+  task_pass_cancel(task, target);
   if ((!sleeps && !task_is_waiting(target)) || task_has(target, TASK_DEFERRING)) {
     task_set(target, TASK_CANCEL_PENDING);
   } else if (sleeps) {
@@ -234,7 +245,7 @@ static void task_deliver_cancel(bide_task *task) {
   } else if (circle || task_has(target, TASK_SHIELDED | TASK_DELIVERING)) {
     task_detach(target);
   } else {
-    task_set(target, TASK_DELIVERING);
+    task_set(target, TASK_DELIVERING | TASK_CANCEL_PASSED);
     bide_future_cancel(target->awaiting_);
     task_clear(target, TASK_DELIVERING);
   }

@@ -194,6 +194,48 @@ static void scope_cancel_that_loses_to_success_is_no_error(void) {
   harness_loop_close(loop);
 }
 
+/* Takes what comes, for ever. */
+typedef struct server {
+  bide_child child;
+  bide_future request;
+  int served;
+} server;
+
+static bide_poll server_poll(bide_task *task) {
+  server *self = BIDE_FRAME(task, server, child.task);
+  BIDE_ASYNC_BEGIN(task);
+  for (;;) {
+    BIDE_AWAIT(task, &self->request);
+    if (bide_task_status(task) < 0) BIDE_RETURN_ERROR(task, bide_task_status(task));
+    self->served++;
+    bide_future_init(&self->request, task->future.loop);
+  }
+  BIDE_ASYNC_END(task, 0);
+}
+
+static void request_goes_on(bide_future *future) { (void)future; }
+
+/* The request that came first is served; the scope that is ending does not wait for the
+ * next ones, which may never end. */
+static void scope_ends_a_child_whose_await_won_against_its_cancel(void) {
+  bide_loop *loop = harness_loop_new();
+  bide_scope scope;
+  server serves = {.served = 0};
+  bide_future_init(&serves.request, loop);
+  serves.request.cancel = request_goes_on;
+  bide_scope_init(&scope, loop);
+  CHECK_INT(bide_scope_spawn(&scope, &serves.child, server_poll), 0);
+  run_ready(loop);
+  bide_scope_end(&scope);
+  CHECK_INT(bide_scope_cancel(&scope), 0);
+  bide_future_resolve(&serves.request, 0);
+  run_ready(loop);
+  CHECK_INT(serves.served, 1);
+  CHECK_INT(scope.running, 0);
+  CHECK_INT(scope.future.error, BIDE_ECANCELED);
+  harness_loop_close(loop);
+}
+
 /* ---- what tasks carry ---- */
 
 static const char local_user, local_request;
@@ -237,6 +279,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(scope_that_was_cancelled_takes_nobody_on),
     HARNESS_TEST(scope_survives_members_that_end_each_other),
     HARNESS_TEST(scope_cancel_that_loses_to_success_is_no_error),
+    HARNESS_TEST(scope_ends_a_child_whose_await_won_against_its_cancel),
     HARNESS_TEST(local_values_are_found_and_inherited),
 };
 

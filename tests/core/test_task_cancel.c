@@ -42,6 +42,49 @@ static void cancel_that_loses_to_success_keeps_the_result(void) {
   harness_loop_close(loop);
 }
 
+/* What the awaited one achieved is the task's; what it was asked is not forgotten over it,
+ * or a task that always finds something outlives its program's shutdown. */
+static void ignore_cancel(bide_future *future) { (void)future; }
+
+static void cancel_that_loses_to_success_comes_at_the_next_await(void) {
+  bide_loop *loop = harness_loop_new();
+  bide_future first, second;
+  bide_future_init(&first, loop);
+  bide_future_init(&second, loop);
+  first.cancel = ignore_cancel;
+  awaiter inner = {.polled = false}, outer = {.second = &second};
+  awaiter_spawn(loop, &inner, &first);
+  awaiter_spawn(loop, &outer, &inner.task.future);
+  run_ready(loop);
+  CHECK_INT(bide_task_cancel(&outer.task), 0);
+  bide_future_resolve(&first, 7);
+  run_ready(loop);
+  CHECK_INT(inner.task.future.state, BIDE_FUTURE_RESOLVED);
+  CHECK_INT(outer.first_status, 0);
+  CHECK_INT(outer.second_status, BIDE_ECANCELED);
+  CHECK_INT(second.state, BIDE_FUTURE_CANCELLED);
+  harness_loop_close(loop);
+}
+
+/* Delivered once, it does not come again: the awaits of a clean-up are not ended by it. */
+static void cancel_that_was_caught_does_not_come_again(void) {
+  bide_loop *loop = harness_loop_new();
+  bide_future first, second;
+  bide_future_init(&first, loop);
+  bide_future_init(&second, loop);
+  awaiter waits = {.second = &second};
+  awaiter_spawn(loop, &waits, &first);
+  run_ready(loop);
+  CHECK_INT(bide_task_cancel(&waits.task), 0);
+  run_ready(loop);
+  CHECK_INT(waits.first_status, BIDE_ECANCELED);
+  CHECK_INT(second.state, BIDE_FUTURE_PENDING);
+  bide_future_resolve(&second, 1);
+  run_ready(loop);
+  CHECK_INT(waits.second_status, 0);
+  harness_loop_close(loop);
+}
+
 static void cancel_before_the_first_poll_comes_at_the_first_await(void) {
   bide_loop *loop = harness_loop_new();
   bide_future future;
@@ -394,6 +437,8 @@ static void shield_keeps_a_cancel_for_later(void) {
 static const harness_test tests[] = {
     HARNESS_TEST(cancel_ends_the_awaited_operation),
     HARNESS_TEST(cancel_that_loses_to_success_keeps_the_result),
+    HARNESS_TEST(cancel_that_loses_to_success_comes_at_the_next_await),
+    HARNESS_TEST(cancel_that_was_caught_does_not_come_again),
     HARNESS_TEST(cancel_before_the_first_poll_comes_at_the_first_await),
     HARNESS_TEST(cancel_of_a_ready_task_comes_at_its_next_await),
     HARNESS_TEST(cancel_passes_over_settled_futures),

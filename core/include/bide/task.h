@@ -32,11 +32,12 @@
  * Cancellation. bide_task_cancel (or bide_future_cancel on task->future) is
  * delivered at the await the task stands at, or at its next one: the awaited future
  * is cancelled and waited for, then the await returns with bide_task_status
- * BIDE_ECANCELED. If the awaited future succeeds all the same, the await returns its
- * success and the cancel is spent: the result is not lost. A task may catch a cancel
- * by going on, and clean up with further awaits; bide_task_shield keeps the next cancel from
- * those. A circle of tasks that await one another
- * is opened by the cancel of any: one of the awaits returns BIDE_ECANCELED.
+ * BIDE_ECANCELED. If the awaited future ends otherwise all the same, with success above
+ * all, the await returns that, so that no result is lost, and the cancel is kept for the
+ * next await that would suspend. A task may catch a cancel by going on, and clean up with
+ * further awaits; bide_task_shield keeps the next cancel from those. A circle of tasks that
+ * await one another is opened by the cancel of any: one of the awaits returns
+ * BIDE_ECANCELED.
  *
  * Budget. An await of what has settled goes on at once, but BIDE_TASK_BUDGET of them in a row
  * make the task wait for its next turn, so that one that always finds work (a channel that
