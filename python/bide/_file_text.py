@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import locale
 import os
 from typing import Any, NamedTuple
 
@@ -10,6 +11,36 @@ from ._file_raw import CHUNK, File, as_size
 from ._file_turns import in_turn
 
 _64_BITS = (1 << 64) - 1
+
+# What reconfigure() leaves as it is; None stands for universal newlines.
+_AS_IT_IS: Any = object()
+
+
+def check_strings(method: str, **options: str | None) -> None:
+    """Refuses what is no string, in io's words."""
+    for name, value in options.items():
+        if value is not None and not isinstance(value, str):
+            raise TypeError(
+                f"{method}() argument {name!r} must be str or None, not {type(value).__name__}"
+            )
+
+
+def check_newline(newline: str | None) -> None:
+    """Refuses what ends no line."""
+    if newline not in (None, "", "\n", "\r", "\r\n"):
+        raise ValueError(f"illegal newline value: {newline!r}")
+
+
+def text_encoding(encoding: str | None) -> str:
+    """The encoding's name; None and "locale" stand for the user's."""
+    if encoding is None or encoding == "locale":
+        return locale.getpreferredencoding(False)
+    if not getattr(codecs.lookup(encoding), "_is_text_encoding", True):
+        raise LookupError(
+            f"{encoding!r} is not a text encoding; use codecs.open() to handle arbitrary "
+            "codecs"
+        )
+    return encoding
 
 
 class Cookie(NamedTuple):
@@ -59,17 +90,11 @@ class TextFile(File[str]):
         self.encoding = encoding
         self.errors = errors
         self.line_buffering = line_buffering
+        self.write_through = False
         self.mode = buffer.mode
         self._newline = newline
-        self._line_end = newline or "\n"
-        self._decoder: Any = self._make_decoder() if buffer.readable() else None
-        self._encoder: Any = None
-        self._flags = 0
+        self._make_codecs()
         self._forget_text()
-        if buffer.writable():
-            self._encoder = codecs.getincrementalencoder(encoding)(errors)
-            if buffer.seekable() and buffer._tell() != 0:
-                self._encoder.setstate(0)
 
     def __repr__(self) -> str:
         if self._buffer is None:
@@ -113,6 +138,18 @@ class TextFile(File[str]):
         return self.buffer.fileno()
 
     # ---- decoding ----
+
+    def _make_codecs(self) -> None:
+        """For what lies behind the buffer's position."""
+        buffer = self.buffer
+        self._line_end = self._newline or "\n"
+        self._decoder: Any = self._make_decoder() if buffer.readable() else None
+        self._flags = 0
+        self._encoder: Any = None
+        if buffer.writable():
+            self._encoder = codecs.getincrementalencoder(self.encoding)(self.errors)
+            if buffer.seekable() and buffer._tell() != 0:
+                self._encoder.setstate(0)
 
     def _make_decoder(self) -> Any:
         decoder: Any = codecs.getincrementaldecoder(self.encoding)(self.errors)
@@ -339,6 +376,46 @@ class TextFile(File[str]):
         return await self.buffer.raw._truncate(
             self.buffer._tell() if size is None else size
         )
+
+    @in_turn
+    async def reconfigure(
+        self,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = _AS_IT_IS,
+        line_buffering: bool | None = None,
+        write_through: bool | None = None,
+    ) -> None:
+        """Write what is buffered and go on with what is given here. An encoding without
+        errors means strict ones; where text has been read ahead, only the buffering may
+        change. What is written goes to the buffer at once with and without write_through."""
+        buffer = self.buffer
+        check_strings("reconfigure", encoding=encoding, errors=errors)
+        if newline is not _AS_IT_IS:
+            check_strings("reconfigure", newline=newline)
+        recodes = not (encoding is None and errors is None and newline is _AS_IT_IS)
+        if recodes and self._source is not None:
+            raise io.UnsupportedOperation(
+                "It is not possible to set the encoding or newline of stream after the first "
+                "read"
+            )
+        if newline is not _AS_IT_IS:
+            check_newline(newline)
+        self._check_open()
+        if encoding is not None:
+            encoding, errors = text_encoding(encoding), errors or "strict"
+        codecs.lookup_error(errors or "strict")
+        await buffer._flush()
+        if recodes:
+            self.encoding = encoding or self.encoding
+            self.errors = errors or self.errors
+            self._newline = self._newline if newline is _AS_IT_IS else newline
+            self._make_codecs()
+        if line_buffering is not None:
+            self.line_buffering = bool(line_buffering)
+        if write_through is not None:
+            self.write_through = bool(write_through)
 
     @in_turn
     async def detach(self) -> BinaryFile:

@@ -6,7 +6,6 @@ import errno
 import functools
 import inspect
 import io
-import locale
 import operator
 import os
 import stat
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, ov
 from ._bide import Loop, open_file
 from ._file_binary import BinaryFile
 from ._file_raw import RawFile
-from ._file_text import TextFile
+from ._file_text import TextFile, check_newline, check_strings, text_encoding
 
 if TYPE_CHECKING:
     from ._bide import _BinaryMode, _TextMode
@@ -68,19 +67,6 @@ def _check_options_of_binary(**options: str | None) -> None:
             raise ValueError(f"binary mode doesn't take {article} {name} argument")
 
 
-def _check_strings(**options: str | None) -> None:
-    for name, value in options.items():
-        if value is not None and not isinstance(value, str):
-            raise TypeError(
-                f"open() argument {name!r} must be str or None, not {type(value).__name__}"
-            )
-
-
-def _check_newline(newline: str | None) -> None:
-    if newline not in (None, "", "\n", "\r", "\r\n"):
-        raise ValueError(f"illegal newline value: {newline!r}")
-
-
 def _check_buffering(buffering: int, mode: _Mode) -> None:
     if buffering == 0 and mode.text:
         raise ValueError("can't have unbuffered text I/O")
@@ -91,17 +77,6 @@ def _check_buffering(buffering: int, mode: _Mode) -> None:
             RuntimeWarning,
             stacklevel=3,
         )
-
-
-def _text_encoding(encoding: str | None) -> str:
-    if encoding is None or encoding == "locale":
-        return locale.getpreferredencoding(False)
-    if not getattr(codecs.lookup(encoding), "_is_text_encoding", True):
-        raise LookupError(
-            f"{encoding!r} is not a text encoding; use codecs.open() to handle arbitrary "
-            "codecs"
-        )
-    return encoding
 
 
 class _Descriptor(NamedTuple):
@@ -195,13 +170,13 @@ async def _open(
             "program with bide.run(main())"
         )
     buffering = operator.index(buffering)
-    _check_strings(encoding=encoding, errors=errors, newline=newline)
+    check_strings("open", encoding=encoding, errors=errors, newline=newline)
     wanted = _parse_mode(mode)
     _check_buffering(buffering, wanted)
     codec = ""
     if wanted.text:
-        _check_newline(newline)
-        codec = _text_encoding(encoding)
+        check_newline(newline)
+        codec = text_encoding(encoding)
         codecs.lookup_error(errors or "strict")
     else:
         _check_options_of_binary(encoding=encoding, errors=errors, newline=newline)

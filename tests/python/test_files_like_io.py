@@ -283,3 +283,50 @@ def test_newlines_are_those_seen(run, tmp_path, newline, content):
                 assert ours.newlines == theirs.newlines
 
     run(main())
+
+
+RECONFIGURATIONS = [
+    dict(encoding="utf-16"), dict(encoding="latin-1", errors="replace"), dict(errors="ignore"),
+    dict(encoding="locale"), dict(newline="\r\n"), dict(newline=""), dict(newline=None),
+    dict(line_buffering=True), dict(write_through=True), dict(),
+    dict(encoding="hex"), dict(encoding="no such"), dict(encoding=5), dict(errors=5),
+    dict(newline="x"), dict(newline=5),
+]
+BEFORE = {
+    "nothing": [], "a read": [("read", 3)], "a line": [("readline",)], "all": [("read",)],
+    "a write": [("seek", 0, 2), ("write", "ä\n")], "a seek": [("read", 3), ("seek", 0)],
+    "the end": [("close",)],
+}
+
+
+@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize("options", RECONFIGURATIONS, ids=str)
+def test_a_file_is_reconfigured_where_io_reconfigures_it(run, tmp_path, options, before):
+    """A log that goes over to another encoding, or to lines, between two writes."""
+
+    async def main():
+        for name in ("theirs", "ours"):
+            (tmp_path / name).write_bytes("öne\r\ntwo\n".encode())
+        with open(tmp_path / "theirs", "r+", encoding="utf-8") as theirs:
+            async with bide.open(tmp_path / "ours", "r+", encoding="utf-8") as ours:
+                both = Both(theirs, ours)
+                for call in BEFORE[before]:
+                    await both(*call)
+                await both_reconfigured(both, options)
+                await both("seek", 0, 2)
+                await both("write", "naïve\n")
+                if ours.line_buffering:
+                    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+                await both("seek", 0)
+                await both("read")
+        assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+
+    run(main())
+
+
+async def both_reconfigured(both, options):
+    expected = await outcome_of(lambda: both.theirs.reconfigure(**options))
+    assert await outcome_of(lambda: both.ours.reconfigure(**options)) == expected
+    for name in ("encoding", "errors", "line_buffering", "write_through", "newlines"):
+        theirs, ours = getattr(both.theirs, name), getattr(both.ours, name)
+        assert str(ours).lower() == str(theirs).lower()
