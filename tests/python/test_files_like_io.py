@@ -7,6 +7,7 @@ or writes other bytes, or stands at another place of the file.
 import ctypes
 import os
 import random
+import sys
 
 import bide
 import pytest
@@ -287,11 +288,15 @@ def test_newlines_are_those_seen(run, tmp_path, newline, content):
 
 RECONFIGURATIONS = [
     dict(encoding="utf-16"), dict(encoding="latin-1", errors="replace"), dict(errors="ignore"),
-    dict(encoding="locale"), dict(newline="\r\n"), dict(newline=""), dict(newline=None),
+    dict(newline="\r\n"), dict(newline=""), dict(newline=None),
     dict(line_buffering=True), dict(write_through=True), dict(),
-    dict(encoding="hex"), dict(encoding="no such"), dict(encoding=5), dict(errors=5),
-    dict(newline="x"), dict(newline=5),
+    dict(encoding="hex"), dict(encoding="no such"), dict(newline="x"),
 ]
+if sys.version_info >= (3, 11):
+    # Before, io had no such name here, and looked at the types last.
+    RECONFIGURATIONS += [
+        dict(encoding="locale"), dict(encoding=5), dict(errors=5), dict(newline=5),
+    ]
 BEFORE = {
     "nothing": [], "a read": [("read", 3)], "a line": [("readline",)], "all": [("read",)],
     "a write": [("seek", 0, 2), ("write", "ä\n")], "a seek": [("read", 3), ("seek", 0)],
