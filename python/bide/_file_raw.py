@@ -7,7 +7,7 @@ import operator
 import os
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ._bide import close, pread, preadinto, pwrite, read, readinto, write
 from ._file_turns import Turns, in_turn
@@ -213,6 +213,10 @@ class File(Generic[_S]):
 
     async def __aexit__(self, *exception: object) -> None:
         await self.close()
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        """As io's files: a copy would close the original's descriptor."""
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
     def __del__(self) -> None:
         try:

@@ -4,8 +4,10 @@ What a user loses if one fails: a program that is moved from open() to bide.open
 or writes other bytes, or stands at another place of the file.
 """
 
+import copy
 import ctypes
 import os
+import pickle
 import random
 import sys
 
@@ -335,3 +337,17 @@ async def both_reconfigured(both, options):
     for name in ("encoding", "errors", "line_buffering", "write_through", "newlines"):
         theirs, ours = getattr(both.theirs, name), getattr(both.ours, name)
         assert str(ours).lower() == str(theirs).lower()
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_file_is_not_copied(run, folder, copied):
+    """A copy that is collected would close the descriptor, or another file's of its number."""
+
+    async def main():
+        async with bide.open(folder / "text") as file:
+            for layer in (file, file.buffer, file.buffer.raw):
+                with pytest.raises(TypeError, match="cannot pickle '(Text|Binary|Raw)File' object"):
+                    copied(layer)
+            assert await file.read() == "hello world"
+
+    run(main())
