@@ -4,6 +4,7 @@
 #include "backend/direct.c"
 #include "backend/epoll.c"
 #include "backend/fds.c"
+#include "backend/file_jobs.c"
 #include "backend/pollset.c"
 #include "backend/ring.c"
 #include "backend/sqe.c"

@@ -12,7 +12,6 @@
 #include <bide/errno.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -23,6 +22,7 @@
 #include "backend.h"
 #include "direct.h"
 #include "fds.h"
+#include "file_jobs.h"
 #include "pollset.h"
 
 #if !defined(SYS_epoll_pwait2)
@@ -34,7 +34,7 @@ enum { SYS_epoll_pwait2 = 441 };
  * a quarter more without that. */
 enum { EPOLL_RECEIVE_BYTES = 262144 };
 
-enum { EPOLL_EVENTS = 256, EPOLL_FILE_THREADS = 4 };
+enum { EPOLL_EVENTS = 256 };
 
 /* What is no fd's event. */
 #define EPOLL_DATA_TIMER ((uint64_t)-1)
@@ -44,8 +44,7 @@ enum { EPOLL_EVENTS = 256, EPOLL_FILE_THREADS = 4 };
 #define EPOLL_HANGUP (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 #define EPOLL_STREAM (EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLOUT | EPOLLET)
 
-/* finished: pool operations that ended, pushed by the workers, linked by done.next.
- * again: multishot operations to be tried without an event. room: what the wait may still
+/* again: multishot operations to be tried without an event. room: what the wait may still
  * receive into pooled buffers. ring: see backend.h; in_ring of its operations are not reaped. */
 typedef struct epoll {
   bide__backend base;
@@ -54,10 +53,7 @@ typedef struct epoll {
   bool no_pwait2;
   bide_node again, starved;
   size_t room;
-  bide_pool *pool;
-  bool owns_pool;
-  size_t in_pool;
-  _Atomic(bide_node *) finished;
+  bide__file_jobs files;
   bide__backend *ring;
   size_t in_ring;
 } epoll;
@@ -147,51 +143,7 @@ static void epoll_try_list(epoll *e, bide_node *list, bide__fd *entry, uint32_t 
   }
 }
 
-/* ---- regular files, on the pool ---- */
-
-static bide_op *epoll_op_of_work(bide_work *work) {
-  bide__scratch *scratch = BIDE_CONTAINER_OF(work, bide__scratch, as.work);
-  return BIDE_CONTAINER_OF(scratch, bide_op, scratch_);
-}
-
-static void epoll_work_run(bide_work *work) {
-  bide_op *op = epoll_op_of_work(work);
-  do {
-    op->result = bide__direct_file(op);
-  } while (op->result == -EINTR);
-}
-
-/* On the worker: the op goes onto the stack of finished ones. */
-static void epoll_work_done(bide_work *work) {
-  epoll *e = work->data;
-  bide__waker_enter(&e->base.waker);
-  bide_node *node = &bide__scratch_of(epoll_op_of_work(work))->done;
-  bide_node *top = atomic_load_explicit(&e->finished, memory_order_relaxed);
-  do {
-    node->next = top;
-  } while (!atomic_compare_exchange_weak_explicit(
-      &e->finished, &top, node, memory_order_release, memory_order_relaxed));
-  bide__waker_notify(&e->base.waker);
-}
-
-static void epoll_take_finished(epoll *e) {
-  bide_node *top = atomic_exchange_explicit(&e->finished, NULL, memory_order_acquire);
-  bide_node *oldest = NULL;
-  while (top != NULL) {
-    bide_node *next = top->next;
-    top->next = oldest;
-    oldest = top;
-    top = next;
-  }
-  while (oldest != NULL) {
-    bide_node *next = oldest->next;
-    bide_op *op = bide__op_of_done(oldest);
-    *oldest = (bide_node){NULL, NULL};
-    e->in_pool--;
-    bide__backend_done(&e->base, op, op->result, 0);
-    oldest = next;
-  }
-}
+/* ---- regular files ---- */
 
 static int epoll_submit_ring(epoll *e, bide_op *op) {
   int error = e->ring->class->submit(e->ring, op);
@@ -200,21 +152,8 @@ static int epoll_submit_ring(epoll *e, bide_op *op) {
 }
 
 static int epoll_submit_work(epoll *e, bide_op *op) {
-  if (e->ring != NULL) return epoll_submit_ring(e, op);
-  if (e->pool == NULL) {
-    bide_pool_options options = BIDE_POOL_OPTIONS_INIT;
-    options.threads_max = EPOLL_FILE_THREADS;
-    options.name = "bide-file";
-    int error = bide_pool_new(&options, &e->pool);
-    if (error < 0) return error;
-    e->owns_pool = true;
-  }
-  bide_work *work = &bide__scratch_of(op)->as.work;
-  *work = (bide_work){.run = epoll_work_run, .done = epoll_work_done, .data = e};
-  op->phase_ = BIDE__PHASE_POOL;
-  int error = bide_pool_submit(e->pool, work, BIDE_PRIORITY_NORMAL);
-  if (error == 0) e->in_pool++;
-  return error;
+  return e->ring != NULL ? epoll_submit_ring(e, op)
+                         : bide__file_jobs_submit(&e->files, op);
 }
 
 /* Ends those of the list that are fd's. */
@@ -335,9 +274,7 @@ static void epoll_cancel(bide__backend *backend, bide_op *op) {
       bide__backend_done(backend, op, BIDE_ECANCELED, 0);
       break;
     case BIDE__PHASE_POOL:
-      if (bide_pool_cancel(e->pool, &bide__scratch_of(op)->as.work) < 0) break;
-      e->in_pool--;
-      bide__backend_done(backend, op, BIDE_ECANCELED, 0);
+      bide__file_jobs_cancel(&e->files, op);
       break;
     case BIDE__PHASE_KERNEL:
     case BIDE__PHASE_POLL:
@@ -457,8 +394,7 @@ static bool epoll_ring_peek(const epoll *e) {
 static bool epoll_peek(const bide__backend *backend) {
   const epoll *e = (const epoll *)(const void *)backend;
   return !bide__list_empty(&backend->done) || !bide__list_empty(&e->again) ||
-         epoll_may_feed(e) || epoll_ring_peek(e) ||
-         atomic_load_explicit(&e->finished, memory_order_relaxed) != NULL;
+         epoll_may_feed(e) || epoll_ring_peek(e) || bide__file_jobs_peek(&e->files);
 }
 
 static void epoll_take_event(epoll *e, const struct epoll_event *event) {
@@ -480,7 +416,7 @@ static int epoll_wait_events(bide__backend *backend, int64_t timeout_us) {
   epoll *e = epoll_of(backend);
   e->room = EPOLL_RECEIVE_BYTES;
   epoll_try_again(e);
-  if (e->in_pool > 0) epoll_take_finished(e);
+  bide__file_jobs_take(&e->files);
   int ring_error = e->in_ring > 0 ? e->ring->class->wait(e->ring, 0) : 0;
   if (!bide__list_empty(&backend->done) || epoll_ring_peek(e)) timeout_us = 0;
   if (ring_error < 0) return ring_error;
@@ -489,7 +425,7 @@ static int epoll_wait_events(bide__backend *backend, int64_t timeout_us) {
   int count = epoll_wait_us(e, events, timeout_us);
   int error = count < 0 ? -errno : 0;
   for (int i = 0; i < count; i++) epoll_take_event(e, &events[i]);
-  if (e->in_pool > 0) epoll_take_finished(e);
+  bide__file_jobs_take(&e->files);
   return error;
 }
 
@@ -539,7 +475,7 @@ static void epoll_free(bide__backend *backend, bool forked) {
   epoll *e = epoll_of(backend);
   /* Nothing here edits the set that a child shares with its parent. */
   if (e->ring != NULL) e->ring->class->free(e->ring, forked);
-  if (e->owns_pool) bide_pool_free(e->pool);
+  bide__file_jobs_free(&e->files);
   if (e->timer_fd >= 0) close(e->timer_fd);
   bide__pollset_close(&e->set);
   bide__backend_destroy(backend, forked);
@@ -592,7 +528,7 @@ int bide__epoll_new(const bide__backend_config *config, bide__backend **backend)
     return error;
   }
   e->timer_fd = -1;
-  e->pool = config->file_pool;
+  bide__file_jobs_init(&e->files, &e->base, config->file_pool);
   bide__list_init(&e->again);
   bide__list_init(&e->starved);
   *backend = &e->base;
