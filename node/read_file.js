@@ -3,12 +3,13 @@
 
 const { fileTooLarge, tooSmallFor } = require('./errors.js');
 const { native, memoryOf, offsetOf } = require('./native.js');
+const { readAll } = require('./read_handle.js');
 const scratch = require('./scratch.js');
 const { bufferOver, bytesOf } = require('./transfer.js');
 const { WholeFile } = require('./whole_file.js');
 
 class ReadRequest extends WholeFile {
-  // options: { encoding, signal, buffer }; encoding is undefined for a Buffer.
+  // options: { encoding, signal, buffer, batched }; encoding is undefined for a Buffer.
   constructor(path, options, resolve, reject) {
     super(path, options, resolve, reject);
     this.target = undefined; // what the kernel reads into, if not into the slot's memory
@@ -17,9 +18,13 @@ class ReadRequest extends WholeFile {
   }
 
   submit(slot) {
-    const { buffer } = this.options;
+    const { buffer, signal, batched } = this.options;
     if (buffer !== undefined) this.aim(buffer);
-    return native.readFile(slot, this.path, this.target);
+    // What may still be ended, or lose its buffer, and what has many beside it waits for the
+    // turn.
+    const mayEnd = signal !== undefined || (buffer !== undefined && !scratch.isShared(buffer));
+    const atOnce = !mayEnd && batched !== true;
+    return native.readFile(slot, this.path, this.target, atOnce);
   }
 
   // A buffer that is too large to be lent one like it gets a copy of what comes otherwise.
@@ -31,6 +36,19 @@ class ReadRequest extends WholeFile {
       this.lent = scratch.take(buffer.byteLength);
       this.target = this.lent.subarray(0, buffer.byteLength);
     }
+  }
+
+  finish(slot, result, detail, buffer) {
+    if (detail !== native.stream) super.finish(slot, result, detail, buffer);
+    else this.readOn(result);
+  }
+
+  // A pipe, a terminal or the like, whose size nobody knows.
+  readOn(fd) {
+    this.end();
+    readAll(fd, this.options)
+      .finally(() => native.closeNow(fd))
+      .then(this.resolve, this.reject);
   }
 
   error(slot, result, detail) {

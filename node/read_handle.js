@@ -30,12 +30,14 @@ function copyOf(bytes, from, count) {
 
 async function readUnsized(fd, signal) {
   const parts = [];
-  for (;;) {
+  for (let length = 0; length <= fileBytesMax; ) {
     checkAborted(signal);
     const part = await operation.readSlot(fd, slotBytes, -1, copyOf, signal);
     if (part.length === 0) return parts.length === 1 ? parts[0] : Buffer.concat(parts);
     parts.push(part);
+    length += part.length;
   }
+  throw fileTooLarge(fileBytesMax + 1);
 }
 
 // Up to the size, which is where the file ended when it was asked for.

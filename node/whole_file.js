@@ -1,8 +1,10 @@
 'use strict';
 // A whole file, read or written by one request of the addon: what both have in common.
 //
-// A kind has submit(slot), which hands the request to the addon and returns its code, and
-// take(slot, detail, buffer), which makes the promise's value while the slot is still its.
+// A kind has submit(slot), which hands the request to the addon, and take(slot, detail,
+// buffer), which makes the promise's value while the slot is still its. What submit returns
+// is 0 for a request that is under way, or a negative code; the contents of a file that was
+// read at once are told by a length and 1, or by the Buffer that they are in.
 
 const { watch, unwatch } = require('./abort.js');
 const { systemError, AbortError } = require('./errors.js');
@@ -37,9 +39,15 @@ class WholeFile {
 
   start() {
     this.slot = acquire(this);
-    const code = this.submit(this.slot);
-    if (code >= 0) return;
+    const outcome = this.submit(this.slot);
+    if (outcome === 0) return;
+    if (outcome < 0) this.refused(outcome);
+    else if (typeof outcome === 'number') this.finish(this.slot, 0, outcome - 1);
+    else this.finish(this.slot, 0, native.inBuffer, outcome);
     release(this.slot);
+  }
+
+  refused(code) {
     this.end();
     this.reject(systemError(code, 'open', asText(this.path)));
   }

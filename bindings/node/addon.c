@@ -91,6 +91,7 @@ static void export_all(addon_env *env, napi_value exports) {
   set_methods(env, exports, attach_methods);
   set_methods(env, exports, addon_request_methods);
   set_methods(env, exports, addon_fs_methods);
+  set_methods(env, exports, addon_read_methods);
   set_methods(env, exports, addon_write_methods);
   set_methods(env, exports, addon_stat_methods);
   set_methods(env, exports, addon_owner_methods);
@@ -107,6 +108,7 @@ static void export_all(addon_env *env, napi_value exports) {
   set_number(env, exports, "tooLarge", ADDON_TOO_LARGE);
   set_number(env, exports, "tooSmall", ADDON_TOO_SMALL);
   set_number(env, exports, "timer", ADDON_TIMER);
+  set_number(env, exports, "stream", ADDON_STREAM);
   set_number(env, exports, "statValues", ADDON_STAT_VALUES);
   set(env, exports, "version", addon_string(napi, bide_version()));
   set(env, exports, "backend", addon_string(napi, bide_loop_backend(env->loop)));
@@ -187,12 +189,16 @@ static addon_env *env_new(napi_env napi, int *code) {
   env->napi = napi;
   env->done_end = &env->done;
   env->fired_end = &env->fired;
+  env->reads_end = &env->reads;
   env->timer_fd = -1;
   env->closed = on_closed;
   *code = addon_stop_init(&env->stop);
   if (*code == 0) {
     *code = bide_loop_new(NULL, &env->loop);
-    if (*code == 0) return env;
+    if (*code == 0) {
+      env->has_ring = strcmp(bide_loop_backend(env->loop), "io_uring") == 0;
+      return env;
+    }
     addon_stop_destroy(&env->stop);
   }
   free(env);

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <uv.h>
 
+#include "cached_read.h"
 #include "jobs.h"
 
 enum {
@@ -27,10 +28,12 @@ enum {
   ADDON_TOO_LARGE = -2,
   ADDON_TOO_SMALL = -3,
   ADDON_TIMER = -4,
+  ADDON_STREAM = -5,
 };
 
 typedef enum addon_kind {
-  ADDON_READ_FILE,
+  ADDON_READ_CACHED, /* a whole file, while the caches are tried */
+  ADDON_READ_FILE,   /* the same, by the core */
   ADDON_WRITE_FILE,
   ADDON_STAT_ALL,
   ADDON_OP,
@@ -75,8 +78,9 @@ struct addon_request {
   uint32_t slot;
   uint8_t kind;
   uint8_t state;
-  bool bigint;   /* of a stat: as 64-bit integers, not as doubles */
-  bool targeted; /* of a whole file: into a buffer that the caller gave */
+  bool bigint;    /* of a stat: as 64-bit integers, not as doubles */
+  bool targeted;  /* of a whole file: into a buffer that the caller gave */
+  bool cancelled; /* ADDON_READ_CACHED */
   int32_t result;
   int32_t detail;  /* see addon_deliver */
   napi_ref buffer; /* ADDON_READ_FILE: where a file goes that does not fit `shared` */
@@ -85,6 +89,10 @@ struct addon_request {
   void *output; /* of a job, until JS has taken it or the slot is used again */
   size_t output_len;
   union {
+    struct {
+      addon_cached_read file;
+      addon_request *next; /* on env->reads, or in the helper's batch */
+    } cached;
     bide_read_file file;
     addon_write_file write;
     addon_stat_all *stat_all; /* allocated, freed at its end */
@@ -107,11 +115,22 @@ typedef struct addon_chunk {
   addon_request requests[ADDON_CHUNK_SLOTS];
 } addon_chunk;
 
+/* A thread that reads cached files beside the environment's own: see read_file.c. */
+typedef struct addon_helper {
+  bide_offload offload;
+  bide_waiter waiter;
+  bide_pool *pool;      /* of one thread; NULL until it is needed */
+  addon_request *batch; /* the helper's, while it is busy */
+  bool busy;
+} addon_helper;
+
 /* One a Node environment (the main thread or a worker). Made by the module's init, freed
  * when the last of its libuv handles has closed after the cleanup hook. */
 struct addon_env {
   napi_env napi;
   bide_loop *loop;
+  bool has_ring;
+  bool reads_large; /* what was read last did not fit its slot */
 
   uv_loop_t *uv;
   uv_prepare_t prepare;
@@ -133,6 +152,12 @@ struct addon_env {
   uint32_t timer_chunk_count;
   addon_timer *fired; /* to be delivered */
   addon_timer **fired_end;
+
+  addon_request *reads; /* whole files that wait for the turn */
+  addon_request **reads_end;
+  size_t read_count;
+  uint64_t at_once_end_us; /* until when JS's turn may read; 0: it has not yet */
+  addon_helper helper;
 
   addon_request *done; /* first come, first delivered */
   addon_request **done_end;
@@ -160,6 +185,7 @@ typedef struct addon_method {
 /* The tables that addon.c exports; each ends with a NULL name. */
 extern const addon_method addon_request_methods[];
 extern const addon_method addon_fs_methods[];
+extern const addon_method addon_read_methods[];
 extern const addon_method addon_write_methods[];
 extern const addon_method addon_stat_methods[];
 extern const addon_method addon_owner_methods[];
@@ -201,10 +227,14 @@ void addon_request_done(addon_request *request, int32_t result, int32_t detail);
  * result is negative for an error; detail is then the number of its syscall in the
  * exported list. For a whole file detail is its length in the slot's memory, or
  * ADDON_IN_BUFFER when it lies in the next of `buffers` and its length, a double, in the
- * slot's memory. With ADDON_TOO_LARGE or ADDON_TOO_SMALL, errors, that is the size which is
- * more than Node reads, or more than the caller's buffer holds (0: it is unknown). The slots
- * are free when `complete` begins. */
+ * slot's memory. With ADDON_STREAM the result is an open descriptor, of a pipe or the like,
+ * from which JS is to read on. With ADDON_TOO_LARGE or ADDON_TOO_SMALL, errors, that is the
+ * size which is more than Node reads, or more than the caller's buffer holds (0: it is
+ * unknown). The slots are free when `complete` begins. */
 void addon_deliver(addon_env *env);
+
+/* The buffer that a large file was read into; NULL for one that fits its slot. */
+napi_value addon_request_take_buffer(addon_request *request);
 
 /* Asks for the request's end; its completion still comes. */
 void addon_request_cancel(addon_request *request);
@@ -220,6 +250,14 @@ void addon_requests_free(addon_env *env);
 int addon_timers_take(addon_env *env, int32_t (*rows)[3], int max);
 void addon_timers_stop(addon_env *env);
 void addon_timers_free(addon_env *env);
+
+/* ---- read_file.c ---- */
+
+/* Reads what waits, for a while; env->reads is NULL when nothing is left. */
+void addon_reads_run(addon_env *env);
+
+/* Ends what waits, and was cancelled. */
+void addon_reads_end(addon_env *env);
 
 /* ---- write_file.c, stat_all.c ---- */
 

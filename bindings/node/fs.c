@@ -8,94 +8,6 @@
 
 #include "addon.h"
 
-/* ---- whole files ---- */
-
-enum { FILE_BYTES_MAX = INT32_MAX };
-
-/* By JS, which throws where there is no memory: Node-API ends the process. An exception
- * that is left pending would make the delivery of the whole turn fail. */
-static napi_value buffer_new(addon_env *env, size_t bytes, void **base) {
-  napi_env napi = env->napi;
-  napi_value allocate, global, size, buffer, exception;
-  if (napi_get_reference_value(napi, env->allocate, &allocate) != napi_ok ||
-      napi_get_global(napi, &global) != napi_ok ||
-      napi_create_double(napi, (double)bytes, &size) != napi_ok) {
-    return NULL;
-  }
-  if (napi_call_function(napi, global, allocate, 1, &size, &buffer) != napi_ok) {
-    napi_get_and_clear_last_exception(napi, &exception);
-    return NULL;
-  }
-  if (napi_get_buffer_info(napi, buffer, base, &bytes) != napi_ok) return NULL;
-  return buffer;
-}
-
-/* A file that does not fit its slot is read straight into a buffer of its own. This runs
- * between two callbacks of the core's, where no scope is open. A request that grows twice
- * lets go of its first buffer: nothing collects it before the core has copied from it,
- * since no JS and no other allocation comes between. */
-static void *file_grow(bide_read_file *file, size_t bytes) {
-  addon_request *request = file->data;
-  napi_env napi = request->env->napi;
-  napi_handle_scope scope;
-  napi_value buffer;
-  napi_ref held = NULL;
-  void *base = NULL;
-  if (request->buffer == NULL && (request->targeted || bytes > FILE_BYTES_MAX)) {
-    /* What was read before it grows had no size. */
-    bool too_large = bytes > FILE_BYTES_MAX;
-    double size = too_large || file->len == 0 ? (double)bytes : 0;
-    *(double *)(void *)request->shared = size;
-    request->detail = too_large ? ADDON_TOO_LARGE : ADDON_TOO_SMALL;
-    return NULL;
-  }
-  if (napi_open_handle_scope(napi, &scope) != napi_ok) return NULL;
-  buffer = buffer_new(request->env, bytes, &base);
-  if (buffer != NULL) napi_create_reference(napi, buffer, 1, &held);
-  napi_close_handle_scope(napi, scope);
-  if (held == NULL) return NULL;
-  if (request->buffer != NULL) napi_delete_reference(napi, request->buffer);
-  request->buffer = held;
-  return base;
-}
-
-static void on_file(bide_read_file *file) {
-  addon_request *request = file->data;
-  int32_t detail = (int32_t)file->len;
-  if (request->detail < 0) {
-    detail = request->detail;
-  } else if (file->result < 0) {
-    detail = addon_syscall_number(file->syscall);
-  } else if (request->buffer != NULL) {
-    *(double *)(void *)request->shared = (double)file->len;
-    detail = ADDON_IN_BUFFER;
-  }
-  addon_request_done(request, file->result, detail);
-}
-
-/* readFile(slot, path, target): into that buffer alone, or, when it is undefined, into the
- * slot's memory or a buffer of its own. */
-static napi_value fs_read_file(napi_env napi, napi_callback_info info) {
-  addon_env *env;
-  napi_value values[3];
-  void *base;
-  size_t capacity;
-  if (!addon_arguments(napi, info, 3, values, &env)) return NULL;
-  addon_request *request = addon_request_at(env, values[0]);
-  if (request == NULL || !addon_get_bytes(env, values[2], &base, &capacity) ||
-      !addon_get_path(request, values[1])) {
-    return NULL;
-  }
-  request->kind = ADDON_READ_FILE;
-  request->detail = 0;
-  request->targeted = base != NULL;
-  request->as.file = (bide_read_file){.cb = on_file, .data = request, .grow = file_grow};
-  int code = bide_read_file_start(env->loop, &request->as.file, request->path,
-                                  base != NULL ? base : request->shared,
-                                  base != NULL ? capacity : ADDON_SLOT_BYTES);
-  return addon_request_started(request, code);
-}
-
 /* ---- single operations ---- */
 
 static void on_op(bide_op *op) { addon_request_done(op->data, op->result, 0); }
@@ -232,7 +144,7 @@ static napi_value fs_sync(napi_env napi, napi_callback_info info) {
 }
 
 const addon_method addon_fs_methods[] = {
-    {"readFile", fs_read_file}, {"open", fs_open}, {"close", fs_close},
-    {"closeNow", fs_close_now}, {"read", fs_read}, {"write", fs_write},
-    {"sync", fs_sync},          {NULL, NULL},
+    {"open", fs_open}, {"close", fs_close}, {"closeNow", fs_close_now},
+    {"read", fs_read}, {"write", fs_write}, {"sync", fs_sync},
+    {NULL, NULL},
 };

@@ -44,14 +44,15 @@ static void arm_timer(addon_env *env, int64_t timeout_us) {
 static void turn(addon_env *env) {
   uint64_t end_us = bide_clock_us() + TURN_US_MAX;
   do {
+    addon_reads_run(env);
     settle(env);
     addon_deliver(env);
-  } while (env->dirty && bide_clock_us() < end_us);
+  } while ((env->dirty || env->reads != NULL) && bide_clock_us() < end_us);
   bide_loop_flush(env->loop);
   env->dirty = false;
   int64_t timeout_us = bide_loop_timeout(env->loop);
   arm_timer(env, timeout_us);
-  if (timeout_us == 0) {
+  if (timeout_us == 0 || env->reads != NULL) {
     uv_idle_start(&env->idle, on_idle);
   } else {
     uv_idle_stop(&env->idle);
@@ -60,6 +61,7 @@ static void turn(addon_env *env) {
 
 static void on_prepare(uv_prepare_t *prepare) {
   addon_env *env = prepare->data;
+  env->at_once_end_us = 0;
   if (env->dirty || uv_is_active((uv_handle_t *)&env->idle)) turn(env);
 }
 
@@ -133,6 +135,7 @@ void addon_loop_drain(addon_env *env) {
   addon_timers_stop(env);
   addon_requests_cancel_all(env);
   bide_loop_drain(env->loop);
+  addon_reads_end(env); /* and those that the helper gave back */
 }
 
 void addon_loop_close(addon_env *env) {

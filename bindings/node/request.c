@@ -107,6 +107,9 @@ void addon_request_done(addon_request *request, int32_t result, int32_t detail) 
 void addon_request_cancel(addon_request *request) {
   if (request->state != ADDON_IN_FLIGHT) return;
   switch (request->kind) {
+    case ADDON_READ_CACHED:
+      request->cancelled = true;
+      break;
     case ADDON_READ_FILE:
       bide_read_file_cancel(&request->as.file);
       break;
@@ -145,8 +148,7 @@ void addon_requests_cancel_all(addon_env *env) {
 
 /* ---- batches ---- */
 
-/* The buffer that a large file was read into; NULL for one that fits its slot. */
-static napi_value take_buffer(addon_request *request) {
+napi_value addon_request_take_buffer(addon_request *request) {
   napi_env napi = request->env->napi;
   napi_value buffer = NULL;
   if (request->buffer == NULL) return NULL;
@@ -173,7 +175,7 @@ static int fill(addon_env *env, napi_value *buffers) {
   int count = 0;
   while (env->done != NULL && count < ADDON_COMPLETIONS_MAX) {
     addon_request *request = pop_done(env);
-    napi_value buffer = take_buffer(request);
+    napi_value buffer = addon_request_take_buffer(request);
     if (buffer != NULL && request->result >= 0) {
       if (buffer_count == 0) napi_create_array(env->napi, buffers);
       napi_set_element(env->napi, *buffers, buffer_count++, buffer);

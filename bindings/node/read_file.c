@@ -1,0 +1,361 @@
+/* read_file.c: whole files read.
+ *
+ * First the kernel's caches are tried, which takes a few microseconds and no operation of
+ * the loop's: in the call itself when nothing else is under way, else in the turn, where a
+ * thread of its own helps with what is many. What the caches have not is the core's. */
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "addon.h"
+
+enum {
+  FILE_BYTES_MAX = INT32_MAX,
+  /* JS may go on reading in one turn of its own before libuv has another. */
+  AT_ONCE_US_MAX = 200,
+  /* As much of a turn of bide's, or of the helper's batch, is spent on reading. */
+  READS_US_MAX = 200,
+  HELP_LEAST = 8, /* fewer are read sooner than another thread wakes */
+};
+
+/* ---- memory ---- */
+
+/* By JS, which throws where there is no memory: Node-API ends the process. An exception
+ * that is left pending would make the delivery of the whole turn fail. */
+static napi_value buffer_new(addon_env *env, size_t bytes, void **base) {
+  napi_env napi = env->napi;
+  napi_value allocate, global, size, buffer, exception;
+  if (napi_get_reference_value(napi, env->allocate, &allocate) != napi_ok ||
+      napi_get_global(napi, &global) != napi_ok ||
+      napi_create_double(napi, (double)bytes, &size) != napi_ok) {
+    return NULL;
+  }
+  if (napi_call_function(napi, global, allocate, 1, &size, &buffer) != napi_ok) {
+    napi_get_and_clear_last_exception(napi, &exception);
+    return NULL;
+  }
+  if (napi_get_buffer_info(napi, buffer, base, &bytes) != napi_ok) return NULL;
+  return buffer;
+}
+
+static void buffer_drop(addon_request *request) {
+  if (request->buffer != NULL) {
+    napi_delete_reference(request->env->napi, request->buffer);
+  }
+  request->buffer = NULL;
+}
+
+/* A Buffer of its own for the request; what it had is dropped: nothing collects that before
+ * it has been copied from, since no JS and no other allocation comes between. */
+static void *buffer_for(addon_request *request, size_t bytes) {
+  napi_env napi = request->env->napi;
+  napi_handle_scope scope;
+  napi_value buffer;
+  napi_ref held = NULL;
+  void *base = NULL;
+  if (napi_open_handle_scope(napi, &scope) != napi_ok) return NULL;
+  buffer = buffer_new(request->env, bytes, &base);
+  if (buffer != NULL) napi_create_reference(napi, buffer, 1, &held);
+  napi_close_handle_scope(napi, scope);
+  if (held == NULL) return NULL;
+  buffer_drop(request);
+  request->buffer = held;
+  return base;
+}
+
+/* ---- by the core ---- */
+
+/* A file that does not fit its slot is read straight into a buffer of its own. This runs
+ * between two callbacks of the core's, where no scope is open. */
+static void *file_grow(bide_read_file *file, size_t bytes) {
+  addon_request *request = file->data;
+  if (request->buffer == NULL && (request->targeted || bytes > FILE_BYTES_MAX)) {
+    /* What was read before it grows had no size. */
+    bool too_large = bytes > FILE_BYTES_MAX;
+    double size = too_large || file->len == 0 ? (double)bytes : 0;
+    *(double *)(void *)request->shared = size;
+    request->detail = too_large ? ADDON_TOO_LARGE : ADDON_TOO_SMALL;
+    return NULL;
+  }
+  return buffer_for(request, bytes);
+}
+
+/* What JS is told of a file of `len` bytes. */
+static int32_t detail_of(addon_request *request, size_t len) {
+  request->env->reads_large = len > ADDON_SLOT_BYTES;
+  if (request->buffer == NULL) return (int32_t)len;
+  *(double *)(void *)request->shared = (double)len;
+  return ADDON_IN_BUFFER;
+}
+
+static void on_file(bide_read_file *file) {
+  addon_request *request = file->data;
+  int32_t detail = request->detail;
+  if (detail == 0) {
+    detail = file->result < 0 ? addon_syscall_number(file->syscall)
+                              : detail_of(request, file->len);
+  }
+  addon_request_done(request, file->result, detail);
+}
+
+static int read_by_core(addon_request *request) {
+  const addon_cached_read tried = request->as.cached.file;
+  buffer_drop(request);
+  request->kind = ADDON_READ_FILE;
+  request->as.file = (bide_read_file){.cb = on_file, .data = request, .grow = file_grow};
+  bool own = !request->targeted;
+  return bide_read_file_start(request->env->loop, &request->as.file, request->path,
+                              own ? request->shared : tried.base,
+                              own ? ADDON_SLOT_BYTES : tried.capacity);
+}
+
+/* ---- streams ---- */
+
+static void stream_opened(addon_request *request, int fd, int32_t result) {
+  if (result >= 0) {
+    addon_request_done(request, fd, ADDON_STREAM);
+    return;
+  }
+  addon_file_closed(request->env, fd);
+  close(fd);
+  addon_request_done(request, result, addon_syscall_number("open"));
+}
+
+static void on_pipe(bide_op *op) { stream_opened(op->data, op->fd, op->result); }
+
+/* A pipe that nobody has opened for writing reads as if it were at its end: that somebody
+ * does is what its open would have waited for. */
+static int stream_open(addon_request *request) {
+  const addon_cached_read tried = request->as.cached.file;
+  addon_file_opened(request->env, tried.fd);
+  fcntl(tried.fd, F_SETFL, O_RDONLY);
+  request->kind = ADDON_OP;
+  request->as.op = (bide_op){.cb = on_pipe, .data = request};
+  if (tried.outcome == ADDON_CACHED_PIPE) {
+    bide_prep_poll(&request->as.op, tried.fd, POLLIN);
+  } else {
+    bide_prep_nop(&request->as.op);
+    request->as.op.fd = tried.fd;
+  }
+  int code = bide_loop_submit(request->env->loop, &request->as.op);
+  if (code < 0) {
+    addon_file_closed(request->env, tried.fd);
+    close(tried.fd);
+  }
+  return code;
+}
+
+/* ---- from the caches ---- */
+
+/* After NO_ROOM. False: the core shall have it, and say what is wrong. */
+static bool make_room(addon_request *request) {
+  addon_cached_read *file = &request->as.cached.file;
+  unsigned char *base = request->targeted ? NULL : buffer_for(request, file->len);
+  if (base == NULL) {
+    addon_cached_read_end(file);
+    file->outcome = ADDON_CACHED_REFUSED;
+    return false;
+  }
+  file->base = base;
+  file->capacity = file->len;
+  file->outcome = ADDON_CACHED_UNTRIED;
+  return true;
+}
+
+static void try_caches(addon_request *request) {
+  addon_cached_read *file = &request->as.cached.file;
+  addon_cached_read_try(file, request->path);
+  if (file->outcome == ADDON_CACHED_NO_ROOM && make_room(request)) {
+    addon_cached_read_try(file, request->path);
+  }
+}
+
+/* What was neither read nor refused for good goes on with the loop. */
+static int go_on(addon_request *request) {
+  uint8_t outcome = request->as.cached.file.outcome;
+  bool stream = outcome == ADDON_CACHED_PIPE || outcome == ADDON_CACHED_DEVICE;
+  return stream ? stream_open(request) : read_by_core(request);
+}
+
+static void finish(addon_request *request) {
+  const addon_cached_read *file = &request->as.cached.file;
+  int code = BIDE_ECANCELED;
+  if (request->cancelled) {
+    addon_cached_read_end(&request->as.cached.file);
+  } else if (file->outcome == ADDON_CACHED_READ) {
+    addon_request_done(request, 0, detail_of(request, file->len));
+    return;
+  } else {
+    code = go_on(request);
+  }
+  if (code < 0) addon_request_done(request, code, addon_syscall_number("open"));
+}
+
+/* ---- the turn ---- */
+
+static void push(addon_env *env, addon_request *request) {
+  request->as.cached.next = NULL;
+  *env->reads_end = request;
+  env->reads_end = &request->as.cached.next;
+  env->read_count++;
+}
+
+static addon_request *pop(addon_env *env) {
+  addon_request *request = env->reads;
+  env->reads = request->as.cached.next;
+  if (env->reads == NULL) env->reads_end = &env->reads;
+  env->read_count--;
+  return request;
+}
+
+/* On the helper's thread. What it has no time for goes back: where the bytes are many, the
+ * first must not wait for the last. */
+static intptr_t help_run(bide_offload *offload) {
+  uint64_t end_us = bide_clock_us() + READS_US_MAX;
+  for (addon_request *request = offload->data; request != NULL;) {
+    addon_cached_read_try(&request->as.cached.file, request->path);
+    if (bide_clock_us() >= end_us) break;
+    request = request->as.cached.next;
+  }
+  return 0;
+}
+
+static void help_ended(bide_waiter *waiter, bide_future *future) {
+  addon_helper *helper = BIDE_CONTAINER_OF(waiter, addon_helper, waiter);
+  addon_env *env = BIDE_CONTAINER_OF(helper, addon_env, helper);
+  (void)future;
+  helper->busy = false;
+  for (addon_request *request = helper->batch; request != NULL;) {
+    addon_request *next = request->as.cached.next;
+    uint8_t outcome = request->as.cached.file.outcome;
+    bool again = outcome == ADDON_CACHED_UNTRIED ||
+                 (outcome == ADDON_CACHED_NO_ROOM && make_room(request));
+    if (again && !request->cancelled) {
+      push(env, request);
+    } else {
+      finish(request);
+    }
+    request = next;
+  }
+}
+
+static bool helper_open(addon_helper *helper) {
+  bide_pool_options options = BIDE_POOL_OPTIONS_INIT;
+  cpu_set_t allowed;
+  if (helper->pool != NULL) return true;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2) {
+    return false;
+  }
+  options.threads_max = 1;
+  options.name = "bide-read";
+  return bide_pool_new(&options, &helper->pool) == 0;
+}
+
+/* The helper only reads, this thread has the rest to do as well: it gets the larger part. */
+static void help(addon_env *env) {
+  addon_helper *helper = &env->helper;
+  if (helper->busy || env->read_count < HELP_LEAST || !helper_open(helper)) return;
+  addon_request **end = &helper->batch;
+  for (size_t count = env->read_count - env->read_count / 4; count > 0; count--) {
+    *end = pop(env);
+    end = &(*end)->as.cached.next;
+  }
+  *end = NULL;
+  helper->busy = true;
+  helper->offload.data = helper->batch;
+  helper->waiter = (bide_waiter){.wake = help_ended};
+  bide_offload_start(env->loop, helper->pool, &helper->offload, help_run,
+                     BIDE_PRIORITY_NORMAL);
+  /* One that could not be started has settled already: all comes back. */
+  if (bide_future_wait(&helper->offload.future, &helper->waiter) < 0) {
+    help_ended(&helper->waiter, &helper->offload.future);
+  }
+}
+
+/* A ring reads several for less than calls of their own would cost. Of large files, as the
+ * last one was, the calls are the least: what counts is that two threads copy. */
+static void ring_run(addon_env *env) {
+  while (env->reads != NULL) {
+    addon_request *request = pop(env);
+    int code = request->cancelled ? BIDE_ECANCELED : read_by_core(request);
+    if (code < 0) addon_request_done(request, code, addon_syscall_number("open"));
+  }
+}
+
+void addon_reads_run(addon_env *env) {
+  if (env->reads == NULL) return;
+  help(env);
+  if (env->has_ring && !env->reads_large && env->read_count > 1) {
+    ring_run(env);
+    return;
+  }
+  uint64_t end_us = bide_clock_us() + READS_US_MAX;
+  while (env->reads != NULL) {
+    addon_request *request = pop(env);
+    if (!request->cancelled) try_caches(request);
+    finish(request);
+    if (bide_clock_us() >= end_us) return;
+  }
+}
+
+void addon_reads_end(addon_env *env) {
+  while (env->reads != NULL) finish(pop(env));
+}
+
+/* ---- the call ---- */
+
+static bool may_read_at_once(addon_env *env) {
+  if (env->in_flight > 0) return false;
+  uint64_t now_us = bide_clock_us();
+  if (env->at_once_end_us == 0) env->at_once_end_us = now_us + AT_ONCE_US_MAX;
+  return now_us < env->at_once_end_us;
+}
+
+static napi_value read_at_once(addon_request *request) {
+  addon_env *env = request->env;
+  const addon_cached_read *file = &request->as.cached.file;
+  try_caches(request);
+  if (file->outcome != ADDON_CACHED_READ) {
+    return addon_request_started(request, go_on(request));
+  }
+  addon_path_free(request);
+  if (detail_of(request, file->len) != ADDON_IN_BUFFER) {
+    return addon_code(env, (int)file->len + 1);
+  }
+  return addon_request_take_buffer(request);
+}
+
+/* readFile(slot, path, target, atOnce): into that buffer alone, or, when it is undefined, into
+ * the slot's memory or a buffer of its own. 0 while it is under way, or a negative code; of a
+ * file that was read at once, its length and 1, or the buffer that it is in. */
+static napi_value read_file(napi_env napi, napi_callback_info info) {
+  addon_env *env;
+  napi_value values[4];
+  void *base;
+  size_t capacity;
+  bool at_once;
+  if (!addon_arguments(napi, info, 4, values, &env)) return NULL;
+  addon_request *request = addon_request_at(env, values[0]);
+  if (request == NULL || !addon_get_bytes(env, values[2], &base, &capacity) ||
+      !addon_get_bool(env, values[3], &at_once) || !addon_get_path(request, values[1])) {
+    return NULL;
+  }
+  request->kind = ADDON_READ_CACHED;
+  request->detail = 0;
+  request->cancelled = false;
+  request->targeted = base != NULL;
+  request->as.cached.file = (addon_cached_read){
+      .base = base != NULL ? base : request->shared,
+      .capacity = base != NULL ? capacity : ADDON_SLOT_BYTES,
+      .fd = -1,
+  };
+  if (at_once && may_read_at_once(env)) return read_at_once(request);
+  push(env, request);
+  return addon_request_started(request, 0);
+}
+
+const addon_method addon_read_methods[] = {
+    {"readFile", read_file},
+    {NULL, NULL},
+};
