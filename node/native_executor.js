@@ -17,8 +17,6 @@ const { bufferOver } = require('./transfer.js');
 // here, where they are smaller.
 const queuedMax = 256;
 
-const resultsMax = 4; // numbers; the length of the bytes follows them
-
 // ---- arguments, as the addon takes them; undefined for what is none ----
 
 function durationOf(ms) {
@@ -62,16 +60,14 @@ const bytesMax = {
 };
 const options = { hash: algorithm, hashFile: algorithm, gzip: level, gunzip: bytesMax };
 
-// A list of files as the addon writes it: path, size, time, each with a NUL behind it.
-function filesIn(bytes) {
-  const parts = bytes.toString().split('\0');
-  const files = new Array((parts.length - 1) / 3);
+// A list of files as the addon writes it: their paths, each with a NUL behind it, in so many
+// bytes; then the size and the time of each.
+function filesIn(bytes, textBytes) {
+  const paths = bytes.toString('utf8', 0, textBytes).split('\0');
+  const numbers = new Float64Array(Uint8Array.prototype.slice.call(bytes, textBytes).buffer);
+  const files = new Array(paths.length - 1);
   for (let i = 0; i < files.length; i++) {
-    files[i] = {
-      path: parts[3 * i],
-      bytes: Number(parts[3 * i + 1]),
-      mtimeMs: Number(parts[3 * i + 2]),
-    };
+    files[i] = { path: paths[i], bytes: numbers[2 * i], mtimeMs: numbers[2 * i + 1] };
   }
   return files;
 }
@@ -122,20 +118,26 @@ class NativeJob {
 
   // What it gives, from the slot's memory: its bytes, its numbers, or both in an object.
   take(slot) {
-    const from = offsetOf(slot) / 8;
+    const bytes = this.#output && this.#takeOutput(slot);
     const { doubles } = memoryOf(slot);
-    const bytes = this.#output && this.#takeOutput(slot, doubles[from + resultsMax]);
-    if (this.name === 'listTree') return filesIn(bytes);
+    let at = offsetOf(slot) / 8;
+    if (this.name === 'listTree') return filesIn(bytes, doubles[at]);
     if (this.#results.length === 0) return bytes;
-    const numbers = this.#results.map((name, i) => [name, doubles[from + i]]);
-    if (bytes !== undefined) numbers.push([this.#output, bytes]);
-    return Object.fromEntries(numbers);
+    const given = {};
+    for (const name of this.#results) given[name] = doubles[at++];
+    if (bytes !== undefined) given[this.#output] = bytes;
+    return given;
   }
 
-  #takeOutput(slot, length) {
-    const bytes = Buffer.allocUnsafeSlow(length);
-    native.takeOutput(slot, bytes);
-    return bytes;
+  // The length of the bytes follows the numbers; the bytes follow it if they are few.
+  #takeOutput(slot) {
+    const { doubles, bytes } = memoryOf(slot);
+    const at = offsetOf(slot) / 8 + native.jobResults;
+    const length = doubles[at];
+    if (length <= native.jobBytesInSlot) return Buffer.copyBytesFrom(bytes, 8 * (at + 1), length);
+    const output = Buffer.allocUnsafeSlow(length);
+    native.takeOutput(slot, output);
+    return output;
   }
 }
 

@@ -109,6 +109,8 @@ static void export_all(addon_env *env, napi_value exports) {
   set_number(env, exports, "tooSmall", ADDON_TOO_SMALL);
   set_number(env, exports, "timer", ADDON_TIMER);
   set_number(env, exports, "stream", ADDON_STREAM);
+  set_number(env, exports, "jobResults", ADDON_JOB_RESULTS_MAX);
+  set_number(env, exports, "jobBytesInSlot", ADDON_JOB_BYTES_IN_SLOT);
   set_number(env, exports, "statValues", ADDON_STAT_VALUES);
   set(env, exports, "version", addon_string(napi, bide_version()));
   set(env, exports, "backend", addon_string(napi, bide_loop_backend(env->loop)));

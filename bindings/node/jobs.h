@@ -24,6 +24,8 @@ void addon_stop_destroy(addon_stop *stop);
 enum {
   ADDON_JOB_RESULTS_MAX = 4,
   ADDON_JOB_NAME_BYTES = 32,
+  ADDON_JOB_BYTES_IN_SLOT =
+      1024, /* of a job's output, copied once instead of asked for */
   ADDON_JOB_PIECE_BYTES = 1 << 18, /* worked on between two looks at `stop` */
 };
 

@@ -70,30 +70,40 @@ static intptr_t run_job(bide_offload *offload) {
   return request->as.job.job->run(&request->as.job.call);
 }
 
-/* What the job found goes to the slot's memory: its numbers and the length of its bytes, or
- * the path that failed. */
-static void on_settled(bide_waiter *waiter, bide_future *future) {
-  addon_request *request = BIDE_CONTAINER_OF(waiter, addon_request, as.job.waiter);
-  addon_job_call *call = &request->as.job.call;
-  int32_t result = future->error < 0 ? future->error : (int32_t)future->value;
-  char *path = call->failed_path;
-  if (result >= 0) {
-    double *numbers = (double *)(void *)request->shared;
-    memcpy(numbers, call->results, sizeof call->results);
-    numbers[ADDON_JOB_RESULTS_MAX] = (double)call->output_len;
-  } else if (path != NULL) {
-    size_t len = strnlen(path, ADDON_SLOT_BYTES - 1);
-    memcpy(request->shared, path, len);
-    request->shared[len] = '\0';
-  } else {
-    request->shared[0] = '\0';
-  }
-  free(path);
-  addon_output_free(request);
+/* What the job found goes to the slot's memory: its numbers, the length of its bytes, and
+ * these if they are few; takeOutput() gives more. */
+static void give_results(addon_request *request) {
+  const addon_job_call *call = &request->as.job.call;
+  double *numbers = (double *)(void *)request->shared;
+  memcpy(numbers, call->results, sizeof call->results);
+  numbers[ADDON_JOB_RESULTS_MAX] = (double)call->output_len;
   request->output = call->output;
   request->output_len = call->output_len;
-  if (result < 0) addon_output_free(request);
-  addon_request_done(request, result, addon_syscall_number(call->syscall));
+  if (call->output_len == 0 || call->output_len > ADDON_JOB_BYTES_IN_SLOT) return;
+  memcpy(numbers + ADDON_JOB_RESULTS_MAX + 1, call->output, call->output_len);
+  addon_output_free(request);
+}
+
+/* The path that failed, or "". */
+static void give_failed_path(addon_request *request) {
+  char *path = request->as.job.call.failed_path;
+  size_t len = path == NULL ? 0 : strnlen(path, ADDON_SLOT_BYTES - 1);
+  if (len > 0) memcpy(request->shared, path, len);
+  request->shared[len] = '\0';
+  free(path);
+  free(request->as.job.call.output);
+}
+
+static void on_settled(bide_waiter *waiter, bide_future *future) {
+  addon_request *request = BIDE_CONTAINER_OF(waiter, addon_request, as.job.waiter);
+  int32_t result = future->error < 0 ? future->error : (int32_t)future->value;
+  addon_output_free(request);
+  if (result >= 0) {
+    give_results(request);
+  } else {
+    give_failed_path(request);
+  }
+  addon_request_done(request, result, addon_syscall_number(request->as.job.call.syscall));
 }
 
 /* takeOutput(slot, buffer): copies a job's bytes there, in its finish(); undefined drops

@@ -49,15 +49,19 @@ static uint32_t crc_add(uint32_t crc, const unsigned char *bytes, size_t len) {
 /* ---- the walk ---- */
 
 /* Where it stands. path is the file or folder at hand, path_len bytes of it; visit takes a
- * regular file. capacity: of call->output. */
+ * regular file. at: the folder that it lies in, by which it is found without going through
+ * its whole path again. capacity: of call->output. numbers: of listTree, two a file. */
 typedef struct walk walk;
 struct walk {
   addon_job_call *call;
   int (*visit)(walk *self, const struct stat *about);
   size_t path_len;
+  int at;
   double files, folders, bytes;
   uint32_t crc;
   size_t capacity;
+  double *numbers;
+  size_t number_capacity;
   char path[PATH_MAX];
   unsigned char buffer[64 * 1024];
 };
@@ -76,7 +80,7 @@ static int is_entry(const struct dirent *entry) {
   return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
 }
 
-static int walk_any(walk *self, bool follow);
+static int walk_any(walk *self, const char *name, bool follow);
 
 static int walk_entry(walk *self, const char *name) {
   size_t len = self->path_len;
@@ -87,7 +91,7 @@ static int walk_entry(walk *self, const char *name) {
     return walk_fail(self, BIDE_ENAMETOOLONG, "open");
   }
   self->path_len = len + (size_t)added;
-  int code = walk_any(self, false);
+  int code = walk_any(self, self->path + len + 1, false);
   self->path_len = len;
   self->path[len] = '\0';
   return code;
@@ -98,21 +102,25 @@ static int walk_folder(walk *self) {
   struct dirent **entries;
   int count = scandir(self->path, &entries, is_entry, by_name);
   if (count < 0) return walk_fail(self, -errno, "scandir");
-  int code = 0;
+  int above = self->at;
+  self->at = open(self->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int code = self->at < 0 ? walk_fail(self, -errno, "open") : 0;
   for (int i = 0; i < count; i++) {
     if (code == 0) code = walk_entry(self, entries[i]->d_name);
     free(entries[i]);
   }
   free(entries);
+  if (self->at >= 0) close(self->at);
+  self->at = above;
   self->folders++;
   return code;
 }
 
 /* Links are followed at the root alone; what is neither file nor folder is passed by. */
-static int walk_any(walk *self, bool follow) {
+static int walk_any(walk *self, const char *name, bool follow) {
   struct stat about;
   if (addon_stop_requested(self->call->stop)) return BIDE_ECANCELED;
-  if ((follow ? stat : lstat)(self->path, &about) < 0) {
+  if (fstatat(self->at, name, &about, follow ? 0 : AT_SYMLINK_NOFOLLOW) < 0) {
     return walk_fail(self, -errno, "open");
   }
   if (S_ISDIR(about.st_mode)) return walk_folder(self);
@@ -129,7 +137,8 @@ static int walk_run(walk *self, addon_job_call *call,
     return walk_fail(self, BIDE_ENAMETOOLONG, "open");
   }
   self->path_len = (size_t)len;
-  return walk_any(self, true);
+  self->at = AT_FDCWD;
+  return walk_any(self, self->path, true);
 }
 
 /* ---- checksumTree(path) ---- */
@@ -167,30 +176,52 @@ int addon_checksum_tree(addon_job_call *call) {
 
 /* ---- listTree(path) ---- */
 
-static int output_reserve(walk *self, size_t bytes) {
+/* Room for a path and for two numbers more. */
+static int list_reserve(walk *self, size_t bytes) {
   addon_job_call *call = self->call;
-  if (self->capacity - call->output_len >= bytes) return 0;
-  size_t capacity = 2 * self->capacity + bytes;
-  void *output = realloc(call->output, capacity);
-  if (output == NULL) return BIDE_ENOMEM;
-  call->output = output;
-  self->capacity = capacity;
+  size_t count = 2 * (size_t)self->files;
+  if (self->capacity - call->output_len < bytes) {
+    size_t capacity = 2 * self->capacity + bytes;
+    void *output = realloc(call->output, capacity);
+    if (output == NULL) return BIDE_ENOMEM;
+    call->output = output;
+    self->capacity = capacity;
+  }
+  if (count + 2 > self->number_capacity) {
+    size_t capacity = 2 * self->number_capacity + 64;
+    double *numbers = realloc(self->numbers, capacity * sizeof *numbers);
+    if (numbers == NULL) return BIDE_ENOMEM;
+    self->numbers = numbers;
+    self->number_capacity = capacity;
+  }
   return 0;
 }
 
-/* Its path, its size and its time in ms since 1970, each with a NUL behind it. */
+/* Its path with a NUL behind it; its size and its time in ms since 1970. */
 static int list_file(walk *self, const struct stat *about) {
-  enum { NUMBERS_BYTES = 64 };
   addon_job_call *call = self->call;
-  int code = output_reserve(self, self->path_len + NUMBERS_BYTES);
-  if (code < 0) return code;
-  char *at = (char *)call->output + call->output_len;
   size_t len = self->path_len + 1;
-  memcpy(at, self->path, len);
-  double time_ms = (double)about->st_mtim.tv_sec * 1e3 + about->st_mtim.tv_nsec / 1e6;
-  int added = snprintf(at + len, NUMBERS_BYTES - 1, "%lld%c%.17g",
-                       (long long)about->st_size, '\0', time_ms);
-  call->output_len += len + (size_t)added + 1;
+  int code = list_reserve(self, len);
+  if (code < 0) return code;
+  memcpy((char *)call->output + call->output_len, self->path, len);
+  call->output_len += len;
+  double *numbers = self->numbers + 2 * (size_t)self->files;
+  numbers[0] = (double)about->st_size;
+  numbers[1] = (double)about->st_mtim.tv_sec * 1e3 + about->st_mtim.tv_nsec / 1e6;
+  self->files++;
+  return 0;
+}
+
+/* The numbers follow the paths. */
+static int list_join(walk *self) {
+  addon_job_call *call = self->call;
+  size_t bytes = 2 * (size_t)self->files * sizeof *self->numbers;
+  if (bytes == 0) return 0;
+  void *output = realloc(call->output, call->output_len + bytes);
+  if (output == NULL) return BIDE_ENOMEM;
+  memcpy((char *)output + call->output_len, self->numbers, bytes);
+  call->output = output;
+  call->output_len += bytes;
   return 0;
 }
 
@@ -198,6 +229,9 @@ int addon_list_tree(addon_job_call *call) {
   walk *self = calloc(1, sizeof *self);
   if (self == NULL) return BIDE_ENOMEM;
   int code = walk_run(self, call, list_file);
+  call->results[0] = (double)call->output_len;
+  if (code == 0) code = list_join(self);
+  free(self->numbers);
   free(self);
   return code;
 }
