@@ -2,12 +2,26 @@
 // One listener a signal, however many requests wait under it: each of its own would be a
 // leak warning at the eleventh.
 
-const { AbortError } = require('./errors.js');
+const { inspect } = require('node:util');
+const { AbortError, codedError } = require('./errors.js');
 
 const watched = new WeakMap(); // AbortSignal -> { requests, listener }
 
 function isSignal(value) {
   return value !== null && typeof value === 'object' && 'aborted' in value;
+}
+
+// For the functions that Node has not: it refuses a wrong signal of its own in its own words.
+function checkSignal(signal) {
+  if (signal === undefined) return;
+  if (!isSignal(signal)) {
+    throw codedError(
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      `The "options.signal" property must be an AbortSignal. Received ${inspect(signal)}`,
+    );
+  }
+  if (signal.aborted) throw new AbortError(signal);
 }
 
 // request.abort(error) is called when the signal aborts, unless unwatch() comes first. The
@@ -36,4 +50,4 @@ function unwatch(signal, request) {
   signal.removeEventListener('abort', entry.listener);
 }
 
-module.exports = { isSignal, watch, unwatch };
+module.exports = { isSignal, checkSignal, watch, unwatch };

@@ -8,8 +8,8 @@
 
 const { availableParallelism } = require('node:os');
 const { inspect } = require('node:util');
-const { isSignal } = require('./abort.js');
-const { AbortError, codedError } = require('./errors.js');
+const { checkSignal } = require('./abort.js');
+const { codedError } = require('./errors.js');
 
 const threadsMax = 1024;
 
@@ -65,17 +65,10 @@ class Executor {
   run(fn, args = [], { signal } = {}) {
     return new Promise((resolve, reject) => {
       const prepared = this.prepare(fn, args);
-      if (signal !== undefined && !isSignal(signal)) {
-        throw codedError(
-          TypeError,
-          'ERR_INVALID_ARG_TYPE',
-          `The "options.signal" property must be an AbortSignal. Received ${inspect(signal)}`,
-        );
-      }
+      checkSignal(signal);
       if (this.#closed !== undefined) {
         throw codedError(Error, 'ERR_BIDE_EXECUTOR_CLOSED', 'The executor is closed');
       }
-      if (signal?.aborted) throw new AbortError(signal);
       if (this.#pending >= this.#size + this.#queueMax) {
         throw codedError(
           Error,

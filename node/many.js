@@ -1,8 +1,8 @@
 'use strict';
 // Many files in one call: one promise, one list.
 
-const { isSignal, watch, unwatch } = require('./abort.js');
-const { codedError, systemError, AbortError } = require('./errors.js');
+const { checkSignal, watch, unwatch } = require('./abort.js');
+const { codedError, systemError } = require('./errors.js');
 const { native, acquire, release } = require('./native.js');
 const { pathOf, readOptions } = require('./options.js');
 const { asText } = require('./operation.js');
@@ -39,14 +39,7 @@ function checkedOptions(options) {
       `The property 'options.errors' must be 'throw' or 'return'. Received ${inspect(errors)}`,
     );
   }
-  if (signal !== undefined && !isSignal(signal)) {
-    throw codedError(
-      TypeError,
-      'ERR_INVALID_ARG_TYPE',
-      `The "options.signal" property must be an AbortSignal. Received ${inspect(signal)}`,
-    );
-  }
-  if (signal?.aborted) throw new AbortError(signal);
+  checkSignal(signal);
   return { returnsErrors: errors === 'return', signal };
 }
 

@@ -2,8 +2,8 @@
 // Waiting and giving up: sleeps in microseconds, and promises under a common signal.
 
 const { inspect } = require('node:util');
-const { isSignal, watch, unwatch } = require('./abort.js');
-const { AbortError, codedError } = require('./errors.js');
+const { checkSignal, watch, unwatch } = require('./abort.js');
+const { codedError } = require('./errors.js');
 const { startTimer, stopTimer } = require('./native.js');
 
 const msMax = 2 ** 42; // 139 years: microseconds that a double still counts one by one
@@ -15,17 +15,6 @@ function checkedUs(ms) {
     'ERR_OUT_OF_RANGE',
     `The value of "ms" is out of range. It must be >= 0 and <= ${msMax}. Received ${inspect(ms)}`,
   );
-}
-
-function checkSignal(signal) {
-  if (signal !== undefined && !isSignal(signal)) {
-    throw codedError(
-      TypeError,
-      'ERR_INVALID_ARG_TYPE',
-      `The "options.signal" property must be an AbortSignal. Received ${inspect(signal)}`,
-    );
-  }
-  if (signal?.aborted) throw new AbortError(signal);
 }
 
 // Never early; a fraction of a millisecond counts.
