@@ -27,18 +27,52 @@ class AbortError extends Error {
   }
 }
 
+// Whether an error of this code is told with it.
+const isNodes = (code) => typeof code === 'string' && code.startsWith('ERR_');
+
+// As Node's own do.
+function toString() {
+  return `${this.name} [${this.code}]: ${this.message}`;
+}
+
 // For the codes that are bide's own (ERR_BIDE_...) or that Node writes alike.
 function codedError(Base, code, message) {
   const error = new Base(message);
   error.code = code;
-  return error;
+  if (isNodes(code)) {
+    Object.defineProperty(error, 'toString', {
+      value: toString,
+      writable: true,
+      configurable: true,
+    });
+  }
+  return restack(error, codedError);
 }
 
 // Gives the error the stack of the async function at hand, which V8 continues with those
 // that await it: the caller's own line, instead of the batch in which the result came.
 function restack(error, below) {
+  const { code, name } = error;
   Error.captureStackTrace(error, below);
+  if (!isNodes(code)) return error;
+  // The first line of Node's own names the code too, which the name does not.
+  Object.defineProperty(error, 'name', { value: `${name} [${code}]`, configurable: true });
+  void error.stack;
+  delete error.name;
   return error;
+}
+
+// How Node's errors tell a value of a wrong type.
+function received(value) {
+  if (value === null || value === undefined) return `Received ${value}`;
+  if (typeof value === 'function') return `Received function ${value.name}`;
+  if (typeof value !== 'object') {
+    const told = util.inspect(value, { colors: false });
+    const short = told.length > 28 ? `${told.slice(0, 25)}...` : told;
+    return `Received type ${typeof value} (${short})`;
+  }
+  const name = value.constructor?.name;
+  return `Received ${name ? `an instance of ${name}` : util.inspect(value, { depth: -1 })}`;
 }
 
 // As much as one of Node's reads takes.
@@ -73,6 +107,7 @@ module.exports = {
   fileBytesMax,
   fileTooLarge,
   tooSmallFor,
+  received,
   restack,
   AbortError,
 };

@@ -78,7 +78,7 @@ function statOptions(options) {
     return undefined;
   const { bigint, signal } = options;
   if (signal !== undefined && !isSignal(signal)) return undefined;
-  return { bigint: Boolean(bigint), signal };
+  return { bigint: bigint === true, signal };
 }
 
 // ---- the calls of a handle ----
@@ -119,6 +119,7 @@ function readArguments(buffer, offset, length, position) {
     ({ offset, length, position, signal } = offset);
   }
   offset ??= 0;
+  if (typeof offset !== 'number') return undefined;
   length ??= buffer.byteLength - offset;
   const at = positionOf(position);
   if (at === undefined || !fits(buffer, offset, length)) return undefined;
@@ -143,6 +144,7 @@ function writeArguments(buffer, offset, length, position) {
   // An offset of null stands for options that say nothing, as Node has it.
   if (typeof offset === 'object') ({ offset, length, position, signal } = offset ?? {});
   offset ??= 0;
+  if (typeof offset !== 'number') return undefined;
   if (typeof length !== 'number') length = buffer.byteLength - offset;
   const at = positionOf(typeof position === 'number' ? position : null);
   if (at === undefined || !fits(buffer, offset, length)) return undefined;

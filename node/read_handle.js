@@ -5,6 +5,7 @@ const {
   codedError,
   fileBytesMax,
   fileTooLarge,
+  received,
   tooSmallFor,
   AbortError,
 } = require('./errors.js');
@@ -59,7 +60,8 @@ function callersBuffer(given, size) {
     throw codedError(
       TypeError,
       'ERR_INVALID_ARG_TYPE',
-      'The "options.buffer()" property must be an instance of Buffer, TypedArray, or DataView.',
+      'The "options.buffer()" property must be an instance of Buffer, TypedArray, or DataView. ' +
+        received(view),
     );
   }
   if (size > view.byteLength) throw tooSmallFor(given, view, size);

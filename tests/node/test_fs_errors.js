@@ -93,6 +93,10 @@ test("wrong arguments are refused in Node's words, as a rejection", async () => 
     await sameError((library) => library.readFile(__filename, value));
   for (const flags of ['q', 'rw', 1.5, {}, true])
     await sameError((library) => library.open(__filename, flags));
+  // Node 20 reads into no buffer of the caller's.
+  const readsInto = Number.parseInt(process.versions.node, 10) >= 24;
+  for (const value of readsInto ? [1, 'text', null, {}, () => {}, Symbol('s'), 1n] : [])
+    await sameError((library) => library.readFile(__filename, { buffer: () => value }));
   await sameError((library) => library.stat(__filename, null));
   await sameError((library) => library.lstat(__filename, null));
   for (const mode of ['9', -1, 1.5, {}, true, 5n, Symbol('s')])
@@ -110,6 +114,8 @@ test('the calls of a handle are refused as Node refuses them', async (t) => {
     (handle) => handle.read(buffer, 9, 1),
     (handle) => handle.read(buffer, 1.5),
     (handle) => handle.read(buffer, '1'),
+    (handle) => handle.read(buffer, 1n),
+    (handle) => handle.read(buffer, Symbol('s')),
     (handle) => handle.read(buffer, 0, 9),
     (handle) => handle.read(buffer, 0, -1),
     (handle) => handle.read(buffer, 0, 8, 1.5),
@@ -121,11 +127,14 @@ test('the calls of a handle are refused as Node refuses them', async (t) => {
     (handle) => handle.write(null),
     (handle) => handle.write(buffer, -1),
     (handle) => handle.write(buffer, 9),
+    (handle) => handle.write(buffer, 1n),
+    (handle) => handle.write(buffer, Symbol('s')),
     (handle) => handle.write(buffer, 0, 9),
     (handle) => handle.write('text', 0, 'utf-9'),
     (handle) => handle.write('abc', 0, 'hex'),
     (handle) => handle.readFile('utf-9'),
     (handle) => handle.readFile({ flag: 1 }).then(String),
+    (handle) => handle.stat({ bigint: 1 }).then(({ size }) => size),
     (handle) => handle.stat(null),
     (handle) => handle.write('into a file opened for reading'),
     (handle) => handle.write(buffer),
