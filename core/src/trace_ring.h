@@ -23,7 +23,8 @@ size_t bide__trace_take(bide__trace *trace, bide_trace_event *events, size_t max
                         uint64_t *lost);
 
 #if defined(BIDE_NO_TRACE)
-#define BIDE__TRACE(trace, kind, id, argument) ((void)(trace))
+#define BIDE__TRACE(trace, kind, id, argument) \
+  ((void)(trace), (void)(id), (void)(argument))
 #else
 /* trace: a bide__trace pointer, NULL when tracing is off. */
 #define BIDE__TRACE(trace, kind, id, argument) \
