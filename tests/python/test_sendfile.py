@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import socket
+import sys
 
 import pytest
 from protocols import Recorder, close_all, connected_pair, noise
@@ -87,9 +88,12 @@ def test_nothing_is_written_between(loop, run, file):
         there.transport.pause_reading()
         task = loop.create_task(loop.sendfile(here.transport, file))
         await asyncio.sleep(0)
-        for method in ("write", "writelines"):
-            with pytest.raises(RuntimeError, match=f"unable to {method}; sendfile is in pro"):
-                getattr(here.transport, method)(b"x" if method == "write" else [b"x"])
+        with pytest.raises(RuntimeError, match="unable to write; sendfile is in progress"):
+            here.transport.write(b"x")
+        # Before 3.12 it is a write() of what the lines come to.
+        method = "writelines" if sys.version_info >= (3, 12) else "write"
+        with pytest.raises(RuntimeError, match=f"unable to {method}; sendfile is in progress"):
+            here.transport.writelines([b"x"])
         with pytest.raises(RuntimeError, match="sendfile is in progress"):
             await loop.sendfile(here.transport, file)
         assert not here.transport.is_reading()
