@@ -392,9 +392,10 @@ static void corners_histograms(void) {
     REQUIRE(bide_metrics_time(loop, round == 0) == 0); /* zeroes them, then keeps them */
   }
   bide_metrics_get(loop, &metrics);
-  CHECK_RANGE(metrics.turn.longest_us, 6000, 60000000);
-  CHECK_RANGE(metrics.ready_wait.longest_us, 6000, 60000000);
-  CHECK_RANGE(bide_histogram_quantile_us(&metrics.turn, 1.0), 6000, 60000000);
+  /* A busy machine may make one call so long that the turn is cut before the other. */
+  CHECK_RANGE(metrics.turn.longest_us, 3000, 60000000);
+  CHECK_RANGE(metrics.ready_wait.longest_us, 3000, 60000000);
+  CHECK_RANGE(bide_histogram_quantile_us(&metrics.turn, 1.0), 3000, 60000000);
   bide_histogram empty = {.sum_us = 0}, longest = {.longest_us = UINT64_MAX};
   longest.counts[BIDE_HISTOGRAM_BUCKETS - 1] = 1;
   CHECK_INT(bide_histogram_quantile_us(&empty, 0.5), 0);
