@@ -13,6 +13,8 @@ enum { DATAGRAM_BATCH = 16 };
 
 static const char datagram_read_failed[] = "Fatal read error on datagram transport";
 static const char datagram_write_failed[] = "Fatal write error on datagram transport";
+static const char datagram_refused[] =
+    "data argument must be a bytes-like object, not '%.100s'";
 
 /* Takes the pending exception if it says that the socket would block. */
 static bool datagram_would_block(void) {
@@ -392,7 +394,8 @@ PyObject *datagram_sendto(PyObject *object, PyObject *const *args, Py_ssize_t na
   datagram_object *self = (datagram_object *)object;
   PyObject *data, *address = Py_None;
   if (datagram_parse_sendto(args, nargs, keywords, &data, &address) < 0 ||
-      write_queue_check(data) < 0 || datagram_check_remote(self, address) < 0)
+      write_queue_check(data, datagram_refused) < 0 ||
+      datagram_check_remote(self, address) < 0)
     return NULL;
   if (self->remote != NULL) address = self->remote;
   bool late = self->lost && (self->remote != NULL || self->fd < 0);

@@ -171,9 +171,17 @@ static int write_pipe_write_late(write_pipe_object *self) {
   return result == NULL ? -1 : 0;
 }
 
+/* asyncio asserts of a pipe's data what it checks of a socket's. */
+static PyObject *write_pipe_refuse(PyObject *data) {
+  PyObject *text = PyObject_Repr(data);
+  if (text != NULL) PyErr_SetObject(PyExc_AssertionError, text);
+  Py_XDECREF(text);
+  return NULL;
+}
+
 static PyObject *write_pipe_write(PyObject *object, PyObject *data) {
   write_pipe_object *self = write_pipe_of(object);
-  if (write_queue_check(data) < 0) return NULL;
+  if (!write_queue_takes(data)) return write_pipe_refuse(data);
   Py_ssize_t len = PyObject_Size(data);
   if (len < 0) return NULL;
   if (len == 0) Py_RETURN_NONE;

@@ -29,6 +29,8 @@
   X(_io_refs) \
   X(_job_raised) \
   X(_late_write) \
+  X(_refuse_data) \
+  X(_refuse_line) \
   X(_limit) \
   X(_paused) \
   X(_proceed) \

@@ -180,11 +180,7 @@ static void tls_after_write(tls_object *self) {
 }
 
 static int tls_write_check(PyObject *data) {
-  if (PyBytes_Check(data) || PyByteArray_Check(data) || PyMemoryView_Check(data))
-    return 0;
-  PyErr_Format(PyExc_TypeError, "data: expecting a bytes-like instance, got %s",
-               Py_TYPE(data)->tp_name);
-  return -1;
+  return write_queue_check(data, "data: expecting a bytes-like instance, got %.100s");
 }
 
 /* After the end: dropped, and said so when it goes on. 1, or -1 with an exception. */

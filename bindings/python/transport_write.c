@@ -205,10 +205,18 @@ int transport_check_write(transport_object *self, const char *method) {
   return self->lost ? 0 : loop_check_open(self->loop);
 }
 
+/* In Python: the words for what is no data, and whether a line is passed over, are those of
+ * this release's asyncio. NULL with an exception for what is refused. */
+static PyObject *transport_refuse(transport_object *self, PyObject *name,
+                                  PyObject *data) {
+  return PyObject_CallMethodOneArg((PyObject *)self->loop, name, data);
+}
+
 PyObject *transport_write(PyObject *object, PyObject *data) {
   transport_object *self = (transport_object *)object;
-  if (write_queue_check(data) < 0 || transport_check_write(self, "write") < 0)
-    return NULL;
+  if (!write_queue_takes(data))
+    return transport_refuse(self, self->loop->state->names._refuse_data, data);
+  if (transport_check_write(self, "write") < 0) return NULL;
   if (self->lost) {
     if (PyObject_Size(data) > 0 && transport_write_late(self) < 0) return NULL;
     Py_RETURN_NONE;
@@ -232,6 +240,17 @@ static PyObject *transport_write_joined(transport_object *self, PyObject *lines)
   return result;
 }
 
+static int transport_check_line(transport_object *self, PyObject *line) {
+  if (PyObject_CheckBuffer(line)) return 0;
+  PyObject *passed = transport_refuse(self, self->loop->state->names._refuse_line, line);
+  Py_XDECREF(passed);
+  return passed == NULL ? -1 : 0;
+}
+
+static int transport_queue_line(transport_object *self, PyObject *line) {
+  return PyObject_CheckBuffer(line) ? transport_queue_data(self, line) : 0;
+}
+
 /* A tuple: taking the items' buffers may run code that changes their list. */
 PyObject *transport_writelines(PyObject *object, PyObject *list) {
   transport_object *self = (transport_object *)object;
@@ -246,11 +265,11 @@ PyObject *transport_writelines(PyObject *object, PyObject *list) {
   int result = transport_check_write(self, "writelines");
   Py_ssize_t count = PyTuple_GET_SIZE(items);
   for (Py_ssize_t i = 0; i < count && result == 0; i++)
-    result = write_queue_check_line(PyTuple_GET_ITEM(items, i));
+    result = transport_check_line(self, PyTuple_GET_ITEM(items, i));
   if (result == 0 && count > 0 && self->lost) result = transport_write_late(self);
   if (!self->lost) {
     for (Py_ssize_t i = 0; i < count && result == 0; i++)
-      result = transport_queue_data(self, PyTuple_GET_ITEM(items, i));
+      result = transport_queue_line(self, PyTuple_GET_ITEM(items, i));
     if (result == 0) transport_after_write(self);
   }
   Py_DECREF(items);

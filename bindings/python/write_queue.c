@@ -3,20 +3,10 @@
 #include <string.h>
 #include <sys/uio.h>
 
-int write_queue_check(PyObject *data) {
-  if (PyBytes_Check(data) || PyByteArray_Check(data) || PyMemoryView_Check(data))
-    return 0;
+int write_queue_check(PyObject *data, const char *format) {
+  if (write_queue_takes(data)) return 0;
   const char *name = Py_TYPE(data)->tp_name, *dot = strrchr(name, '.');
-  PyErr_Format(PyExc_TypeError, "data argument must be a bytes-like object, not '%.100s'",
-               dot == NULL ? name : dot + 1);
-  return -1;
-}
-
-int write_queue_check_line(PyObject *line) {
-  if (PyObject_CheckBuffer(line)) return 0;
-  PyErr_Format(PyExc_TypeError,
-               "memoryview: a bytes-like object is required, not '%.100s'",
-               Py_TYPE(line)->tp_name);
+  PyErr_Format(PyExc_TypeError, format, dot == NULL ? name : dot + 1);
   return -1;
 }
 

@@ -23,11 +23,13 @@ typedef struct write_queue {
   PyObject *inline_chunks[WRITE_QUEUE_INLINE];
 } write_queue;
 
-/* What may be written: 0 for bytes, a bytearray or a memoryview, -1 with TypeError. */
-int write_queue_check(PyObject *data);
+/* What may be written: bytes, a bytearray or a memoryview. */
+static inline bool write_queue_takes(PyObject *data) {
+  return PyBytes_Check(data) || PyByteArray_Check(data) || PyMemoryView_Check(data);
+}
 
-/* As write_queue_check for one of writelines(), where any buffer will do. */
-int write_queue_check_line(PyObject *line);
+/* 0 for what may be written, else -1 with TypeError: the format, and in it the type's name. */
+int write_queue_check(PyObject *data, const char *format);
 
 /* What b"".join() makes of the lines, or NULL with its exception. `join` is the method's
  * interned name. */

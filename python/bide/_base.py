@@ -6,9 +6,10 @@ import inspect
 import os
 import sys
 import traceback
+import types
 import warnings
 import weakref
-from asyncio import coroutines, format_helpers, tasks
+from asyncio import coroutines, format_helpers, selector_events, tasks
 from asyncio.log import logger
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, TypeVar
@@ -27,6 +28,25 @@ _TAKES_ANY_OPTION = any(
 _NAMES_TASKS = "name" in _TASK_OPTIONS
 
 _SHOWS_DEBUG = "debug" in inspect.signature(format_helpers._format_callback_source).parameters
+
+
+# Its words for a mistake change from release to release, late ones of one version too.
+_SocketTransport: Any = selector_events._SelectorSocketTransport  # type: ignore[attr-defined]
+
+
+def _passes_over_false_lines() -> bool:
+    """Whether this asyncio's writelines() leaves out None and the like: late 3.14 does."""
+    blank: Any = types.SimpleNamespace(
+        _eof=False, _empty_waiter=None, _conn_lost=0, _buffer=[], _write_ready=bool
+    )
+    try:
+        _SocketTransport.writelines(blank, [None])
+    except TypeError:
+        return False
+    return True
+
+
+_PASSES_OVER_FALSE_LINES = _passes_over_false_lines()
 
 
 def _debug_by_default() -> bool:
@@ -317,6 +337,14 @@ class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
 
     def _late_write(self, message: str = "socket.send() raised exception.") -> None:
         logger.warning(message)
+
+    def _refuse_data(self, data: object) -> None:
+        # asyncio's write() looks at the data before it looks at the transport.
+        _SocketTransport.write(None, data)
+
+    def _refuse_line(self, line: Any) -> None:
+        if line or not _PASSES_OVER_FALSE_LINES:
+            memoryview(line)
 
     # ---- debug mode ----
 

@@ -249,21 +249,33 @@ class Ends:
 
 
 # asyncio 3.12 and newer takes arrays and the like, and loses the connection over them. Late
-# releases of 3.14 pass over all that is false, None too.
+# releases of 3.14 pass over all that is false, None too, and tell nobody.
 LINES = [
     None, 1, "x", "", b"xy", b"", [], (), [b"a", 1], [b"a", "x"], ["x"], [[b"a"]],
     [object()], range(3), object(), Ends(), {b"a": 1}, [bytearray(b"q"), memoryview(b"d"), b""],
+    [None], [b"a", None, 0, "", [], b"b"], [None, 1], [False],
 ]  # fmt: skip
 
 
-async def writing(loop, seen, kind, state, lines):
+async def opening(loop, kind):
+    """A transport, and the end of its connection that the test holds."""
     if kind == "socket":
         here, there = socket.socketpair()
         transport, _ = await loop.create_unix_connection(asyncio.Protocol, sock=here)
+    elif kind == "datagram":
+        here, there = socket.socketpair(type=socket.SOCK_DGRAM)
+        transport, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, sock=here
+        )
     else:
         reading, here = os.pipe()
         there = open(reading, "rb", buffering=0)
         transport, _ = await loop.connect_write_pipe(asyncio.Protocol, open(here, "wb"))
+    return transport, there
+
+
+async def writing(loop, seen, kind, state, lines):
+    transport, there = await opening(loop, kind)
     with there:
         if state == "ended":
             transport.write_eof()
@@ -284,3 +296,32 @@ def test_what_is_no_line(loop, kind, state, lines):
         return loop.run_until_complete(writing(loop, seen, kind, state, lines))
 
     both(loop, call)
+
+
+class Named:
+    def __repr__(self):
+        return "<named>"
+
+
+DATA = [None, 1, 0, "x", "", [], [b"x"], object, Named(), decimal.Decimal(1), range(2)]
+
+
+@pytest.mark.parametrize("data", DATA, ids=lambda data: repr(data)[:30])
+@pytest.mark.parametrize("closed", [False, True], ids=["open", "closed"])
+@pytest.mark.parametrize("kind", ["socket", "datagram", "pipe"])
+def test_what_is_no_data(loop, kind, closed, data):
+    async def main(loop):
+        transport, there = await opening(loop, kind)
+        with there:
+            if closed:
+                transport.close()
+            try:
+                (transport.sendto if kind == "datagram" else transport.write)(data)
+            finally:
+                transport.close()
+
+    def call(loop, seen):
+        loop.run_until_complete(main(loop))
+
+    (expected,) = both(loop, call)
+    assert "Error: " in expected

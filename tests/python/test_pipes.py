@@ -199,7 +199,7 @@ def test_wrong_arguments_of_a_write_pipe(run):
     async def main():
         here, there = await pipe_pair()
         for wrong in ("text", None, 5):
-            with pytest.raises(TypeError, match="data argument must be a bytes-like object"):
+            with pytest.raises(AssertionError, match=f"^{wrong!r}$"):
                 there.transport.write(wrong)
         with pytest.raises(TypeError):
             there.transport.writelines([b"x", "text"])

@@ -364,6 +364,8 @@ def test_wrong_arguments_say_what_is_wrong(run, loop):
         here, there, server = await connected()
         with pytest.raises(TypeError, match="data: expecting a bytes-like instance, got str"):
             here.transport.write("text")
+        with pytest.raises(TypeError, match="bytes-like instance, got Future$"):
+            here.transport.write(loop.create_future())
         with pytest.raises(TypeError, match="data: expecting a bytes-like instance, got int"):
             here.transport.writelines([b"x", 1])
         await close_all(here, there, server)
