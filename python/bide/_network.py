@@ -18,12 +18,27 @@ from ._tls import MakeTLS, TLSLoop, accepted_tls, client_tls, server_tls
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
+# asyncio's own code tells what its late releases do: say the number of a bind's error too, and
+# have a server do without the addresses that its host lacks, as long as there is one left.
+_CONNECT_SOCK: Any = asyncio.BaseEventLoop._connect_sock  # type: ignore[attr-defined]
+_CREATE_SERVER: Any = asyncio.BaseEventLoop.create_server
+_CLIENT_NAMES_STRERROR = "strerror" in _CONNECT_SOCK.__code__.co_names
+_SERVER_NAMES_STRERROR = "strerror" in _CREATE_SERVER.__code__.co_names
+_LEAVES_ADDRESSES_OUT = "EADDRNOTAVAIL" in _CREATE_SERVER.__code__.co_names
+
 
 def _check_stream(sock: socket.socket) -> None:
     if isinstance(sock, ssl_module.SSLSocket):
         raise TypeError("Socket cannot be of type SSLSocket")
     if sock.type != socket.SOCK_STREAM:
         raise ValueError(f"A Stream Socket was expected, got {sock!r}")
+
+
+def _bind_error(error: OSError, address: Any, names_strerror: bool) -> OSError:
+    text = error.strerror if names_strerror and error.strerror else str(error)
+    return OSError(
+        error.errno, f"error while attempting to bind on address {address!r}: {text.lower()}"
+    )
 
 
 def _bind_first(
@@ -37,11 +52,7 @@ def _bind_first(
             sock.bind(address)
             return
         except OSError as error:
-            message = (
-                f"error while attempting to bind on address {address!r}: "
-                f"{str(error).lower()}"
-            )
-            errors.append(OSError(error.errno, message))
+            errors.append(_bind_error(error, address, _CLIENT_NAMES_STRERROR))
     if errors:
         raise errors.pop()
     raise OSError(f"no matching local address with family={sock.family!r} found")
@@ -82,12 +93,9 @@ def _bind_server_socket(
         sock.bind(address)
     except OSError as error:
         sock.close()
-        if error.errno == errno.EADDRNOTAVAIL:
+        if error.errno == errno.EADDRNOTAVAIL and _LEAVES_ADDRESSES_OUT:
             return None
-        message = (
-            f"error while attempting to bind on address {address!r}: {str(error).lower()}"
-        )
-        raise OSError(error.errno, message) from None
+        raise _bind_error(error, address, _SERVER_NAMES_STRERROR) from None
     except BaseException:
         sock.close()
         raise
@@ -352,7 +360,7 @@ class NetworkLoop(TLSLoop):
             for sock in sockets:
                 sock.close()
             raise
-        if not sockets:
+        if not sockets and _LEAVES_ADDRESSES_OUT:
             addresses = [info[4] for info in infos]
             raise OSError(f"could not bind on any address out of {addresses!r}")
         return sockets

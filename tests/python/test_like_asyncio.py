@@ -325,3 +325,70 @@ def test_what_is_no_data(loop, kind, closed, data):
 
     (expected,) = both(loop, call)
     assert "Error: " in expected
+
+
+async def binding(loop, method, *args, **options):
+    made = await getattr(loop, method)(asyncio.Protocol, *args, **options)
+    if isinstance(made, tuple):
+        made[0].abort()
+        return "made"
+    count = len(made.sockets)
+    made.close()
+    return count
+
+
+@pytest.fixture(scope="module")
+def taken():
+    """An address that is in use, for streams as for datagrams."""
+    with socket.create_server(("127.0.0.1", 0)) as stream:
+        address = stream.getsockname()
+        with socket.socket(type=socket.SOCK_DGRAM) as datagram:
+            datagram.bind(address)
+            yield address
+
+
+ABSTRACT = f"\0bide-{os.getpid()}"
+FOREIGN = ("203.0.113.1", 0)
+BINDS = {
+    "server": lambda taken: ("create_server", *taken),
+    "server, foreign": lambda taken: ("create_server", *FOREIGN),
+    "server, one foreign": lambda taken: ("create_server", [FOREIGN[0], "127.0.0.1"], 0),
+    "server, nowhere": lambda taken: ("create_server", [], 0),
+    "server, port": lambda taken: ("create_server", "127.0.0.1", 1 << 16),
+    "unix, no directory": lambda taken: ("create_unix_server", "/proc/no/such"),
+    "unix, long": lambda taken: ("create_unix_server", "x" * 200),
+    "unix, taken": lambda taken: ("create_unix_server", ABSTRACT),
+    "datagram": lambda taken: ("create_datagram_endpoint", taken),
+    "datagram, foreign": lambda taken: ("create_datagram_endpoint", FOREIGN),
+}
+
+
+@pytest.mark.parametrize("name", BINDS)
+def test_what_cannot_be_bound(loop, taken, name):
+    def call(loop, seen):
+        try:
+            return loop.run_until_complete(binding(loop, *BINDS[name](taken)))
+        except OSError as error:
+            return type(error), error.errno, str(error)
+
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(ABSTRACT)
+        both(loop, call)
+
+
+@pytest.mark.parametrize("local", ["taken", "foreign"])
+def test_what_a_client_cannot_be_bound_to(loop, taken, local):
+    def call(loop, seen):
+        try:
+            return loop.run_until_complete(
+                binding(
+                    loop,
+                    "create_connection",
+                    *taken,
+                    local_addr=taken if local == "taken" else FOREIGN,
+                )
+            )
+        except OSError as error:
+            return type(error), error.errno, str(error)
+
+    both(loop, call)

@@ -166,7 +166,7 @@ def test_wrong_arguments_say_what_is_wrong(loop, run):
         create = loop.create_server
         with pytest.raises(OSError, match="error while attempting to bind on address"):
             await create(Recorder, *address)
-        with pytest.raises(OSError, match="could not bind on any address out of"):
+        with pytest.raises(OSError, match="bind on (address|any address out of) "):
             await create(Recorder, "203.0.113.1", 0)
         with pytest.raises(ValueError, match="Neither host/port nor sock were specified"):
             await create(Recorder)
