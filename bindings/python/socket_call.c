@@ -367,6 +367,8 @@ PyObject *loop_socket_receive(PyObject *object, PyObject *const *args, Py_ssize_
   if (socket_check_count("_socket_receive", nargs) < 0) return NULL;
   int fd = socket_fd(loop, args[0], state->names.recv, state->socket_recv);
   if (fd < 0) return socket_call_refuse();
+  /* The number is given by its other name. */
+  if (args[1] == Py_None) return socket_call_refuse();
   Py_ssize_t len = PyNumber_AsSsize_t(args[1], PyExc_OverflowError);
   if (len < 0) return socket_call_refuse();
   if (len == 0)

@@ -47,13 +47,16 @@ class SocketLoop(ExecutorLoop):
 
     # ---- the methods ----
 
-    async def sock_recv(self, sock: socket.socket, nbytes: int) -> bytes:
-        """Receive up to nbytes."""
+    async def sock_recv(
+        self, sock: socket.socket, nbytes: int | None = None, *, n: int | None = None
+    ) -> bytes:
+        """Receive up to nbytes. asyncio's loops call the number n, its documentation
+        nbytes: either will do."""
         found = self._socket_receive(sock, nbytes)
         if type(found) is bytes:
             return found
         if found is NotImplemented:
-            found = self._try(sock, False, "recv", nbytes)
+            found = self._try(sock, False, "recv", n if nbytes is None else nbytes)
         data: bytes = await found
         return data
 

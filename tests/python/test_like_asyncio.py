@@ -392,3 +392,20 @@ def test_what_a_client_cannot_be_bound_to(loop, taken, local):
             return type(error), error.errno, str(error)
 
     both(loop, call)
+
+
+@pytest.mark.parametrize("options", [{"n": 2}, {"nbytes": 2}], ids=str)
+def test_both_names_of_the_number_that_sock_recv_takes(loop, options):
+    """asyncio's loops know the one, its documentation and typeshed the other."""
+    here, there = socket.socketpair()
+    with here, there:
+        here.setblocking(False)
+        there.send(b"abc")
+        assert loop.run_until_complete(loop.sock_recv(here, **options)) == b"ab"
+
+
+def test_a_sock_recv_without_a_number_is_refused(loop):
+    here, there = socket.socketpair()
+    with here, there, pytest.raises(TypeError, match="integer"):
+        here.setblocking(False)
+        loop.run_until_complete(loop.sock_recv(here))
