@@ -41,9 +41,10 @@ class WholeFile {
     this.slot = acquire(this);
     const outcome = this.submit(this.slot);
     if (outcome === 0) return;
-    if (outcome < 0) this.refused(outcome);
-    else if (typeof outcome === 'number') this.finish(this.slot, 0, outcome - 1);
-    else this.finish(this.slot, 0, native.inBuffer, outcome);
+    // A Buffer that is compared with a number becomes a string first.
+    if (typeof outcome !== 'number') this.finish(this.slot, 0, native.inBuffer, outcome);
+    else if (outcome < 0) this.refused(outcome);
+    else this.finish(this.slot, 0, outcome - 1);
     release(this.slot);
   }
 

@@ -79,6 +79,14 @@ test('a pipe that nobody writes to can be given up', async (t) => {
   assert.equal(fs.readdirSync('/proc/self/fd').length, before);
 });
 
+test('a large file that is read at once is not turned into a string on its way', async (t) => {
+  const file = path.join(folderFor(t), 'large');
+  fs.writeFileSync(file, Buffer.alloc(1 << 20));
+  const { mock } = t.mock.method(Buffer.prototype, 'toString');
+  assert.equal((await bide.fs.readFile(file)).length, 1 << 20);
+  assert.equal(mock.callCount(), 0);
+});
+
 test('devices read as fs reads them, and into memory of the caller', async () => {
   assert.equal((await bide.fs.readFile('/dev/null')).length, 0);
   assert.equal(await bide.fs.readFile('/dev/null', 'utf8'), '');
