@@ -1,5 +1,6 @@
 #include "guest.h"
 
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -96,6 +97,7 @@ static int guest_clear(PyObject *self) {
 static void guest_dealloc(PyObject *self) {
   PyTypeObject *type = Py_TYPE(self);
   PyObject_GC_UnTrack(self);
+  if (((guest_object *)self)->weakrefs != NULL) PyObject_ClearWeakRefs(self);
   guest_clear(self);
   type->tp_free(self);
   Py_DECREF(type);
@@ -163,6 +165,11 @@ static PyGetSetDef guest_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+static PyMemberDef guest_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(guest_object, weakrefs), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyType_Slot guest_slots[] = {
     {Py_tp_doc, "Guest(loop)\nA bide loop as the guest of another loop."},
     {Py_tp_new, guest_new},
@@ -170,6 +177,7 @@ static PyType_Slot guest_slots[] = {
     {Py_tp_traverse, guest_traverse},
     {Py_tp_clear, guest_clear},
     {Py_tp_methods, guest_methods},
+    {Py_tp_members, guest_members},
     {Py_tp_getset, guest_getset},
     {0, NULL},
 };

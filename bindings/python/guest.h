@@ -12,6 +12,7 @@
 typedef struct guest_object {
   PyObject_HEAD
   loop_object *loop;
+  PyObject *weakrefs;
   int set_fd;
   bool is_open;
 } guest_object;

@@ -237,6 +237,15 @@ def test_closed_guests_and_loops_say_so():
         Guest(asyncio.AbstractEventLoop())
 
 
+def test_a_guest_may_be_referenced_weakly(loop):
+    """As a window's toolkit does with what it is to call, not to keep it alive."""
+    guest = Guest(loop)
+    reference = weakref.ref(guest)
+    assert reference() is guest
+    del guest
+    assert reference() is None
+
+
 def test_a_step_may_close_its_own_guest(loop):
     guest = Guest(loop)
     loop.call_soon(guest.close)
