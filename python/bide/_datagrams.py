@@ -6,13 +6,14 @@ import socket
 import sys
 import warnings
 from asyncio.log import logger
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ._addresses import ensure_resolved
-from ._network import ProtocolFactory
 from ._sockets import SocketLoop
 from ._unix import is_abstract, remove_stale_socket
 
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
 _Family = tuple[int, int]
 _Pair = tuple[Any, Any]
 
@@ -64,7 +65,7 @@ class DatagramLoop(SocketLoop):
 
     async def create_datagram_endpoint(
         self,
-        protocol_factory: ProtocolFactory,
+        protocol_factory: Callable[[], _P],
         local_addr: Any = None,
         remote_addr: Any = None,
         *,
@@ -75,7 +76,7 @@ class DatagramLoop(SocketLoop):
         reuse_port: bool | None = None,
         allow_broadcast: bool | None = None,
         sock: socket.socket | None = None,
-    ) -> Any:
+    ) -> tuple[asyncio.DatagramTransport, _P]:
         """Make a datagram socket, bound, connected, both or neither; return its transport
         and the protocol."""
         _check_reuse_address(reuse_address)
@@ -177,8 +178,8 @@ class DatagramLoop(SocketLoop):
             del first_error
 
     async def _make_datagram(
-        self, protocol_factory: ProtocolFactory, sock: socket.socket, remote: Any
-    ) -> tuple[asyncio.DatagramTransport, asyncio.BaseProtocol]:
+        self, protocol_factory: Callable[[], _P], sock: socket.socket, remote: Any
+    ) -> tuple[asyncio.DatagramTransport, _P]:
         sock.setblocking(False)
         protocol = protocol_factory()
         waiter: asyncio.Future[None] = self.create_future()

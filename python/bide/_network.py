@@ -10,13 +10,14 @@ import sys
 from asyncio import staggered
 from asyncio.log import logger
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from ._addresses import AddressInfo, ensure_resolved, interleave_families, literal_address
 from ._server import Server
 from ._tls import MakeTLS, TLSLoop, accepted_tls, client_tls, server_tls
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
 # asyncio's own code tells what its late releases do: say the number of a bind's error too, and
 # have a server do without the addresses that its host lacks, as long as there is one left.
@@ -107,7 +108,7 @@ class NetworkLoop(TLSLoop):
 
     async def create_connection(
         self,
-        protocol_factory: ProtocolFactory,
+        protocol_factory: Callable[[], _P],
         host: Any = None,
         port: Any = None,
         *,
@@ -123,7 +124,7 @@ class NetworkLoop(TLSLoop):
         happy_eyeballs_delay: float | None = None,
         interleave: int | None = None,
         all_errors: bool = False,
-    ) -> Any:
+    ) -> tuple[asyncio.Transport, _P]:
         """Connect to a TCP server; return the transport and the protocol."""
         if server_hostname is None and ssl:
             if not host:
@@ -242,9 +243,9 @@ class NetworkLoop(TLSLoop):
     async def _make_connection(
         self,
         sock: socket.socket,
-        protocol_factory: ProtocolFactory,
+        protocol_factory: Callable[[], _P],
         make_tls: MakeTLS | None = None,
-    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+    ) -> tuple[asyncio.Transport, _P]:
         protocol = protocol_factory()
         waiter: asyncio.Future[None] = self.create_future()
         transport: asyncio.Transport
@@ -267,13 +268,13 @@ class NetworkLoop(TLSLoop):
 
     async def connect_accepted_socket(
         self,
-        protocol_factory: ProtocolFactory,
+        protocol_factory: Callable[[], _P],
         sock: socket.socket,
         *,
         ssl: Any = None,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
-    ) -> Any:
+    ) -> tuple[asyncio.Transport, _P]:
         """Make a transport of a connection that was accepted elsewhere; return it and
         its protocol."""
         _check_stream(sock)

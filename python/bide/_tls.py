@@ -178,7 +178,7 @@ class TLSLoop(SocketLoop):
         server_hostname: str | None = None,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
-    ) -> Any:
+    ) -> asyncio.Transport | None:
         """Go over to TLS; return the transport to use from now on, or None on a
         connection that is closing."""
         if not isinstance(sslcontext, ssl_module.SSLContext):

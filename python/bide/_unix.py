@@ -1,5 +1,6 @@
 """Unix stream connections and servers, and the files that their sockets leave behind."""
 
+import asyncio
 import errno
 import os
 import socket
@@ -7,11 +8,13 @@ import stat
 import sys
 from asyncio.log import logger
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ._network import NetworkLoop, ProtocolFactory
 from ._server import Server
 from ._tls import client_tls, server_tls
+
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
 # Up to 3.12 a server left its file behind.
 _CLEANS_UP = sys.version_info >= (3, 13)
@@ -84,7 +87,7 @@ class UnixLoop(NetworkLoop):
 
     async def create_unix_connection(
         self,
-        protocol_factory: ProtocolFactory,
+        protocol_factory: Callable[[], _P],
         path: Any = None,
         *,
         ssl: Any = None,
@@ -92,7 +95,7 @@ class UnixLoop(NetworkLoop):
         server_hostname: str | None = None,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
-    ) -> Any:
+    ) -> tuple[asyncio.Transport, _P]:
         """Connect to a Unix socket; return the transport and the protocol."""
         assert server_hostname is None or isinstance(server_hostname, str)
         if ssl and server_hostname is None:

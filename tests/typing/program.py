@@ -111,6 +111,15 @@ async def network(loop: bide.EventLoop) -> None:
     writer.write(b"hello")
     assert await reader.read() == b"HELLO"
     writer.close()
+    connection: tuple[asyncio.Transport, Upper] = await loop.create_connection(
+        Upper, *server.sockets[0].getsockname()
+    )
+    connection[0].abort()
+    endpoint, protocol = await loop.create_datagram_endpoint(
+        asyncio.DatagramProtocol, ("127.0.0.1", 0)
+    )
+    datagrams: tuple[asyncio.DatagramTransport, asyncio.DatagramProtocol] = endpoint, protocol
+    datagrams[0].close()
     server.close()
     await server.wait_closed()
 

@@ -50,13 +50,15 @@ def test_wrong_types_are_refused(check, tmp_path):
     """mypy does look at bide's types, and does not take all for Any."""
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
-        "import bide\n"
+        "import asyncio, bide\n"
         "async def main() -> int: return 1\n"
         "text: str = bide.run(main())\n"
         "bide.new_event_loop().call_soon(1)\n"
+        "async def connect(loop: bide.EventLoop, made: type[asyncio.Protocol]) -> int:\n"
+        "    return (await loop.create_connection(made, 'h', 1))[1]\n"
     )
     done = check("mypy", "--strict", str(wrong))
-    assert "wrong.py:3: error" in done.stdout and "wrong.py:4: error" in done.stdout
+    assert all(f"wrong.py:{line}: error" in done.stdout for line in (3, 4, 6)), done.stdout
 
 
 def test_stubs_say_what_the_modules_have(check):
