@@ -75,6 +75,11 @@ def _stop_when_done(future: "asyncio.Future[Any]") -> None:
         loop.stop()
 
 
+def is_replaced(method: Any, own: Any) -> bool:
+    """Whether a loop's method is not bide's own any more, but a subclass's or a patch."""
+    return getattr(method, "__func__", None) is not own
+
+
 class BaseLoop(_bide.Loop, asyncio.AbstractEventLoop):
     """Running and closing, tasks, debug mode and the exception handler."""
 

@@ -162,7 +162,7 @@ class DatagramLoop(SocketLoop):
                 if local:
                     sock.bind(local)
                 if remote and not allow_broadcast:
-                    await self._connect_resolved(sock, remote)
+                    await self._connector()(sock, remote)
                 return sock, remote or None
             except BaseException as error:
                 if sock is not None:

@@ -10,8 +10,8 @@ from asyncio.log import logger
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import _resolve
-from ._base import BaseLoop
+from . import _bide, _resolve
+from ._base import BaseLoop, is_replaced
 from ._pool import Pool, shut_down
 
 if TYPE_CHECKING:
@@ -39,6 +39,15 @@ class ExecutorLoop(BaseLoop):
         self._default_executor: concurrent.futures.ThreadPoolExecutor | None = None
         self._executor_shutdown_called = False
 
+    # Whether a subclass has a call_soon_threadsafe() of its own: what ends in another thread
+    # comes back through it, as in asyncio.
+    _posts_by_method = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own: Any = _bide.Loop.call_soon_threadsafe
+        cls._posts_by_method = cls.call_soon_threadsafe is not own
+
     def run_in_executor(
         self, executor: Any, func: "Callable[[Unpack[_Ts]], _T]", *args: "Unpack[_Ts]"
     ) -> "asyncio.Future[_T]":
@@ -49,7 +58,8 @@ class ExecutorLoop(BaseLoop):
         if executor is None:
             executor = self._get_default_executor()
         if isinstance(executor, Pool) and type(executor).submit is Pool.submit:
-            return executor._run(self, func, args, True)
+            if not self._posts_by_method:
+                return executor._run(self, func, args, True)
         return asyncio.wrap_future(executor.submit(func, *args), loop=self)
 
     def _get_default_executor(self) -> concurrent.futures.ThreadPoolExecutor:
@@ -111,6 +121,10 @@ class ExecutorLoop(BaseLoop):
 
     # ---- the resolver ----
 
+    def _sends_away(self) -> bool:
+        """Whether somebody else's run_in_executor is to see each look-up, as in asyncio."""
+        return is_replaced(self.run_in_executor, ExecutorLoop.run_in_executor)
+
     async def getaddrinfo(
         self,
         host: Any,
@@ -126,7 +140,7 @@ class ExecutorLoop(BaseLoop):
         args = (host, port, family, type, proto, flags)
         if self.get_debug():
             return await self.run_in_executor(None, self._resolve_timed, *args)
-        if _resolve.is_literal(host, port):
+        if _resolve.is_literal(host, port) and not self._sends_away():
             return _resolve.literal(*args)
         return await self.run_in_executor(None, socket.getaddrinfo, *args)
 
@@ -148,6 +162,6 @@ class ExecutorLoop(BaseLoop):
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """Resolve as socket.getnameinfo does, in a thread unless flags ask for
         numbers."""
-        if _resolve.is_numeric(flags):
+        if _resolve.is_numeric(flags) and not self._sends_away():
             return socket.getnameinfo(sockaddr, flags)
         return await self.run_in_executor(None, socket.getnameinfo, sockaddr, flags)

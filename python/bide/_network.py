@@ -231,7 +231,7 @@ class NetworkLoop(TLSLoop):
             sock = socket.socket(family, type_ | socket.SOCK_NONBLOCK, proto)
             if local_infos is not None:
                 _bind_first(sock, local_infos, mine)
-            await self._connect_resolved(sock, address)
+            await self._connector()(sock, address)
             return sock
         except BaseException as error:
             if sock is not None:

@@ -10,9 +10,11 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ._addresses import ensure_resolved
+from ._base import is_replaced
 from ._executor import ExecutorLoop
 
 
@@ -48,7 +50,7 @@ class SocketLoop(ExecutorLoop):
     # ---- the methods ----
 
     async def sock_recv(
-        self, sock: socket.socket, nbytes: int | None = None, *, n: int | None = None
+        self, sock: socket.socket, nbytes: int | None = None, n: int | None = None
     ) -> bytes:
         """Receive up to nbytes. asyncio's loops call the number n, its documentation
         nbytes: either will do."""
@@ -115,6 +117,13 @@ class SocketLoop(ExecutorLoop):
             )
             address = infos[0][4]
         await self._connect_resolved(sock, address)
+
+    def _connector(self) -> Callable[[socket.socket, Any], Awaitable[None]]:
+        """What connects to an address that is resolved. asyncio's connections go through
+        self.sock_connect(), which is not bypassed when it is somebody else's."""
+        if is_replaced(self.sock_connect, SocketLoop.sock_connect):
+            return self.sock_connect
+        return self._connect_resolved
 
     async def _connect_resolved(self, sock: socket.socket, address: Any) -> None:
         delay = 0.001

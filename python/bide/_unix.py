@@ -112,7 +112,7 @@ class UnixLoop(NetworkLoop):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
-            await self._connect_resolved(sock, os.fspath(path))
+            await self._connector()(sock, os.fspath(path))
             return await self._make_connection(sock, protocol_factory, tls)
         except BaseException:
             sock.close()

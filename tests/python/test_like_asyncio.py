@@ -13,7 +13,9 @@ import os
 import socket
 import ssl
 import sys
+import threading
 
+import bide
 import pytest
 
 
@@ -409,3 +411,114 @@ def test_a_sock_recv_without_a_number_is_refused(loop):
     with here, there, pytest.raises(TypeError, match="integer"):
         here.setblocking(False)
         loop.run_until_complete(loop.sock_recv(here))
+
+
+OVERRIDABLE = ("call_at", "getaddrinfo", "getnameinfo", "run_in_executor", "sock_connect")
+NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+
+
+def recording(base, names, seen):
+    """A subclass of the loop whose methods tell that they are called."""
+
+    def override(name):
+        def method(self, *args, **options):
+            seen.append(name)
+            return getattr(super(made, self), name)(*args, **options)
+
+        return method
+
+    made = type("Recording", (base,), {name: override(name) for name in names})
+    return made
+
+
+async def connect(loop, address):
+    transport, _ = await loop.create_connection(asyncio.Protocol, *address)
+    transport.abort()
+
+
+async def connect_by_name(loop, address):
+    transport, _ = await loop.create_connection(
+        asyncio.Protocol, "localhost", address[1], family=socket.AF_INET
+    )
+    transport.abort()
+
+
+async def connect_unix(loop, address):
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(ABSTRACT)
+        listening.listen()
+        transport, _ = await loop.create_unix_connection(asyncio.Protocol, ABSTRACT)
+        transport.abort()
+
+
+async def connect_datagram(loop, address):
+    transport, _ = await loop.create_datagram_endpoint(
+        asyncio.DatagramProtocol, remote_addr=address
+    )
+    transport.abort()
+
+
+async def send_away(loop, address):
+    """Ends in its thread for certain, not before the loop has heard of it."""
+    event = threading.Event()
+    job = loop.run_in_executor(None, event.wait, 10)
+    loop.call_soon(event.set)
+    assert await job
+
+
+async def look_up(loop, address):
+    assert (await loop.getaddrinfo(*address))[0][4] == address
+
+
+async def look_up_name(loop, address):
+    assert await loop.getnameinfo(address, NUMERIC) == (address[0], str(address[1]))
+
+
+async def wait(loop, address):
+    future = loop.create_future()
+    loop.call_later(0, future.set_result, None)
+    await future
+
+
+USES = [
+    connect, connect_by_name, connect_unix, connect_datagram, send_away, look_up, look_up_name,
+    wait,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
+def test_methods_that_a_subclass_overrides_are_called(taken, use):
+    """A loop that counts connections, sends look-ups to a resolver of its own or watches its
+    threads would be passed by."""
+    found = []
+    names = [*OVERRIDABLE, *(["call_soon_threadsafe"] if use is send_away else [])]
+    for base in (asyncio.SelectorEventLoop, bide.EventLoop):
+        seen = []
+        loop = recording(base, names, seen)()
+        loop.run_until_complete(use(loop, taken))
+        found.append(list(seen))
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+    assert found[1] == found[0] and found[0]
+
+
+@pytest.mark.parametrize("name", ["sock_connect", "run_in_executor"])
+@pytest.mark.parametrize("use", [connect, look_up, look_up_name])
+def test_methods_that_are_patched_are_called(taken, use, name):
+    found = []
+    for loop in (asyncio.SelectorEventLoop(), bide.EventLoop()):
+        seen = []
+        own = getattr(loop, name)
+
+        def patch(*args, own=own, seen=seen):
+            seen.append(name)
+            return own(*args)
+
+        setattr(loop, name, patch)
+        loop.run_until_complete(use(loop, taken))
+        found.append(seen)
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+    assert found[1] == found[0]
