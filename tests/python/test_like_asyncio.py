@@ -8,6 +8,7 @@ import asyncio
 import contextvars
 import decimal
 import fractions
+import inspect
 import math
 import os
 import socket
@@ -522,3 +523,37 @@ def test_methods_that_are_patched_are_called(taken, use, name):
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
     assert found[1] == found[0]
+
+
+def parameters(method):
+    """The names that may be given, each with its place if it has one; not self's."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    found = inspect.signature(method).parameters.values()
+    return {
+        parameter.name: at if parameter.kind is kinds[0] else None
+        for at, parameter in enumerate(found)
+        if parameter.kind in kinds and parameter.name != "self"
+    }
+
+
+def loop_methods():
+    for base in (asyncio.SelectorEventLoop, asyncio.AbstractEventLoop):
+        for name, method in inspect.getmembers(base, inspect.isfunction):
+            if not name.startswith("_"):
+                yield pytest.param(name, method, id=f"{base.__name__}.{name}")
+
+
+@pytest.mark.parametrize("name, method", list(loop_methods()))
+def test_parameters_have_their_names_and_places(name, method):
+    """A call by keyword, or by place, that asyncio or its documentation allows."""
+    own = getattr(bide.EventLoop, name)
+    expected = parameters(method)
+    if not expected:
+        return
+    found = parameters(own)
+    if name == "sock_recv":
+        assert expected.keys() <= found.keys() and found["nbytes"] == 2
+        return
+    # Any keyword will do for create_task(**options), which has no place either.
+    missing = None if inspect.getfullargspec(own).varkw else "missing"
+    assert {known: found.get(known, missing) for known in expected} == expected
