@@ -127,6 +127,9 @@ size_t tls_lower_bytes(tls_object *self);
 void tls_start(tls_object *self, PyObject *lower);
 void tls_shake(tls_object *self);
 void tls_shake_cut(tls_object *self);
+
+/* Gives who awaits the connection the error, or else the transport: None where it has
+ * closed without a handshake. */
 void tls_wake_waiter(tls_object *self, PyObject *error);
 
 /* tls_read.c */

@@ -11,7 +11,8 @@ void tls_wake_waiter(tls_object *self, PyObject *error) {
   if (done == Py_False) {
     Py_DECREF(result);
     PyObject *name = error != NULL ? state->names.set_exception : state->names.set_result;
-    result = PyObject_CallMethodOneArg(waiter, name, error != NULL ? error : Py_None);
+    PyObject *transport = self->shaken ? (PyObject *)self : Py_None;
+    result = PyObject_CallMethodOneArg(waiter, name, error != NULL ? error : transport);
   }
   if (result == NULL) loop_swallow(self->loop);
   Py_XDECREF(result);

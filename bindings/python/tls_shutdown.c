@@ -218,10 +218,11 @@ static void tls_shutdown_tell(tls_object *self, PyObject *error) {
   Py_XDECREF(told);
 }
 
-/* A handshake that nobody knows to have failed is cut off all the same. */
+/* A handshake that nobody knows to have failed is cut off all the same. Who went over to
+ * TLS on a connection of his own may have closed it, which is no error. */
 static PyObject *tls_shutdown_cause(tls_object *self, PyObject *error) {
   if (error != Py_None) return Py_NewRef(error);
-  if (self->error != NULL) return Py_NewRef(self->error);
+  if (self->announced) return NULL;
   return PyObject_CallFunction(PyExc_ConnectionAbortedError, "s",
                                "The connection was closed during the SSL handshake");
 }
@@ -238,7 +239,7 @@ void tls_lost(tls_object *self, PyObject *error) {
   if (self->announced && self->protocol != NULL) tls_shutdown_tell(self, error);
   if (self->waiter != NULL) {
     PyObject *cause = tls_shutdown_cause(self, error);
-    if (cause == NULL) loop_swallow(self->loop);
+    if (PyErr_Occurred()) loop_swallow(self->loop);
     tls_wake_waiter(self, cause);
     Py_XDECREF(cause);
   }

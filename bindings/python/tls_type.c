@@ -162,7 +162,7 @@ static PyObject *tls_can_write_eof(PyObject *self, PyObject *unused) {
 static PyObject *tls_write_eof(PyObject *self, PyObject *unused) {
   (void)self;
   (void)unused;
-  PyErr_SetString(PyExc_NotImplementedError, "TLS has no half-closed connections");
+  PyErr_SetNone(PyExc_NotImplementedError);
   return NULL;
 }
 

@@ -144,7 +144,7 @@ class TLSLoop(SocketLoop):
         self,
         protocol: asyncio.BaseProtocol,
         tls: TLS,
-        waiter: "asyncio.Future[None] | None",
+        waiter: "asyncio.Future[Any] | None",
         call_connection_made: bool = True,
     ) -> _bide.SSLTransport:
         return _bide.SSLTransport(
@@ -180,7 +180,7 @@ class TLSLoop(SocketLoop):
         ssl_shutdown_timeout: float | None = None,
     ) -> asyncio.Transport | None:
         """Go over to TLS; return the transport to use from now on, or None on a
-        connection that is closing."""
+        connection that is closing or is closed meanwhile."""
         if not isinstance(sslcontext, ssl_module.SSLContext):
             raise TypeError(
                 "sslcontext is expected to be an instance of ssl.SSLContext, "
@@ -198,9 +198,8 @@ class TLSLoop(SocketLoop):
         if transport.is_closing():
             # As in asyncio: aiohttp and others ask for it.
             return None
-        waiter: asyncio.Future[None] = self.create_future()
-        wrapped = self._wrap_tls(protocol, tls, waiter, call_connection_made=False)
-        below = wrapped._ssl_protocol
+        waiter: asyncio.Future[_bide.SSLTransport | None] = self.create_future()
+        below = self._wrap_tls(protocol, tls, waiter, False)._ssl_protocol
         transport.pause_reading()
         read_ahead = _take_read_ahead(protocol) if server_side else b""
         transport.set_protocol(below)
@@ -209,10 +208,9 @@ class TLSLoop(SocketLoop):
             below.data_received(read_ahead)
         transport.resume_reading()
         try:
-            await waiter
+            return await waiter
         except BaseException:
             transport.close()
             # The future holds the error, whose traceback holds this frame.
             del waiter
             raise
-        return wrapped

@@ -6,6 +6,7 @@ import contextvars
 import socket
 import ssl
 
+import bide
 import pytest
 from protocols import Recorder, close_all, connected_pair, listen, noise
 from tls_peers import Pipe, blocking_server, client_context, flush, server_context, shake_with
@@ -367,3 +368,27 @@ def test_a_closing_connection_is_answered_with_none(run, loop):
         await close_all(there, server)
 
     run(main())
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.SelectorEventLoop, bide.new_event_loop])
+@pytest.mark.parametrize("how", ["close", "abort"])
+def test_closing_what_goes_over_gives_no_transport(new_loop, how):
+    """aiohttp and others ask for None; an error would be taken for the peer's."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        left, right = socket.socketpair()
+        transport, here = await loop.create_connection(Recorder, sock=left)
+        going = asyncio.ensure_future(
+            loop.start_tls(transport, here, client_context(), server_hostname="localhost")
+        )
+        assert await loop.run_in_executor(None, right.recv, 1) == b"\x16"
+        getattr(transport, how)()
+        assert await going is None
+        right.close()
+
+    loop = new_loop()
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
