@@ -41,7 +41,7 @@ def _passes_over_false_lines() -> bool:
     )
     try:
         _SocketTransport.writelines(blank, [None])
-    except TypeError:
+    except (AttributeError, TypeError):
         return False
     return True
 
