@@ -124,6 +124,7 @@ static void export_all(addon_env *env, napi_value exports) {
 static void on_closed(addon_env *env) {
   bide_loop_close(env->loop);
   addon_pools_free(env);
+  addon_reads_destroy(&env->reads);
   addon_files_close(env);
   addon_requests_free(env);
   addon_timers_free(env);
@@ -191,7 +192,7 @@ static addon_env *env_new(napi_env napi, int *code) {
   env->napi = napi;
   env->done_end = &env->done;
   env->fired_end = &env->fired;
-  env->reads_end = &env->reads;
+  addon_reads_init(&env->reads);
   env->timer_fd = -1;
   env->closed = on_closed;
   *code = addon_stop_init(&env->stop);
@@ -203,6 +204,7 @@ static addon_env *env_new(napi_env napi, int *code) {
     }
     addon_stop_destroy(&env->stop);
   }
+  addon_reads_destroy(&env->reads);
   free(env);
   return NULL;
 }
@@ -215,6 +217,7 @@ NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
     /* addon_loop_open comes last, so libuv has no handle of this. */
     bide_loop_close(state->loop);
     addon_stop_destroy(&state->stop);
+    addon_reads_destroy(&state->reads);
     free(state);
     napi_throw_error(env, NULL, "bide cannot attach itself to Node's event loop");
     return NULL;

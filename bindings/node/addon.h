@@ -5,7 +5,8 @@
  * come back together, in one call of JS's `complete`, as rows of numbers in an array that
  * both sides see. So a turn costs one crossing, however much it carries.
  *
- * Everything here runs on the thread of its Node environment, but for the jobs of jobs.c. */
+ * Everything here runs on the thread of its Node environment, but for the jobs of jobs.c
+ * and the helper of reads.c. */
 #ifndef BIDE_NODE_ADDON_H
 #define BIDE_NODE_ADDON_H
 
@@ -16,6 +17,7 @@
 
 #include "cached_read.h"
 #include "jobs.h"
+#include "reads.h"
 
 enum {
   ADDON_CHUNK_SLOTS = 64,
@@ -46,8 +48,6 @@ typedef enum addon_state {
   ADDON_DONE,      /* on env->done, until delivered */
 } addon_state;
 
-typedef struct addon_env addon_env;
-typedef struct addon_request addon_request;
 typedef struct addon_stat_all addon_stat_all;
 typedef struct addon_timer addon_timer;
 
@@ -91,7 +91,7 @@ struct addon_request {
   union {
     struct {
       addon_cached_read file;
-      addon_request *next; /* on env->reads, or in the helper's batch */
+      addon_request *next; /* on a list of env->reads */
     } cached;
     bide_read_file file;
     addon_write_file write;
@@ -115,22 +115,12 @@ typedef struct addon_chunk {
   addon_request requests[ADDON_CHUNK_SLOTS];
 } addon_chunk;
 
-/* A thread that reads cached files beside the environment's own: see read_file.c. */
-typedef struct addon_helper {
-  bide_offload offload;
-  bide_waiter waiter;
-  bide_pool *pool;      /* of one thread; NULL until it is needed */
-  addon_request *batch; /* the helper's, while it is busy */
-  bool busy;
-} addon_helper;
-
 /* One a Node environment (the main thread or a worker). Made by the module's init, freed
  * when the last of its libuv handles has closed after the cleanup hook. */
 struct addon_env {
   napi_env napi;
   bide_loop *loop;
   bool has_ring;
-  bool reads_large; /* what was read last did not fit its slot */
 
   uv_loop_t *uv;
   uv_prepare_t prepare;
@@ -153,11 +143,8 @@ struct addon_env {
   addon_timer *fired; /* to be delivered */
   addon_timer **fired_end;
 
-  addon_request *reads; /* whole files that wait for the turn */
-  addon_request **reads_end;
-  size_t read_count;
+  addon_reads reads;
   uint64_t at_once_end_us; /* until when JS's turn may read; 0: it has not yet */
-  addon_helper helper;
 
   addon_request *done; /* first come, first delivered */
   addon_request **done_end;
@@ -250,14 +237,6 @@ void addon_requests_free(addon_env *env);
 int addon_timers_take(addon_env *env, int32_t (*rows)[3], int max);
 void addon_timers_stop(addon_env *env);
 void addon_timers_free(addon_env *env);
-
-/* ---- read_file.c ---- */
-
-/* Reads what waits, for a while; env->reads is NULL when nothing is left. */
-void addon_reads_run(addon_env *env);
-
-/* Ends what waits, and was cancelled. */
-void addon_reads_end(addon_env *env);
 
 /* ---- write_file.c, stat_all.c ---- */
 

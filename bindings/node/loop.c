@@ -47,12 +47,12 @@ static void turn(addon_env *env) {
     addon_reads_run(env);
     settle(env);
     addon_deliver(env);
-  } while ((env->dirty || env->reads != NULL) && bide_clock_us() < end_us);
+  } while ((env->dirty || addon_reads_wait(env)) && bide_clock_us() < end_us);
   bide_loop_flush(env->loop);
   env->dirty = false;
   int64_t timeout_us = bide_loop_timeout(env->loop);
   arm_timer(env, timeout_us);
-  if (timeout_us == 0 || env->reads != NULL) {
+  if (timeout_us == 0 || addon_reads_wait(env)) {
     uv_idle_start(&env->idle, on_idle);
   } else {
     uv_idle_stop(&env->idle);
@@ -134,8 +134,9 @@ void addon_loop_drain(addon_env *env) {
   addon_stop_request(&env->stop);
   addon_timers_stop(env);
   addon_requests_cancel_all(env);
+  addon_reads_end(env);
   bide_loop_drain(env->loop);
-  addon_reads_end(env); /* and those that the helper gave back */
+  addon_reads_end(env); /* and what the helper had */
 }
 
 void addon_loop_close(addon_env *env) {

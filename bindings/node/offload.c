@@ -60,7 +60,6 @@ static napi_value pool_free(napi_env napi, napi_callback_info info) {
 void addon_pools_free(addon_env *env) {
   for (uint32_t i = 0; i < env->pool_count; i++) bide_pool_free(env->pools[i]);
   free(env->pools);
-  bide_pool_free(env->helper.pool);
 }
 
 /* ---- jobs ---- */

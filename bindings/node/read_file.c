@@ -1,11 +1,10 @@
 /* read_file.c: whole files read.
  *
  * First the kernel's caches are tried, which takes a few microseconds and no operation of
- * the loop's: in the call itself when nothing else is under way, else in the turn, where a
- * thread of its own helps with what is many. What the caches have not is the core's. */
+ * the loop's: in the call itself when nothing else is under way, else in the turn, as
+ * reads.h says. What the caches have not is the core's. */
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include "addon.h"
@@ -14,9 +13,6 @@ enum {
   FILE_BYTES_MAX = INT32_MAX,
   /* JS may go on reading in one turn of its own before libuv has another. */
   AT_ONCE_US_MAX = 200,
-  /* As much of a turn of bide's, or of the helper's batch, is spent on reading. */
-  READS_US_MAX = 200,
-  HELP_LEAST = 8, /* fewer are read sooner than another thread wakes */
 };
 
 /* ---- memory ---- */
@@ -83,7 +79,7 @@ static void *file_grow(bide_read_file *file, size_t bytes) {
 
 /* What JS is told of a file of `len` bytes. */
 static int32_t detail_of(addon_request *request, size_t len) {
-  request->env->reads_large = len > ADDON_SLOT_BYTES;
+  request->env->reads.large = len > ADDON_SLOT_BYTES;
   if (request->buffer == NULL) return (int32_t)len;
   *(double *)(void *)request->shared = (double)len;
   return ADDON_IN_BUFFER;
@@ -99,7 +95,7 @@ static void on_file(bide_read_file *file) {
   addon_request_done(request, file->result, detail);
 }
 
-static int read_by_core(addon_request *request) {
+static int start_in_core(addon_request *request) {
   const addon_cached_read tried = request->as.cached.file;
   buffer_drop(request);
   request->kind = ADDON_READ_FILE;
@@ -108,6 +104,11 @@ static int read_by_core(addon_request *request) {
   return bide_read_file_start(request->env->loop, &request->as.file, request->path,
                               own ? request->shared : tried.base,
                               own ? ADDON_SLOT_BYTES : tried.capacity);
+}
+
+void addon_read_by_core(addon_request *request) {
+  int code = request->cancelled ? BIDE_ECANCELED : start_in_core(request);
+  if (code < 0) addon_request_done(request, code, addon_syscall_number("open"));
 }
 
 /* ---- streams ---- */
@@ -148,8 +149,7 @@ static int stream_open(addon_request *request) {
 
 /* ---- from the caches ---- */
 
-/* After NO_ROOM. False: the core shall have it, and say what is wrong. */
-static bool make_room(addon_request *request) {
+bool addon_read_make_room(addon_request *request) {
   addon_cached_read *file = &request->as.cached.file;
   unsigned char *base = request->targeted ? NULL : buffer_for(request, file->len);
   if (base == NULL) {
@@ -163,10 +163,10 @@ static bool make_room(addon_request *request) {
   return true;
 }
 
-static void try_caches(addon_request *request) {
+void addon_read_try(addon_request *request) {
   addon_cached_read *file = &request->as.cached.file;
   addon_cached_read_try(file, request->path);
-  if (file->outcome == ADDON_CACHED_NO_ROOM && make_room(request)) {
+  if (file->outcome == ADDON_CACHED_NO_ROOM && addon_read_make_room(request)) {
     addon_cached_read_try(file, request->path);
   }
 }
@@ -175,10 +175,10 @@ static void try_caches(addon_request *request) {
 static int go_on(addon_request *request) {
   uint8_t outcome = request->as.cached.file.outcome;
   bool stream = outcome == ADDON_CACHED_PIPE || outcome == ADDON_CACHED_DEVICE;
-  return stream ? stream_open(request) : read_by_core(request);
+  return stream ? stream_open(request) : start_in_core(request);
 }
 
-static void finish(addon_request *request) {
+void addon_read_finish(addon_request *request) {
   const addon_cached_read *file = &request->as.cached.file;
   int code = BIDE_ECANCELED;
   if (request->cancelled) {
@@ -190,117 +190,6 @@ static void finish(addon_request *request) {
     code = go_on(request);
   }
   if (code < 0) addon_request_done(request, code, addon_syscall_number("open"));
-}
-
-/* ---- the turn ---- */
-
-static void push(addon_env *env, addon_request *request) {
-  request->as.cached.next = NULL;
-  *env->reads_end = request;
-  env->reads_end = &request->as.cached.next;
-  env->read_count++;
-}
-
-static addon_request *pop(addon_env *env) {
-  addon_request *request = env->reads;
-  env->reads = request->as.cached.next;
-  if (env->reads == NULL) env->reads_end = &env->reads;
-  env->read_count--;
-  return request;
-}
-
-/* On the helper's thread. What it has no time for goes back: where the bytes are many, the
- * first must not wait for the last. */
-static intptr_t help_run(bide_offload *offload) {
-  uint64_t end_us = bide_clock_us() + READS_US_MAX;
-  for (addon_request *request = offload->data; request != NULL;) {
-    addon_cached_read_try(&request->as.cached.file, request->path);
-    if (bide_clock_us() >= end_us) break;
-    request = request->as.cached.next;
-  }
-  return 0;
-}
-
-static void help_ended(bide_waiter *waiter, bide_future *future) {
-  addon_helper *helper = BIDE_CONTAINER_OF(waiter, addon_helper, waiter);
-  addon_env *env = BIDE_CONTAINER_OF(helper, addon_env, helper);
-  (void)future;
-  helper->busy = false;
-  for (addon_request *request = helper->batch; request != NULL;) {
-    addon_request *next = request->as.cached.next;
-    uint8_t outcome = request->as.cached.file.outcome;
-    bool again = outcome == ADDON_CACHED_UNTRIED ||
-                 (outcome == ADDON_CACHED_NO_ROOM && make_room(request));
-    if (again && !request->cancelled) {
-      push(env, request);
-    } else {
-      finish(request);
-    }
-    request = next;
-  }
-}
-
-static bool helper_open(addon_helper *helper) {
-  bide_pool_options options = BIDE_POOL_OPTIONS_INIT;
-  cpu_set_t allowed;
-  if (helper->pool != NULL) return true;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2) {
-    return false;
-  }
-  options.threads_max = 1;
-  options.name = "bide-read";
-  return bide_pool_new(&options, &helper->pool) == 0;
-}
-
-/* The helper only reads, this thread has the rest to do as well: it gets the larger part. */
-static void help(addon_env *env) {
-  addon_helper *helper = &env->helper;
-  if (helper->busy || env->read_count < HELP_LEAST || !helper_open(helper)) return;
-  addon_request **end = &helper->batch;
-  for (size_t count = env->read_count - env->read_count / 4; count > 0; count--) {
-    *end = pop(env);
-    end = &(*end)->as.cached.next;
-  }
-  *end = NULL;
-  helper->busy = true;
-  helper->offload.data = helper->batch;
-  helper->waiter = (bide_waiter){.wake = help_ended};
-  bide_offload_start(env->loop, helper->pool, &helper->offload, help_run,
-                     BIDE_PRIORITY_NORMAL);
-  /* One that could not be started has settled already: all comes back. */
-  if (bide_future_wait(&helper->offload.future, &helper->waiter) < 0) {
-    help_ended(&helper->waiter, &helper->offload.future);
-  }
-}
-
-/* A ring reads several for less than calls of their own would cost. Of large files, as the
- * last one was, the calls are the least: what counts is that two threads copy. */
-static void ring_run(addon_env *env) {
-  while (env->reads != NULL) {
-    addon_request *request = pop(env);
-    int code = request->cancelled ? BIDE_ECANCELED : read_by_core(request);
-    if (code < 0) addon_request_done(request, code, addon_syscall_number("open"));
-  }
-}
-
-void addon_reads_run(addon_env *env) {
-  if (env->reads == NULL) return;
-  help(env);
-  if (env->has_ring && !env->reads_large && env->read_count > 1) {
-    ring_run(env);
-    return;
-  }
-  uint64_t end_us = bide_clock_us() + READS_US_MAX;
-  while (env->reads != NULL) {
-    addon_request *request = pop(env);
-    if (!request->cancelled) try_caches(request);
-    finish(request);
-    if (bide_clock_us() >= end_us) return;
-  }
-}
-
-void addon_reads_end(addon_env *env) {
-  while (env->reads != NULL) finish(pop(env));
 }
 
 /* ---- the call ---- */
@@ -315,7 +204,7 @@ static bool may_read_at_once(addon_env *env) {
 static napi_value read_at_once(addon_request *request) {
   addon_env *env = request->env;
   const addon_cached_read *file = &request->as.cached.file;
-  try_caches(request);
+  addon_read_try(request);
   if (file->outcome != ADDON_CACHED_READ) {
     return addon_request_started(request, go_on(request));
   }
@@ -351,8 +240,9 @@ static napi_value read_file(napi_env napi, napi_callback_info info) {
       .fd = -1,
   };
   if (at_once && may_read_at_once(env)) return read_at_once(request);
-  push(env, request);
-  return addon_request_started(request, 0);
+  napi_value code = addon_request_started(request, 0);
+  addon_reads_push(env, request);
+  return code;
 }
 
 const addon_method addon_read_methods[] = {
