@@ -151,10 +151,20 @@ static addon_request *take_for_ring(addon_reads *reads) {
   return request;
 }
 
+static void run_by_call(addon_request *request) {
+  if (!request->cancelled) addon_read_try(request);
+  addon_read_finish(request);
+}
+
+/* The core opens what it reads: what the helper has opened is read from there. */
 static void run_by_ring(addon_env *env) {
   for (addon_request *request = take_for_ring(&env->reads); request != NULL;) {
     addon_request *next = request->as.cached.next;
-    addon_read_by_core(request);
+    if (request->as.cached.file.fd < 0) {
+      addon_read_by_core(request);
+    } else {
+      run_by_call(request);
+    }
     request = next;
   }
 }
@@ -162,8 +172,7 @@ static void run_by_ring(addon_env *env) {
 static void run_by_calls(addon_env *env) {
   uint64_t end_us = bide_clock_us() + READS_US_MAX;
   for (addon_request *request; (request = pop_waiting(&env->reads)) != NULL;) {
-    if (!request->cancelled) addon_read_try(request);
-    addon_read_finish(request);
+    run_by_call(request);
     if (bide_clock_us() >= end_us) return;
   }
 }

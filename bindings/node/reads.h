@@ -54,7 +54,7 @@ void addon_read_try(addon_request *request);
 /* After NO_ROOM, for another try. False: the core shall have it. */
 bool addon_read_make_room(addon_request *request);
 
-/* By the core alone. */
+/* By the core alone, before any try. */
 void addon_read_by_core(addon_request *request);
 
 /* After a try: it is done, or goes on with the loop. */

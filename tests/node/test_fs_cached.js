@@ -26,6 +26,8 @@ test('hundreds at once, small, large and missing, come each with its own', async
   const folder = folderFor(t);
   const files = makeFiles(folder, 300);
   const missing = path.join(folder, 'missing');
+  await bide.fs.readFile(files[0]);
+  const before = fs.readdirSync('/proc/self/fd').length;
   for (let round = 0; round < 5; round++) {
     await Promise.all(
       files.map(async (file, i) => {
@@ -35,6 +37,7 @@ test('hundreds at once, small, large and missing, come each with its own', async
       }),
     );
   }
+  assert.equal(fs.readdirSync('/proc/self/fd').length, before);
 });
 
 test('a program that reads on and on has its timers and immediates', async (t) => {
