@@ -17,15 +17,18 @@ class Flow {
     return this.#started >= this.#max;
   }
 
+  // Counts one that starts by itself. False where it has to enter() and wait.
+  begin() {
+    if (this.#started >= this.#max) return false;
+    this.#started++;
+    return true;
+  }
+
   // request.start() is called at once or when another has left. One that has `aborted` by
   // then is passed by.
   enter(request) {
-    if (this.#started < this.#max) {
-      this.#started++;
-      request.start();
-    } else {
-      this.#waiting.push(request);
-    }
+    if (this.begin()) request.start();
+    else this.#waiting.push(request);
   }
 
   // A request that was started has ended.

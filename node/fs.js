@@ -54,7 +54,7 @@ async function readFileError(error, name, { buffer }) {
 }
 
 async function readFile(path, options) {
-  if (isOpen(path)) return path.readFile(options);
+  if (typeof path === 'object' && isOpen(path)) return path.readFile(options);
   const name = pathOf(path);
   const given = readOptions(options);
   if (name === undefined || given === undefined || (given.flag || 'r') !== 'r') {
@@ -63,14 +63,15 @@ async function readFile(path, options) {
   try {
     const { buffer } = given;
     const asksFirst = typeof buffer === 'function' || buffer?.byteLength === 0;
-    return await (asksFirst ? readThroughHandle : whole.readFile)(name, given);
+    const contents = (asksFirst ? readThroughHandle : whole.readFile)(name, given);
+    return contents instanceof Promise ? await contents : contents;
   } catch (error) {
     throw await readFileError(error, name, given);
   }
 }
 
 async function writeFile(path, data, options) {
-  if (isOpen(path)) return path.writeFile(data, options);
+  if (typeof path === 'object' && isOpen(path)) return path.writeFile(data, options);
   const name = pathOf(path);
   const given = writeOptions(data, options, 'w');
   if (name === undefined || given === undefined) return nodeFs.writeFile(path, data, options);
@@ -82,7 +83,7 @@ async function writeFile(path, data, options) {
 }
 
 async function appendFile(path, data, options) {
-  if (isOpen(path)) return path.appendFile(data, options);
+  if (typeof path === 'object' && isOpen(path)) return path.appendFile(data, options);
   const name = pathOf(path);
   const given = writeOptions(data, options, 'a');
   if (name === undefined || given === undefined) return nodeFs.appendFile(path, data, options);

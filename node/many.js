@@ -89,13 +89,12 @@ async function readFiles(paths, options = {}) {
     );
   }
   if (names.length === 0) return [];
-  const batched = { ...parsed, batched: true };
   return new Promise((resolve, reject) => {
     const reading = new Reading(names.length, given, resolve, reject);
     names.forEach((name, i) => {
       const request = new ReadRequest(
         name,
-        batched,
+        parsed,
         (contents) => reading.take(i, contents),
         (error) => reading.fail(i, error),
       );

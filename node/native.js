@@ -83,6 +83,11 @@ function acquire(request) {
   return slot;
 }
 
+// For one that was acquired before there was a request.
+function assign(slot, request) {
+  requests[slot] = request;
+}
+
 // For a slot that the addon refused; finish() is not called then.
 function release(slot) {
   requests[slot] = undefined;
@@ -154,6 +159,7 @@ native.attach(complete, Buffer.allocUnsafeSlow);
 module.exports = {
   native,
   acquire,
+  assign,
   release,
   memoryOf,
   offsetOf,

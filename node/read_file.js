@@ -2,14 +2,29 @@
 // Whole files read.
 
 const { fileTooLarge, tooSmallFor } = require('./errors.js');
-const { native, memoryOf, offsetOf } = require('./native.js');
+const { native, acquire, assign, release, memoryOf, offsetOf } = require('./native.js');
 const { readAll } = require('./read_handle.js');
 const scratch = require('./scratch.js');
 const { bufferOver, bytesOf } = require('./transfer.js');
-const { WholeFile } = require('./whole_file.js');
+const { flow, WholeFile } = require('./whole_file.js');
+
+function small(slot, length, encoding) {
+  const { bytes } = memoryOf(slot);
+  const from = offsetOf(slot);
+  if (encoding !== undefined) return bytes.toString(encoding, from, from + length);
+  const contents = Buffer.allocUnsafeSlow(length);
+  bytes.copy(contents, 0, from, from + length);
+  return contents;
+}
+
+function large(slot, buffer, encoding) {
+  const length = memoryOf(slot).doubles[offsetOf(slot) / 8];
+  if (encoding !== undefined) return buffer.toString(encoding, 0, length);
+  return length === buffer.length ? buffer : buffer.subarray(0, length);
+}
 
 class ReadRequest extends WholeFile {
-  // options: { encoding, signal, buffer, batched }; encoding is undefined for a Buffer.
+  // options: { encoding, signal, buffer }; encoding is undefined for a Buffer.
   constructor(path, options, resolve, reject) {
     super(path, options, resolve, reject);
     this.target = undefined; // what the kernel reads into, if not into the slot's memory
@@ -18,13 +33,11 @@ class ReadRequest extends WholeFile {
   }
 
   submit(slot) {
-    const { buffer, signal, batched } = this.options;
+    const { buffer, signal } = this.options;
     if (buffer !== undefined) this.aim(buffer);
-    // What may still be ended, or lose its buffer, and what has many beside it waits for the
-    // turn.
-    const mayEnd = signal !== undefined || (buffer !== undefined && !scratch.isShared(buffer));
-    const atOnce = !mayEnd && batched !== true;
-    return native.readFile(slot, this.path, this.target, atOnce);
+    // Memory that nobody can take away may be filled in the call.
+    const stays = buffer !== undefined && scratch.isShared(buffer);
+    return native.readFile(slot, this.path, this.target, stays && signal === undefined);
   }
 
   // A buffer that is too large to be lent one like it gets a copy of what comes otherwise.
@@ -78,28 +91,56 @@ class ReadRequest extends WholeFile {
   }
 
   whole(slot, detail, buffer, encoding) {
-    if (buffer !== undefined) return this.large(slot, buffer, encoding);
-    return this.small(slot, detail, encoding);
-  }
-
-  small(slot, length, encoding) {
-    const { bytes } = memoryOf(slot);
-    const from = offsetOf(slot);
-    if (encoding !== undefined) return bytes.toString(encoding, from, from + length);
-    const contents = Buffer.allocUnsafeSlow(length);
-    bytes.copy(contents, 0, from, from + length);
-    return contents;
-  }
-
-  large(slot, buffer, encoding) {
-    const length = memoryOf(slot).doubles[offsetOf(slot) / 8];
-    if (encoding !== undefined) return buffer.toString(encoding, 0, length);
-    return length === buffer.length ? buffer : buffer.subarray(0, length);
+    return buffer !== undefined
+      ? large(slot, buffer, encoding)
+      : small(slot, detail, encoding);
   }
 }
 
-// path: a string or bytes without a NUL.
+// What submit() returns of a file that it has read at once: a length and 1, or a Buffer.
+const wasRead = (outcome) => typeof outcome === 'object' || outcome > 0;
+
+function contentsOf(slot, outcome, encoding) {
+  return typeof outcome === 'object'
+    ? large(slot, outcome, encoding)
+    : small(slot, outcome - 1, encoding);
+}
+
+// One that is under way, or was refused by the core.
+function adopt(slot, outcome, path, options) {
+  return new Promise((resolve, reject) => {
+    const request = new ReadRequest(path, options, resolve, reject);
+    request.slot = slot;
+    assign(slot, request);
+    if (outcome === 0) return;
+    request.refused(outcome);
+    release(slot);
+  });
+}
+
+// Without a request, as long as nothing has to wait. A promise, or the contents.
+function readAtOnce(path, options) {
+  const slot = acquire(undefined);
+  let keep = false;
+  try {
+    const outcome = native.readFile(slot, path, undefined, true);
+    if (wasRead(outcome)) return contentsOf(slot, outcome, options.encoding);
+    keep = true;
+    return adopt(slot, outcome, path, options);
+  } finally {
+    if (!keep) {
+      release(slot);
+      flow.leave();
+    }
+  }
+}
+
+// path: a string or bytes without a NUL. A promise of the contents, or the contents.
 function readFile(path, options) {
+  const { signal, buffer } = options;
+  if (signal === undefined && buffer === undefined && flow.begin()) {
+    return readAtOnce(path, options);
+  }
   return new Promise((resolve, reject) => {
     new ReadRequest(path, options, resolve, reject).enter();
   });

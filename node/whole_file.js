@@ -3,8 +3,8 @@
 //
 // A kind has submit(slot), which hands the request to the addon, and take(slot, detail,
 // buffer), which makes the promise's value while the slot is still its. What submit returns
-// is 0 for a request that is under way, or a negative code; the contents of a file that was
-// read at once are told by a length and 1, or by the Buffer that they are in.
+// is 0 for a request that is under way, a negative code, or 1 and the length of what has been
+// read at once.
 
 const { watch, unwatch } = require('./abort.js');
 const { systemError, AbortError } = require('./errors.js');
@@ -39,13 +39,22 @@ class WholeFile {
 
   start() {
     this.slot = acquire(this);
-    const outcome = this.submit(this.slot);
+    const outcome = this.trySubmit();
     if (outcome === 0) return;
-    // A Buffer that is compared with a number becomes a string first.
-    if (typeof outcome !== 'number') this.finish(this.slot, 0, native.inBuffer, outcome);
-    else if (outcome < 0) this.refused(outcome);
-    else this.finish(this.slot, 0, outcome - 1);
+    if (outcome < 0) this.refused(outcome);
+    else if (outcome > 0) this.finish(this.slot, 0, outcome - 1);
     release(this.slot);
+  }
+
+  // undefined when it has failed for want of memory.
+  trySubmit() {
+    try {
+      return this.submit(this.slot);
+    } catch (error) {
+      this.end();
+      this.reject(error);
+      return undefined;
+    }
   }
 
   refused(code) {
@@ -77,4 +86,4 @@ class WholeFile {
   }
 }
 
-module.exports = { WholeFile };
+module.exports = { flow, WholeFile };
