@@ -9,9 +9,11 @@ const { test } = require('node:test');
 const { pathToFileURL } = require('node:url');
 const bide = require('../..');
 const {
+  root,
   folderFor,
   describeError,
   rejectionOf,
+  run,
   runProgram,
   openDescriptors,
 } = require('./helpers.js');
@@ -216,6 +218,45 @@ test('the stack of an error leads to the line that asked', async () => {
   }
   const error = await rejectionOf(loadTheSettings());
   assert.match(error.stack, /loadTheSettings.*test_fs_errors\.js/);
+});
+
+test('EMFILE is told by each call that needs a descriptor, and ends with the want', async (t) => {
+  const file = path.join(folderFor(t), 'file');
+  fs.writeFileSync(file, 'contents');
+  const program = `
+    const bide = require(${JSON.stringify(root)});
+    const fs = require('node:fs/promises');
+    const file = ${JSON.stringify(file)};
+    const tell = ({ code, errno, syscall, path }) => [code, errno, syscall, path].join(' ');
+    const calls = [
+      ({ open }) => open(file),
+      ({ readFile }) => readFile(file),
+      ({ writeFile }) => writeFile(file, 'text'),
+      ({ appendFile }) => appendFile(file, 'text'),
+    ];
+    const errors = async (library) =>
+      (await Promise.all(calls.map((call) => call(library).then(() => 'done', tell)))).join();
+    (async () => {
+      await (await bide.fs.open(file)).close(); // what bide opens once is open
+      const handles = [];
+      let error;
+      while (error === undefined) {
+        await bide.fs.open(file).then((each) => handles.push(each), (e) => { error = e; });
+      }
+      console.log(tell(error), (await errors(bide.fs)) === (await errors(fs)));
+      console.log(tell(await bide.fs.readFiles([file, file]).catch((e) => e)));
+      console.log((await bide.fs.statAll([file, file])).length);
+      await handles.pop().close();
+      console.log(await bide.fs.readFile(file, 'utf8'));
+      await Promise.all(handles.map((each) => each.close()));
+      console.log((await bide.fs.readFiles(Array(20).fill(file))).length);
+    })();
+  `;
+  const limited = ['-c', 'ulimit -n 60 && exec "$0" -e "$1"', process.execPath, program];
+  const { stdout, stderr, code } = await run('sh', limited);
+  const told = `EMFILE -24 open ${file}`;
+  const lines = [`${told} true`, told, '2', 'contents', '20', ''];
+  assert.deepEqual([code, stderr, stdout], [0, '', lines.join('\n')]);
 });
 
 test('no descriptor stays open behind an error', async (t) => {

@@ -10,7 +10,7 @@ const path = require('node:path');
 const { test } = require('node:test');
 const { Worker } = require('node:worker_threads');
 const bide = require('../..');
-const { root, folderFor, runProgram, openDescriptors } = require('./helpers.js');
+const { root, folderFor, run, runProgram, openDescriptors } = require('./helpers.js');
 
 const module_ = JSON.stringify(root);
 
@@ -81,6 +81,38 @@ test('AsyncLocalStorage keeps its store across the awaits', async () => {
       }),
     ),
   );
+});
+
+test('async_hooks see what follows an await in the context of its call', async () => {
+  const { AsyncResource, createHook, executionAsyncResource } = require('node:async_hooks');
+  const key = Symbol('request');
+  const hook = createHook({
+    init(id, type, trigger, resource) {
+      resource[key] = executionAsyncResource()[key];
+    },
+  }).enable();
+  const request = async (number) => {
+    executionAsyncResource()[key] = number;
+    const seen = [];
+    for (const call of [
+      () => bide.fs.readFile(__filename),
+      () => bide.fs.stat(__filename),
+      () => bide.sleep(number % 3),
+      () => bide.runInExecutor(null, bide.native.sleep, 0),
+    ]) {
+      await call();
+      seen.push(executionAsyncResource()[key]);
+    }
+    assert.deepEqual(seen, Array(4).fill(number));
+  };
+  try {
+    const numbers = Array.from({ length: 20 }, (_, i) => i);
+    await Promise.all(
+      numbers.map((i) => new AsyncResource('REQUEST').runInAsyncScope(request, null, i)),
+    );
+  } finally {
+    hook.disable();
+  }
 });
 
 test('a throw in a tick after a completion is an uncaughtException', async () => {
@@ -259,6 +291,12 @@ test('collections at any moment take nothing that is in flight', async (t) => {
     { cwd: folder, nodeArgs: ['--expose-gc'] },
   );
   assert.deepEqual([code, stderr, stdout], [0, '', `${40 * 32}\n`]);
+});
+
+test('every call survives collections between all of its steps', async () => {
+  const program = path.join(__dirname, 'fixtures', 'everything.js');
+  const { code, signal, stderr } = await run(process.execPath, ['--expose-gc', program, root]);
+  assert.deepEqual([code, signal, stderr], [0, null, '']);
 });
 
 test('memory and descriptors stay level over many rounds', async () => {
