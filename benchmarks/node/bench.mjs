@@ -11,6 +11,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { median } from './median.mjs'
 import { print, publish, write } from './report.mjs'
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
@@ -44,6 +45,17 @@ function nodes() {
   return named.length > 0 ? named : [process.execPath, ...versions.map(installed)]
 }
 
+// The addon of plain system calls, the same file for every Node.
+function buildFloor(target) {
+  const prefix = path.dirname(path.dirname(fs.realpathSync(process.execPath)))
+  const headers = path.join(prefix, 'include', 'node')
+  const source = path.join(root, 'benchmarks', 'node', 'floor.c')
+  const flags = ['-std=c11', '-O3', '-fPIC', '-shared', '-D_GNU_SOURCE', '-DNAPI_VERSION=9']
+  const [command, ...first] = (process.env.CC || 'cc').split(' ')
+  execFileSync(command, [...first, ...flags, `-I${headers}`, source, '-o', target])
+  return target
+}
+
 // Folders of thirty files from 200 bytes to 30 KiB, as those of node_modules.
 function makeTree(folder) {
   for (let i = 0; i < treeFiles; i++) {
@@ -57,13 +69,7 @@ function makeTree(folder) {
   }
 }
 
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b)
-  const half = sorted.length >> 1
-  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2
-}
-
-function run(program, backend, folder, tree) {
+function run(program, backend, folder, tree, floor) {
   const { status, stdout, stderr } = spawnSync(
     program,
     [
@@ -72,6 +78,7 @@ function run(program, backend, folder, tree) {
       rounds,
       milliseconds,
       tree,
+      floor,
     ].map(String),
     { encoding: 'utf8', env: { ...process.env, BIDE_BACKEND: backend }, maxBuffer: 1 << 26 },
   )
@@ -113,13 +120,14 @@ const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bide-bench-'))
 try {
   const tree = path.join(folder, 'tree')
   makeTree(tree)
+  const floor = buildFloor(path.join(folder, 'floor.node'))
   const rows = []
   const programs = nodes()
   for (const program of programs) {
     // The fallback takes as long again: the quick run looks at it on the newest alone.
     const both = !quick || program === programs.at(-1)
     for (const backend of both ? ['io_uring', 'epoll'] : ['io_uring']) {
-      rows.push(...rowsOf(run(program, backend, folder, tree)))
+      rows.push(...rowsOf(run(program, backend, folder, tree, floor)))
     }
   }
   print(rows)

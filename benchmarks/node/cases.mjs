@@ -1,20 +1,24 @@
 // Every case on the Node that runs this, its contenders in turn, round by round, in one
 // process: all of them meet the same heap and the same page cache.
 //
-//   node benchmarks/node/cases.mjs FOLDER ROUNDS MILLISECONDS TREE
+//   node benchmarks/node/cases.mjs FOLDER ROUNDS MILLISECONDS TREE FLOOR
 //
-// Prints a JSON line for each slice: {"case", "contender", "round", "rate", "cpu_us"}; the
-// CPU is that of all threads of the process, an operation's share.
+// FLOOR is the addon of floor.c. Prints a JSON line for each slice: {"case", "contender",
+// "round", "rate", "cpu_us"}; the CPU is that of all threads of the process, an operation's
+// share.
 
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import fsp from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import bide from 'bide'
 import { executors } from './executors.mjs'
+import { median } from './median.mjs'
 
-const [folder, rounds, milliseconds, tree] = process.argv.slice(2)
+const [folder, rounds, milliseconds, tree, floor] = process.argv.slice(2)
+const plainCalls = createRequire(import.meta.url)(floor)
 const none = () => {}
 const warmMs = 30
 
@@ -42,13 +46,22 @@ async function slice(call, inFlight, ms = Number(milliseconds)) {
   return { rate: count / seconds, cpu_us: (user + system) / count }
 }
 
+// Whether the first two are so near each other that chance could turn them round.
+function isClose([bide, rival], rates) {
+  const ratio = median(rates[bide]) / median(rates[rival])
+  return ratio > 0.8 && ratio < 1.2
+}
+
 async function compare(name, inFlight, contenders, warmInFlight = Math.max(inFlight, 16)) {
   const names = Object.keys(contenders)
   // Warm: the compiler, the caches, and threads that start as work comes.
   for (const each of names) await slice(contenders[each], warmInFlight, warmMs)
-  for (let round = 0; round < rounds; round++) {
+  const rates = Object.fromEntries(names.map((each) => [each, []]))
+  for (let round = 0; round < 3 * rounds; round++) {
+    if (round === Number(rounds) && !isClose(names, rates)) return
     for (const contender of round % 2 ? [...names].reverse() : names) {
       const found = await slice(contenders[contender], inFlight)
+      rates[contender].push(found.rate)
       console.log(JSON.stringify({ case: name, inFlight, contender, round, ...found }))
     }
   }
@@ -64,6 +77,16 @@ const callbacks = {
   read: promisify(fs.read),
 }
 
+const memory = Buffer.alloc(1 << 20)
+
+// What one processor could do if it had nothing else to do: see floor.c.
+async function readPlainly(file) {
+  const length = plainCalls.readFile(file, memory)
+  const contents = Buffer.allocUnsafeSlow(length)
+  memory.copy(contents, 0, 0, length)
+  return contents
+}
+
 async function reads() {
   for (const [label, size] of [
     ['4 KiB', 4096],
@@ -71,11 +94,12 @@ async function reads() {
     ['1 MiB', 1 << 20],
   ]) {
     const file = fileOf(size)
-    for (const inFlight of size > 65536 ? [1, 64] : [1, 64, 256]) {
+    for (const inFlight of [1, 64, 256]) {
       await compare(`readFile ${label}`, inFlight, {
         bide: () => bide.fs.readFile(file),
         'fs.promises': () => fsp.readFile(file),
         fs: () => callbacks.readFile(file),
+        'plain calls': () => readPlainly(file),
       })
     }
   }
@@ -190,8 +214,8 @@ async function walks() {
 async function offloads() {
   const rows = [
     ['trivial', 'run trivial', [1, 64, 1024]],
-    ['oneMillisecond', 'run 1 ms', [1, 64]],
-    ['length', 'run, 1 MiB moved', [1, 64]],
+    ['oneMillisecond', 'run 1 ms', [1, 64, 1024]],
+    ['length', 'run, 1 MiB moved', [1, 64, 1024]],
   ]
   for (const [name, label, counts] of rows) {
     const { contenders, close } = executors(name)

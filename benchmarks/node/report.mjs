@@ -98,6 +98,10 @@ function headline(mark, rows) {
     )
     return row === undefined ? '' : row.ratios[rival].toFixed(2)
   }
+  // What plain calls would give on one processor, where the row has them.
+  const floor = rows.find((each) => isOf(mark)(each) && majorOf(each) === 26)
+  const plain = floor?.medians['plain calls']
+  const plainRatio = plain && (plain.rate / floor.medians[rival].rate).toFixed(2)
   const majors = [20, 24, 26]
   const wanted = majors.map((major) => asked[major] ?? 1)
   return cells([
@@ -106,13 +110,17 @@ function headline(mark, rows) {
     ...majors.map(ofMajor('io_uring')).map((text) => `**${text}**`),
     [...new Set(wanted)].length === 1 ? wanted[0] : wanted.join(' / '),
     ...majors.map(ofMajor('epoll')),
+    plainRatio ?? '',
   ])
 }
 
 function headlines(rows) {
   return [
-    cells(['', 'beside', 'Node 20', '24', '26', 'mark', 'epoll: 20', '24', '26']),
-    '|---|---|---:|---:|---:|---:|---:|---:|---:|',
+    cells([
+      ...['', 'beside', 'Node 20', '24', '26', 'mark'],
+      ...['epoll: 20', '24', '26', 'plain calls, 26'],
+    ]),
+    '|---|---|---:|---:|---:|---:|---:|---:|---:|---:|',
     ...marks.map((mark) => headline(mark, rows)),
   ]
 }
