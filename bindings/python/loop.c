@@ -97,18 +97,24 @@ void *loop_scratch(loop_object *loop) {
   return loop->scratch;
 }
 
+void *loop_input(loop_object *loop) {
+  if (loop->input == NULL) loop->input = PyMem_Malloc(LOOP_INPUT_BYTES);
+  if (loop->input == NULL) PyErr_NoMemory();
+  return loop->input;
+}
+
 /* ---- life ---- */
 
 /* Each piece of input costs a call into Python or wakes a task, so that larger buffers than
  * the core's pay: messages of 100 KiB to a stream took 83 us each with 64 KiB, 64 us with
  * these. From 128 KiB on malloc maps each bytes object anew. */
-enum { LOOP_BUFFER_COUNT = 64, LOOP_BUFFER_BYTES = 120 * 1024 };
+enum { LOOP_BUFFER_COUNT = 64 };
 
 static int loop_new_core(bide_loop **core) {
   bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
   options.flags = BIDE_LOOP_RING_FOR_FILES;
   options.recv_buffer_count = LOOP_BUFFER_COUNT;
-  options.recv_buffer_bytes = LOOP_BUFFER_BYTES;
+  options.recv_buffer_bytes = LOOP_INPUT_BYTES;
   return bide_loop_new(&options, core);
 }
 
@@ -287,6 +293,7 @@ static void loop_dealloc(PyObject *self) {
   loop_clear(self);
   PyMem_Free(loop->fds);
   PyMem_Free(loop->scratch);
+  PyMem_Free(loop->input);
   type->tp_free(self);
   Py_DECREF(type);
 }

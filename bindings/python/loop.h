@@ -74,6 +74,7 @@ typedef struct loop_object {
   fd_slot *fds;
   size_t fd_count;
   void *scratch; /* where one call that cannot be interrupted receives; NULL at first */
+  void *input;   /* where transports receive what they pass on; NULL at first */
   PyObject *fatal;
   PyObject *task_factory;   /* None or NULL: asyncio.Task */
   PyObject *awaited;        /* the future whose end ends the run under way; or NULL */
@@ -82,7 +83,8 @@ typedef struct loop_object {
   loop_clock clock;
   unsigned long thread_id; /* of the run under way; 0 when none is */
   double slow_s;
-  unsigned posted; /* calls of other threads that have not run yet */
+  size_t kept_bytes; /* that readers were fed in this turn, to be read in another */
+  unsigned posted;   /* calls of other threads that have not run yet */
   int depth;
   int guests;             /* open ones; see guest.h */
   int guest_timer_fd;     /* -1 without any */
@@ -122,6 +124,11 @@ void loop_check_slow(loop_object *loop, PyObject *subject, uint64_t begin_us);
 /* Memory to receive into until the GIL is dropped; NULL with MemoryError. */
 enum { LOOP_SCRATCH_BYTES = 256 * 1024 };
 void *loop_scratch(loop_object *loop);
+
+/* Memory for one piece of input, as large as the core's buffers: its own, since there may be
+ * user code between the receive and the last byte's use. NULL with MemoryError. */
+enum { LOOP_INPUT_BYTES = 120 * 1024 };
+void *loop_input(loop_object *loop);
 
 /* The slot of fd, made if need be; NULL with MemoryError. */
 fd_slot *loop_fd_slot(loop_object *loop, int fd);

@@ -177,6 +177,7 @@ static int run_dispatch(loop_object *loop, int waited) {
   }
   if (clock_check(loop) < 0 || clock_fire(loop) < 0) run_clock_failed(loop);
   if (waited < 0 || loop->fatal != NULL) return waited;
+  loop->kept_bytes = 0;
   int code = bide_loop_dispatch(loop->core);
   return code < 0 ? code : 0;
 }

@@ -64,6 +64,7 @@ struct transport_object {
   bool eof_written;
   bool writing_paused;
   bool receive_armed, receive_cancelling;
+  bool large; /* what came last was */
   bool poll_armed;
   bool queued;
 };

@@ -562,17 +562,6 @@ int bide_loop_close_fd(bide_loop *loop, int fd) {
   return close(fd) < 0 ? -errno : 0;
 }
 
-void bide_buffer_release(bide_loop *loop, uint16_t buffer_id) {
-  assert(bide__loop_is_ours(loop));
-  loop->backend->class->release_buffer(loop->backend, buffer_id);
-  if (loop->head.parked && loop->backend->class->peek(loop->backend))
-    bide__loop_unpark(loop);
-}
-
-void *bide_buffer_data(const bide_loop *loop, uint16_t buffer_id) {
-  return bide__buffers_data(&loop->backend->buffers, buffer_id);
-}
-
 int bide_loop_call_soon(bide_loop *loop, bide_call *call) {
   assert(bide__loop_is_ours(loop));
   return call->state_ == BIDE__CALL_IDLE ? bide__loop_make_ready(loop, call) : 0;

@@ -54,6 +54,11 @@ void bide_prep_recv_multi(bide_op *op, int fd) {
   op_prepare_io(op, BIDE_OP_RECV_MULTI, fd, NULL, 0, 0, 0);
 }
 
+void bide_prep_recv_ready(bide_op *op, int fd) {
+  bide_prep_recv_multi(op, fd);
+  op->args.recv_multi.ready = true;
+}
+
 void bide_prep_send(bide_op *op, int fd, const void *base, size_t len, int flags) {
   op_prepare_io(op, BIDE_OP_SEND, fd, base, len, 0, flags | MSG_NOSIGNAL);
 }

@@ -121,6 +121,62 @@ def test_buffered_protocols_are_filled_in_their_own_buffers(run):
     run(main())
 
 
+class Asked(asyncio.BufferedProtocol):
+    """Notes in which order it is called."""
+
+    def __init__(self, size):
+        self.buffer = bytearray(size)
+        self.calls, self.data = [], bytearray()
+        self.ended = asyncio.get_running_loop().create_future()
+
+    def get_buffer(self, hint):
+        self.calls.append("get")
+        return self.buffer
+
+    def buffer_updated(self, count):
+        self.calls.append(count)
+        self.data += self.buffer[:count]
+
+    def eof_received(self):
+        self.ended.set_result(None)
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_a_buffer_is_asked_for_when_there_is_something_for_it(loop, run, family):
+    """A protocol that takes its buffer from a pool would lose one at each call in vain."""
+    sent = noise(300_000)
+
+    async def main():
+        if family == socket.AF_UNIX:
+            here, there = socket.socketpair()
+        else:
+            with socket.create_server(("127.0.0.1", 0)) as listening:
+                there = socket.create_connection(listening.getsockname())
+                here, _ = listening.accept()
+        there.setblocking(False)
+        transport, protocol = await loop.create_connection(lambda: Asked(70_000), sock=here)
+        await asyncio.sleep(0)
+        assert protocol.calls == []
+        for i in range(5):
+            await loop.sock_sendall(there, b"%d" % i)
+            while len(protocol.data) <= i:
+                await asyncio.sleep(0)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert protocol.calls == ["get", 1] * (i + 1)
+        await loop.sock_sendall(there, sent)
+        there.close()
+        await protocol.ended
+        assert protocol.data == b"01234" + sent
+        counts = protocol.calls[1::2]
+        assert protocol.calls[::2] == ["get"] * ((len(protocol.calls) + 1) // 2)
+        assert sum(count for count in counts if count != "get") == len(protocol.data)
+        transport.close()
+        await asyncio.sleep(0)
+
+    run(main())
+
+
 @pytest.mark.parametrize("broken", ["get_buffer", "buffer_updated", "empty"])
 def test_broken_buffered_protocols_are_reported(loop, run, broken):
     reports = []

@@ -29,6 +29,7 @@ MAY_LEAF_INCLUDE = {"base", "errno"}
 CONCEPT_OF_STEM = {
     "hints": "base", "list": "base", "memory": "base", "wheel": "timer", "loop_internal": "loop",
     "loop_trace": "loop", "loop_struct": "loop", "loop_timer": "loop", "loop_park": "loop",
+    "loop_receive": "loop",
     "choose": "loop", "ready": "loop", "trace_ring": "trace", "channel": "sync",
     "shared_channel": "sync", "waker": "sync",
     "runtime_struct": "runtime", "runtime_task": "runtime",

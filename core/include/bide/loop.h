@@ -216,6 +216,11 @@ BIDE_EXTERN int bide_loop_close_fd(bide_loop *loop, int fd);
  * The loop's thread. */
 BIDE_EXTERN void bide_loop_forget_fd(bide_loop *loop, int fd);
 
+/* For the callback of a completion with BIDE_OP_READY: receives into memory of its own.
+ * Returns the bytes, 0 at the end of the stream, BIDE_EAGAIN when nothing is left, or
+ * another error. */
+BIDE_EXTERN int bide_receive(bide_op *op, void *base, size_t len);
+
 /* Gives a pooled buffer back. Each that came with BIDE_OP_BUFFER, exactly once. */
 BIDE_EXTERN void bide_buffer_release(bide_loop *loop, uint16_t buffer_id);
 

@@ -77,6 +77,7 @@ enum {
   BIDE_OP_MORE = 1u << 0,   /* a multishot op: further completions will come */
   BIDE_OP_BUFFER = 1u << 1, /* a pooled buffer came: op->buffer, op->buffer_id;
                              * give it back with bide_buffer_release */
+  BIDE_OP_READY = 1u << 2,  /* bytes have come: bide_receive takes them */
 };
 
 /* Called on the loop's thread for each completion, never from inside submit. It
@@ -107,6 +108,9 @@ struct bide_op {
       int64_t offset;
       int flags;
     } io; /* recv, send, read, write */
+    struct {
+      bool ready;
+    } recv_multi;
     struct {
       struct msghdr *msg;
       int flags;
@@ -186,6 +190,14 @@ BIDE_EXTERN void bide_prep_recv(bide_op *op, int fd, void *base, size_t len,
  * waits, and goes on when one is released. A last completion may still carry
  * bytes. */
 BIDE_EXTERN void bide_prep_recv_multi(bide_op *op, int fd);
+
+/* The same for who has a better place for the bytes than a pooled buffer. Where the loop
+ * hears of them before it takes them, which is on epoll, completions come without any: they
+ * have BIDE_OP_READY, and their callback calls bide_receive. The end of the stream and its
+ * errors are told by that call then, and the op goes on until it is cancelled. What is not
+ * taken is told again in the next turn; without anything to take nothing is told, unless the
+ * peer has hung up or sent urgent data. */
+BIDE_EXTERN void bide_prep_recv_ready(bide_op *op, int fd);
 
 /* result: bytes taken, possibly fewer than len. MSG_NOSIGNAL is always set. Keep
  * one send in flight a stream: two may overtake each other. */

@@ -11,23 +11,18 @@
 #include <assert.h>
 #include <bide/errno.h>
 #include <errno.h>
-#include <limits.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
-#include <sys/timerfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "../list.h"
 #include "../memory.h"
 #include "backend.h"
 #include "direct.h"
+#include "epoll_wait.h"
 #include "fds.h"
 #include "file_jobs.h"
 #include "pollset.h"
-
-#if !defined(SYS_epoll_pwait2)
-enum { SYS_epoll_pwait2 = 441 };
-#endif
 
 /* One wait receives so much into pooled buffers, about: what it took from more streams
  * would have left the cache before anybody looks at it. 64 streams of 100 KiB messages cost
@@ -37,11 +32,13 @@ enum { EPOLL_RECEIVE_BYTES = 262144 };
 enum { EPOLL_EVENTS = 256 };
 
 /* What is no fd's event. */
-#define EPOLL_DATA_TIMER ((uint64_t)-1)
 #define EPOLL_DATA_WAKER ((uint64_t)-2)
 #define EPOLL_DATA_RING ((uint64_t)-3)
 
 #define EPOLL_HANGUP (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
+/* In an entry's `ready`: an event came since the last receive. */
+#define EPOLL_TOLD EPOLLRDNORM
+
 #define EPOLL_STREAM (EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLOUT | EPOLLET)
 
 /* again: multishot operations to be tried without an event. room: what the wait may still
@@ -49,8 +46,7 @@ enum { EPOLL_EVENTS = 256 };
 typedef struct epoll {
   bide__backend base;
   bide__pollset set;
-  int timer_fd; /* -1 while epoll_pwait2 serves */
-  bool no_pwait2;
+  bide__epoll_waiter waiter;
   bide_node again, starved;
   size_t room;
   bide__file_jobs files;
@@ -69,6 +65,11 @@ static bool epoll_is_multi(const bide_op *op) {
   return op->kind == BIDE_OP_ACCEPT_MULTI || op->kind == BIDE_OP_RECV_MULTI;
 }
 
+/* It does not receive itself. */
+static bool epoll_only_tells(const bide_op *op) {
+  return op->kind == BIDE_OP_RECV_MULTI && op->args.recv_multi.ready;
+}
+
 static void epoll_list(bide_node *list, bide_op *op, bide__phase phase) {
   op->phase_ = (uint8_t)phase;
   bide__scratch_of(op)->as.wait = (bide_node){NULL, NULL};
@@ -77,16 +78,34 @@ static void epoll_list(bide_node *list, bide_op *op, bide__phase phase) {
 
 static bool epoll_is_drained(const epoll *e, const bide_op *op, const bide__fd *entry,
                              int32_t result) {
-  if (entry->type != BIDE__FD_TCP || entry->no_short) return false;
-  if (op->kind == BIDE_OP_RECV || op->kind == BIDE_OP_READ)
-    return (size_t)result < op->args.io.len &&
-           (op->args.io.flags & (MSG_PEEK | MSG_OOB)) == 0;
-  return op->kind == BIDE_OP_RECV_MULTI && (uint32_t)result < e->base.buffers.bytes;
+  if (op->kind == BIDE_OP_RECV_MULTI)
+    return bide__fd_is_emptied(entry, (size_t)result, e->base.buffers.bytes);
+  return (op->kind == BIDE_OP_RECV || op->kind == BIDE_OP_READ) &&
+         (op->args.io.flags & (MSG_PEEK | MSG_OOB)) == 0 &&
+         bide__fd_is_emptied(entry, (size_t)result, op->args.io.len);
+}
+
+/* Whether there is something to receive. Where the last receive may have left nothing the
+ * kernel is asked, by a call that takes neither bytes nor an error; it knows not of the end
+ * of a stream, but that has come with an event. */
+static bool epoll_has_input(const bide_op *op, const bide__fd *entry) {
+  int bytes;
+  if ((entry->ready & EPOLL_TOLD) != 0 || entry->no_short) return true;
+  return ioctl(op->fd, FIONREAD, &bytes) < 0 || bytes > 0;
+}
+
+static bool epoll_tell(epoll *e, bide_op *op, bide__fd *entry) {
+  if ((entry->ready & EPOLLIN) != 0 && !epoll_has_input(op, entry))
+    entry->ready &= ~(uint32_t)EPOLLIN;
+  if ((entry->ready & EPOLLIN) == 0) return false;
+  bide__backend_done(&e->base, op, 0, BIDE_OP_MORE | BIDE_OP_READY);
+  return true;
 }
 
 /* Tries op. True when it is settled: done, or on another list; false when it must wait
  * for an edge, which `ready` then lacks. */
 static bool epoll_try(epoll *e, bide_op *op, bide__fd *entry) {
+  if (epoll_only_tells(op)) return epoll_tell(e, op, entry);
   uint32_t edge = epoll_is_writer(op) ? EPOLLOUT : EPOLLIN;
   int32_t result;
   uint16_t buffer_id = 0;
@@ -123,7 +142,7 @@ static void epoll_await(bide_op *op, bide__fd *entry) {
 
 /* Puts off a receive that the wait has no room for. */
 static bool epoll_put_off(epoll *e, bide_op *op) {
-  if (e->room > 0 || op->kind != BIDE_OP_RECV_MULTI) return false;
+  if (e->room > 0 || op->kind != BIDE_OP_RECV_MULTI || epoll_only_tells(op)) return false;
   epoll_list(&e->again, op, BIDE__PHASE_AGAIN);
   return true;
 }
@@ -191,9 +210,11 @@ static void epoll_await_edge(epoll *e, bide_op *op, bide__fd *entry) {
   epoll_await(op, entry);
 }
 
-/* Until the fd is registered no edge is known: whatever is tried first may succeed. */
+/* Until the fd is registered no edge is known: whatever is tried first may succeed. What
+ * only tells is told of it by the registration. */
 static void epoll_submit_stream(epoll *e, bide_op *op, bide__fd *entry) {
-  if ((entry->mask & EPOLLET) == 0) entry->ready = EPOLLIN | EPOLLOUT;
+  if ((entry->mask & EPOLLET) == 0)
+    entry->ready = epoll_only_tells(op) ? EPOLLOUT : EPOLLIN | EPOLLOUT;
   uint32_t edge = epoll_is_writer(op) ? EPOLLOUT : EPOLLIN;
   bide_node *list = epoll_is_writer(op) ? &entry->writers : &entry->readers;
   bool in_turn = (entry->ready & edge) != 0 && bide__list_empty(list);
@@ -252,7 +273,7 @@ static int epoll_submit(bide__backend *backend, bide_op *op) {
     case BIDE_OP_WRITE:
       return op->args.io.offset >= 0 ? epoll_submit_file(e, op) : epoll_submit_fd(e, op);
     case BIDE_OP_RECV_MULTI: {
-      int error = bide__buffers_open(&backend->buffers);
+      int error = epoll_only_tells(op) ? 0 : bide__buffers_open(&backend->buffers);
       return error < 0 ? error : epoll_submit_fd(e, op);
     }
     default:
@@ -299,6 +320,25 @@ static void epoll_forget(bide__backend *backend, int fd) {
   bide__pollset_forget(&e->set, fd);
 }
 
+/* What is used up is not told again. */
+static int epoll_receive(bide__backend *backend, bide_op *op, void *base, size_t len) {
+  bide__fd *entry = bide__fds_find(&epoll_of(backend)->set.fds, op->fd);
+  ssize_t count;
+  do {
+    count = recv(op->fd, base, len, MSG_DONTWAIT);
+  } while (count < 0 && errno == EINTR);
+  int result = count < 0 ? -errno : (int)count;
+  entry->ready &= ~(uint32_t)EPOLL_TOLD;
+  if (result == -EAGAIN || bide__fd_is_emptied(entry, (size_t)count, len)) {
+    entry->ready &= ~(uint32_t)EPOLLIN;
+    if (op->phase_ == BIDE__PHASE_AGAIN) {
+      bide__list_remove(&bide__scratch_of(op)->as.wait);
+      epoll_await(op, entry);
+    }
+  }
+  return result;
+}
+
 /* ---- waiting ---- */
 
 static void epoll_event(epoll *e, const struct epoll_event *event) {
@@ -308,7 +348,7 @@ static void epoll_event(epoll *e, const struct epoll_event *event) {
   uint32_t events = event->events;
   if ((entry->mask & EPOLLET) != 0) {
     if ((events & (EPOLL_HANGUP | EPOLLPRI)) != 0) entry->no_short = true;
-    if ((events & (EPOLLIN | EPOLL_HANGUP)) != 0) entry->ready |= EPOLLIN;
+    if ((events & (EPOLLIN | EPOLL_HANGUP)) != 0) entry->ready |= EPOLLIN | EPOLL_TOLD;
     if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) entry->ready |= EPOLLOUT;
     epoll_try_list(e, &entry->readers, entry, EPOLLIN);
     epoll_try_list(e, &entry->writers, entry, EPOLLOUT);
@@ -323,45 +363,6 @@ static void epoll_drain(int fd) {
   ssize_t got = read(fd, &count, sizeof count);
   assert(got == sizeof count);
   (void)got;
-}
-
-static bool epoll_open_timer(epoll *e) {
-  if (e->timer_fd >= 0) return true;
-  int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-  if (fd < 0) return false;
-  struct epoll_event event = {.events = EPOLLIN, .data.u64 = EPOLL_DATA_TIMER};
-  if (epoll_ctl(e->set.fd, EPOLL_CTL_ADD, fd, &event) < 0) {
-    close(fd);
-    return false;
-  }
-  e->timer_fd = fd;
-  return true;
-}
-
-/* epoll_wait counts in milliseconds: before Linux 5.11, which brought epoll_pwait2, a
- * timerfd ends the wait to the microsecond. Without a descriptor left for it the wait is
- * late by less than one millisecond. */
-static int epoll_wait_timerfd(epoll *e, struct epoll_event *events, int64_t timeout_us) {
-  struct itimerspec spec = {
-      .it_value = {timeout_us / 1000000, timeout_us % 1000000 * 1000}};
-  if (epoll_open_timer(e) && timerfd_settime(e->timer_fd, 0, &spec, NULL) == 0)
-    return epoll_wait(e->set.fd, events, EPOLL_EVENTS, -1);
-  int64_t timeout_ms = (timeout_us + 999) / 1000;
-  return epoll_wait(e->set.fd, events, EPOLL_EVENTS,
-                    timeout_ms < INT_MAX ? (int)timeout_ms : INT_MAX);
-}
-
-static int epoll_wait_us(epoll *e, struct epoll_event *events, int64_t timeout_us) {
-  if (timeout_us <= 0)
-    return epoll_wait(e->set.fd, events, EPOLL_EVENTS, timeout_us < 0 ? -1 : 0);
-  if (!e->no_pwait2) {
-    struct timespec limit = {timeout_us / 1000000, timeout_us % 1000000 * 1000};
-    int count =
-        (int)syscall(SYS_epoll_pwait2, e->set.fd, events, EPOLL_EVENTS, &limit, NULL, 0);
-    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
-    e->no_pwait2 = true;
-  }
-  return epoll_wait_timerfd(e, events, timeout_us);
 }
 
 static void epoll_try_or_await(epoll *e, bide_node *node) {
@@ -400,7 +401,7 @@ static bool epoll_peek(const bide__backend *backend) {
 static void epoll_take_event(epoll *e, const struct epoll_event *event) {
   switch (event->data.u64) {
     case EPOLL_DATA_TIMER:
-      epoll_drain(e->timer_fd);
+      epoll_drain(e->waiter.timer_fd);
       break;
     case EPOLL_DATA_WAKER:
       epoll_drain(e->base.waker.fd);
@@ -422,7 +423,7 @@ static int epoll_wait_events(bide__backend *backend, int64_t timeout_us) {
   if (ring_error < 0) return ring_error;
 
   struct epoll_event events[EPOLL_EVENTS];
-  int count = epoll_wait_us(e, events, timeout_us);
+  int count = bide__epoll_wait(&e->waiter, e->set.fd, events, EPOLL_EVENTS, timeout_us);
   int error = count < 0 ? -errno : 0;
   for (int i = 0; i < count; i++) epoll_take_event(e, &events[i]);
   bide__file_jobs_take(&e->files);
@@ -476,7 +477,7 @@ static void epoll_free(bide__backend *backend, bool forked) {
   /* Nothing here edits the set that a child shares with its parent. */
   if (e->ring != NULL) e->ring->class->free(e->ring, forked);
   bide__file_jobs_free(&e->files);
-  if (e->timer_fd >= 0) close(e->timer_fd);
+  bide__epoll_waiter_close(&e->waiter);
   bide__pollset_close(&e->set);
   bide__backend_destroy(backend, forked);
   bide__free(e);
@@ -494,6 +495,7 @@ static const bide__backend_class epoll_class = {
     .fd = epoll_get_fd,
     .forget = epoll_forget,
     .release_buffer = epoll_release_buffer,
+    .receive = epoll_receive,
 };
 
 static int epoll_watch(const epoll *e, int fd, uint32_t events, uint64_t data) {
@@ -527,7 +529,7 @@ int bide__epoll_new(const bide__backend_config *config, bide__backend **backend)
     bide__free(e);
     return error;
   }
-  e->timer_fd = -1;
+  e->waiter = BIDE__EPOLL_WAITER_INIT;
   bide__file_jobs_init(&e->files, &e->base, config->file_pool);
   bide__list_init(&e->again);
   bide__list_init(&e->starved);

@@ -56,6 +56,12 @@ int bide__fds_entry(bide__fds *fds, int fd, bide__fd **entry);
  * tell. */
 void bide__fd_describe(bide__fd *entry, int fd);
 
+/* Whether a receive that was asked for `asked` bytes and got `count` has left nothing. */
+static inline bool bide__fd_is_emptied(const bide__fd *entry, size_t count,
+                                       size_t asked) {
+  return entry->type == BIDE__FD_TCP && !entry->no_short && count < asked;
+}
+
 /* fd is closed: its number may come back as anything. */
 void bide__fd_reset(bide__fd *entry);
 
