@@ -207,19 +207,20 @@ static int stream_limit(const module_state *state, PyObject *reader) {
   return result;
 }
 
+/* 1, or -1 with an exception. */
 static int stream_append(PyObject *buffer, const char *base, size_t len) {
   Py_ssize_t used = PyByteArray_GET_SIZE(buffer);
   if (PyByteArray_Resize(buffer, used + (Py_ssize_t)len) < 0) return -1;
   memcpy(PyByteArray_AS_STRING(buffer) + used, base, len);
-  return 0;
+  return 1;
 }
 
-static int stream_give(const module_state *state, PyObject *reader,
-                       const stream_state *found, const char *base, size_t len) {
-  if (stream_append(found->buffer, base, len) < 0 ||
-      stream_wake(state, reader, found->waiter) < 0)
-    return -1;
-  return stream_is_full(found) ? stream_limit(state, reader) : 0;
+/* What follows once something was added to the buffer. 1, or -1 with an exception. */
+static int stream_added(const module_state *state, PyObject *reader,
+                        const stream_state *found) {
+  if (stream_wake(state, reader, found->waiter) < 0) return -1;
+  if (stream_is_full(found) && stream_limit(state, reader) < 0) return -1;
+  return 1;
 }
 
 int stream_feed(loop_object *loop, PyObject *protocol, const char *base, size_t len) {
@@ -229,9 +230,35 @@ int stream_feed(loop_object *loop, PyObject *protocol, const char *base, size_t 
   if (reader == NULL) return result;
   stream_state found;
   stream_read_state(state, reader, &found);
-  result = 0;
-  if (stream_is_plain(state, &found))
-    result = stream_give(state, reader, &found, base, len) < 0 ? -1 : 1;
+  result = stream_is_plain(state, &found);
+  if (result > 0) result = stream_append(found.buffer, base, len);
+  if (result > 0) result = stream_added(state, reader, &found);
+  stream_drop_state(&found);
+  Py_DECREF(reader);
+  return result;
+}
+
+/* Room for len bytes at the end of the buffer is made, filled and, as far as it was not,
+ * given back. 1, or -1 with an exception. */
+static int stream_fill(PyObject *buffer, bide_op *op, size_t len, int *received) {
+  Py_ssize_t used = PyByteArray_GET_SIZE(buffer);
+  if (PyByteArray_Resize(buffer, used + (Py_ssize_t)len) < 0) return -1;
+  *received = bide_receive(op, PyByteArray_AS_STRING(buffer) + used, len);
+  if (*received > 0) used += *received;
+  return PyByteArray_Resize(buffer, used) < 0 ? -1 : 1;
+}
+
+int stream_receive(loop_object *loop, PyObject *protocol, bide_op *op, size_t len,
+                   int *received) {
+  module_state *state = loop->state;
+  PyObject *reader;
+  (void)stream_find_reader(state, protocol, &reader);
+  if (reader == NULL) return 0;
+  stream_state found;
+  stream_read_state(state, reader, &found);
+  int result = stream_is_plain(state, &found);
+  if (result > 0) result = stream_fill(found.buffer, op, len, received);
+  if (result > 0 && *received > 0) result = stream_added(state, reader, &found);
   stream_drop_state(&found);
   Py_DECREF(reader);
   return result;

@@ -21,4 +21,10 @@ bool stream_is_stock(const module_state *state, PyObject *protocol);
  * be called instead; nothing has changed then. -1 with what that would have raised. */
 int stream_feed(loop_object *loop, PyObject *protocol, const char *base, size_t len);
 
+/* The same with what bide_receive() takes for `op`, at most len bytes, which go straight to
+ * the reader's buffer. 1 also when there were none; *received is what it returned, and is
+ * left alone where it was not called. */
+int stream_receive(loop_object *loop, PyObject *protocol, bide_op *op, size_t len,
+                   int *received);
+
 #endif

@@ -10,9 +10,12 @@
 #include "stream.h"
 #include "transport.h"
 
-/* After a piece of this size the next is received into a bytes object, which takes memory
- * for the largest there may be and gives back the rest. */
-enum { TRANSPORT_LARGE_BYTES = 32768, TRANSPORT_KEPT_BYTES = 262144 };
+/* After a piece of so many bytes the next is received to where it will stay, into a bytes
+ * object or a reader's buffer, which takes memory for the largest there may be and gives
+ * back the rest. */
+enum { TRANSPORT_LARGE_BYTES = 32768 };
+
+enum { TRANSPORT_KEPT_BYTES = 262144 };
 
 static const char transport_read_failed[] = "Fatal read error on socket transport";
 
@@ -234,26 +237,32 @@ static int transport_receive_piece(transport_object *self) {
   return result;
 }
 
-/* What a reader's task will use in a turn of its own is received a few pieces a turn: of
- * more the first would have left the cache by then. 64 streams of 100 KiB messages cost a
- * fifth more without that. The rest is told again. */
-static bool transport_puts_off(const transport_object *self) {
-  return self->stream && self->loop->kept_bytes >= TRANSPORT_KEPT_BYTES;
+/* Into the buffer of asyncio's own reader, where it can be done. */
+static int transport_receive_stream(transport_object *self) {
+  int result = BIDE_EAGAIN;
+  PyObject *protocol = Py_NewRef(self->protocol);
+  int done =
+      stream_receive(self->loop, protocol, &self->receive, LOOP_INPUT_BYTES, &result);
+  Py_DECREF(protocol);
+  if (done < 0) transport_fail(self, transport_data_failed);
+  return done == 0 ? transport_receive_piece(self) : result;
+}
+
+/* To where the protocol wants it. Debug mode has a reader's own methods called. */
+static int transport_receive_plain(transport_object *self) {
+  if (self->buffered) return transport_receive_buffer(self);
+  if (!self->large || (self->stream && self->loop->debug))
+    return transport_receive_piece(self);
+  return self->stream ? transport_receive_stream(self) : transport_receive_bytes(self);
 }
 
 /* A receive that is at its end asks no protocol for a buffer. What was told before a pause
  * is held: a protocol that pauses every other turn must get on. */
 static void transport_receive(transport_object *self, bool last) {
   bool ended = self->eof_received || self->held_end <= 0;
-  if (self->closing || ended || self->held != NULL || transport_puts_off(self)) return;
+  if (self->closing || ended || self->held != NULL) return;
   bool plain = self->tls == NULL && !self->paused && !last;
-  int result;
-  if (plain && self->buffered)
-    result = transport_receive_buffer(self);
-  else if (plain && self->large && !self->stream)
-    result = transport_receive_bytes(self);
-  else
-    result = transport_receive_piece(self);
+  int result = plain ? transport_receive_plain(self) : transport_receive_piece(self);
   self->large = result >= TRANSPORT_LARGE_BYTES;
   if (self->stream && result > 0) self->loop->kept_bytes += (size_t)result;
   if (result > 0 || result == BIDE_EAGAIN) return;
@@ -275,10 +284,18 @@ static void transport_take_completion(transport_object *self, const bide_op *op)
   if (result <= 0 && result != BIDE_ECANCELED) transport_on_end(self, result);
 }
 
+/* What a reader's task will use in a turn of its own is received a few pieces a turn: of
+ * more the first would have left the cache by then. 64 streams of 100 KiB messages cost a
+ * fifth more without that. The rest is told again. */
+static bool transport_puts_off(const transport_object *self) {
+  return self->stream && self->loop->kept_bytes >= TRANSPORT_KEPT_BYTES;
+}
+
 static void transport_on_receive(bide_op *op) {
   transport_object *self = BIDE_CONTAINER_OF(op, transport_object, receive);
   loop_object *loop = self->loop;
   bool last = (op->flags & BIDE_OP_MORE) == 0;
+  if (!last && transport_puts_off(self)) return;
   if (last) self->receive_armed = self->receive_cancelling = false;
   if (loop->draining) {
     if ((op->flags & BIDE_OP_BUFFER) != 0) bide_buffer_release(loop->core, op->buffer_id);

@@ -2,12 +2,19 @@
 
 import asyncio
 import random
+import socket
 
 
 def noise(size, seed=1):
     """The same bytes for the same size and seed, which no mix-up would leave as they
     are."""
     return random.Random(seed).randbytes(size)
+
+
+def tcp_pair():
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        there = socket.create_connection(door.getsockname())
+        return door.accept()[0], there
 
 
 class Recorder(asyncio.Protocol):

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 from asyncio import trsock
-from protocols import Recorder, close_all, connected_pair, listen, noise
+from protocols import Recorder, close_all, connected_pair, listen, noise, tcp_pair
 
 
 def test_an_exception_in_the_protocol_ends_the_connection(loop, run):
@@ -150,9 +150,7 @@ def test_a_buffer_is_asked_for_when_there_is_something_for_it(loop, run, family)
         if family == socket.AF_UNIX:
             here, there = socket.socketpair()
         else:
-            with socket.create_server(("127.0.0.1", 0)) as listening:
-                there = socket.create_connection(listening.getsockname())
-                here, _ = listening.accept()
+            here, there = tcp_pair()
         there.setblocking(False)
         transport, protocol = await loop.create_connection(lambda: Asked(70_000), sock=here)
         await asyncio.sleep(0)

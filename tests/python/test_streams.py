@@ -4,10 +4,12 @@ subclasses and replacements called."""
 import asyncio
 import contextlib
 import socket
+import struct
 import sys
 
 import bide
 import pytest
+from protocols import tcp_pair
 from tls_peers import client_context, server_context
 
 FEEDERS = ("data_received", "feed_data", "_wakeup_waiter")
@@ -36,6 +38,15 @@ async def connected(reader=None, limit=2**16):
 async def until(condition):
     while not condition():
         await asyncio.sleep(0)
+
+
+async def swell(reader, far):
+    """After a large piece the next may go straight to the reader's buffer."""
+    far.sendall(b"x" * 50_000)
+    await reader.readexactly(50_000)
+
+
+both_sizes = pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
 
 
 @contextlib.contextmanager
@@ -113,10 +124,13 @@ def test_a_fed_reader_is_as_asyncio_leaves_it(run):
     run(main())
 
 
+@both_sizes
 @pytest.mark.parametrize("name", ["feed_data", "_wakeup_waiter"])
-def test_a_method_put_on_a_reader_is_called(run, name):
+def test_a_method_put_on_a_reader_is_called(run, name, large):
     async def main():
         async with connected() as (reader, _, far):
+            if large:
+                await swell(reader, far)
             seen = []
             original = getattr(reader, name)
             setattr(reader, name, lambda *args: (seen.append(args), original(*args)))
@@ -127,9 +141,12 @@ def test_a_method_put_on_a_reader_is_called(run, name):
     run(main())
 
 
-def test_a_method_put_on_a_protocol_is_called(run):
+@both_sizes
+def test_a_method_put_on_a_protocol_is_called(run, large):
     async def main():
         async with connected() as (reader, writer, far):
+            if large:
+                await swell(reader, far)
             writer.transport.get_protocol().data_received = (
                 lambda data: reader.feed_data(data.upper())
             )
@@ -173,9 +190,12 @@ def test_a_method_replaced_in_asyncio_is_called(run, monkeypatch, owner, name):
     run(main())
 
 
-def test_bytes_after_a_cancelled_read_are_kept(run):
+@both_sizes
+def test_bytes_after_a_cancelled_read_are_kept(run, large):
     async def main():
         async with connected() as (reader, _, far):
+            if large:
+                await swell(reader, far)
             waiting = asyncio.ensure_future(reader.read(10))
             await until(lambda: reader._waiter is not None)
             waiter = reader._waiter
@@ -210,10 +230,13 @@ def test_a_cancelled_waiter_is_left_alone_and_others_are_an_error(loop, run):
     assert reported == ["Fatal error: protocol.data_received() call failed."]
 
 
+@both_sizes
 @pytest.mark.parametrize("reader_class", [asyncio.StreamReader, OwnReader])
-def test_a_buffer_that_is_lent_fails_the_connection(loop, run, reader_class):
+def test_a_buffer_that_is_lent_fails_the_connection(loop, run, reader_class, large):
     async def main():
         async with connected(reader_class()) as (reader, _, far):
+            if large:
+                await swell(reader, far)
             far.send(b"abc")
             await until(lambda: reader._buffer)
             with memoryview(reader._buffer):
@@ -226,6 +249,78 @@ def test_a_buffer_that_is_lent_fails_the_connection(loop, run, reader_class):
     loop.set_exception_handler(lambda _, context: reported.append(context["message"]))
     run(main())
     assert reported == ["Fatal error: protocol.data_received() call failed."]
+
+
+LINE = bytes(range(11, 256)) * 300 + b"\n"
+
+
+async def read_lines(reader, count):
+    """So many lines, by each way to read in its turn. A read that is cancelled takes none."""
+    ways = [
+        lambda: reader.readline(), lambda: reader.readexactly(len(LINE)),
+        lambda: reader.readuntil(b"\n"),
+    ]
+    for number in range(count):
+        reading = asyncio.ensure_future(ways[number % 3]())
+        await asyncio.sleep(0)
+        if reading.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            reading = ways[number % 3]()
+        assert await reading == LINE
+
+
+@pytest.mark.parametrize("reader_class", [asyncio.StreamReader, OwnReader])
+@pytest.mark.parametrize("family", [socket.AF_UNIX, socket.AF_INET])
+def test_large_messages_arrive_whole(loop, run, reader_class, family):
+    """With a limit that pauses the transport all the time, up to the end of the stream, for
+    whichever protocol is the transport's then."""
+
+    class Rest(asyncio.Protocol):
+        def data_received(self, data):
+            rest.extend(data)
+
+        def eof_received(self):
+            ended.set_result(None)
+
+    rest, ended = bytearray(), loop.create_future()
+
+    async def main():
+        near, far = socket.socketpair() if family == socket.AF_UNIX else tcp_pair()
+        far.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=near, limit=len(LINE))
+        if reader_class is not asyncio.StreamReader:
+            reader = reader_class(limit=len(LINE))
+            protocol = asyncio.StreamReaderProtocol(reader)
+            protocol.connection_made(writer.transport)
+            writer.transport.set_protocol(protocol)
+        with far:
+            sending = asyncio.ensure_future(loop.sock_sendall(far, LINE * 30))
+            await read_lines(reader, 20)
+            assert reader._transport is writer.transport
+            writer.transport.set_protocol(Rest())
+            rest.extend(await reader.read(len(LINE) * 10) if reader._buffer else b"")
+            writer.transport.resume_reading()
+            await sending
+        await ended
+        assert bytes(rest) == LINE * 10
+        writer.transport.close()
+
+    run(main())
+
+
+def test_a_reset_behind_a_large_message_is_told(run):
+    async def main():
+        near, far = tcp_pair()
+        reader, writer = await asyncio.open_connection(sock=near)
+        await swell(reader, far)
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        far.close()
+        with pytest.raises(ConnectionResetError):
+            await reader.read(100)
+        writer.close()
+
+    run(main())
 
 
 def test_a_limit_that_is_no_int_counts(run):
