@@ -106,10 +106,16 @@ static bool datagram_take(datagram_object *self) {
   return true;
 }
 
+/* Behind a full batch there are more, as a rule: they wait for the calls that are ready by
+ * now, and not for the kernel to tell of them again. */
 void datagram_read(datagram_object *self) {
-  for (int i = 0; i < DATAGRAM_BATCH && self->readable && datagram_takes_input(self); i++)
-    if (!datagram_take(self)) break;
-  self->readable = false;
+  int count = 0;
+  while (count < DATAGRAM_BATCH && self->readable && datagram_takes_input(self) &&
+         datagram_take(self))
+    count++;
+  bool more = count == DATAGRAM_BATCH && datagram_takes_input(self);
+  if (more) datagram_schedule(self);
+  self->readable = more && self->queued;
   datagram_update_reading(self);
 }
 

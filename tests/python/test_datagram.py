@@ -435,20 +435,24 @@ def test_only_an_unconnected_endpoint_sends_after_close(loop, run, caplog):
     run(main())
 
 
-def test_no_datagram_comes_after_close(loop, run):
+@pytest.mark.parametrize("wanted", [1, 15, 16, 17, 32])
+@pytest.mark.parametrize("end", ["close", "abort"])
+def test_no_datagram_comes_after_close(loop, run, wanted, end):
+    """Wherever in a batch that is."""
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 
     async def main():
-        class OnlyOne(Datagrams):
+        class OnlyFew(Datagrams):
             def datagram_received(self, data, address):
                 super().datagram_received(data, address)
-                self.transport.close()
+                if len(self.got) == wanted:
+                    getattr(self.transport, end)()
 
-        for _ in range(5):
+        for _ in range(wanted + 5):
             there.send(b"x")
-        _, protocol = await loop.create_datagram_endpoint(OnlyOne, sock=here)
+        _, protocol = await loop.create_datagram_endpoint(OnlyFew, sock=here)
         await protocol.lost
-        assert len(protocol.got) == 1
+        assert len(protocol.got) == wanted
         there.close()
 
     run(main())
