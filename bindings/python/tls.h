@@ -59,6 +59,7 @@ typedef struct tls_object {
   bool server_side;
   bool announced; /* the protocol's connection_made has been called */
   bool shaken;    /* the handshake is complete */
+  bool filled;    /* the last read filled its memory: plain text may be left */
   bool buffered;  /* the protocol is a BufferedProtocol */
   bool stream;    /* the protocol is asyncio's own of streams */
   bool paused;    /* reading is */
@@ -87,8 +88,8 @@ enum { TLS_AGAIN = -2 };
 void tls_receive(tls_object *self, PyObject *data);
 
 /* Encrypts what was written and hands it down, until the transport below has enough or
- * others have waited long enough. */
-void tls_flush(tls_object *self);
+ * others have waited long enough. Returns whether there was any. */
+bool tls_flush(tls_object *self);
 
 /* Whether something is written that a flush will hand down. */
 bool tls_unsent(const tls_object *self);
@@ -104,6 +105,7 @@ int tls_record_feed(tls_object *self, PyObject *data);
 ssize_t tls_record_pending(tls_object *self); /* what may be read, at least */
 ssize_t tls_record_read(tls_object *self, char *into, size_t len); /* 0: close_notify */
 ssize_t tls_record_write(tls_object *self, const char *from, size_t len);
+ssize_t tls_record_write_bytes(tls_object *self, PyObject *bytes);
 int tls_record_shake(tls_object *self);
 int tls_record_unwrap(tls_object *self);
 

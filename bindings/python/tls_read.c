@@ -81,14 +81,13 @@ static bool tls_read_outcome(tls_object *self, ssize_t outcome, PyObject *error)
   return false;
 }
 
-/* Reads what there is into one bytes object; *outcome is what ended it, 1 if its size
+/* Reads what is pending into one bytes object; *outcome is what ended it, 1 if its size
  * did, and may leave an exception pending. NULL if there is none. The plain text is no
  * longer than its records, but for one whose beginning OpenSSL holds already. */
-static PyObject *tls_read_all(tls_object *self, ssize_t *outcome) {
+static PyObject *tls_read_all(tls_object *self, ssize_t pending, ssize_t *outcome) {
   PyObject *data = NULL;
   size_t used = 0, room = 0;
-  for (;;) {
-    ssize_t pending = tls_record_pending(self);
+  for (;; pending = tls_record_pending(self)) {
     *outcome = pending > 0 ? 1 : pending < 0 ? -1 : TLS_AGAIN;
     if (pending <= 0 || used >= TLS_READ_MAX) break;
     if (room - used < (size_t)pending && room - used < TLS_READ_MAX - used) {
@@ -132,9 +131,9 @@ static int tls_read_give(tls_object *self, PyObject *data) {
 
 /* One data_received(). Returns whether there may be more. What came before an error is
  * given first. */
-static bool tls_read_data(tls_object *self) {
+static bool tls_read_data(tls_object *self, ssize_t pending) {
   ssize_t outcome;
-  PyObject *data = tls_read_all(self, &outcome);
+  PyObject *data = tls_read_all(self, pending, &outcome);
   PyObject *error = outcome == -1 ? PyErr_GetRaisedException() : NULL;
   if (data != NULL) {
     if (tls_read_give(self, data) < 0) tls_fail(self, tls_read_failed);
@@ -218,12 +217,13 @@ void tls_read(tls_object *self) {
     if (pending < 0)
       more = tls_read_outcome(self, -1, NULL);
     else
-      more = self->buffered ? tls_read_buffered(self, pending) : tls_read_data(self);
+      more = self->buffered ? tls_read_buffered(self, pending)
+                            : tls_read_data(self, pending);
   }
-  if (self->phase != TLS_OPEN) return;
-  /* What a read answers by itself: a new key, a refusal. */
+  if (self->phase != TLS_OPEN || tls_flush(self) || self->phase != TLS_OPEN) return;
+  /* What a read answers by itself, a new key or a refusal, goes down with what is written;
+   * and alone where nothing is. */
   if (tls_record_send(self) < 0) tls_fail(self, tls_read_failed);
-  tls_flush(self);
 }
 
 void tls_receive(tls_object *self, PyObject *data) {

@@ -74,14 +74,21 @@ int tls_record_feed(tls_object *self, PyObject *data) {
   return count == NULL ? -1 : 0;
 }
 
+/* A read ends with its record: one that has got less than it could take leaves no plain
+ * text, and OpenSSL need not be asked. */
+static ssize_t tls_record_plain(tls_object *self) {
+  if (self->raw != NULL && !self->filled) return 0;
+  PyObject *object = self->raw != NULL ? self->raw : self->ssl_object;
+  return tls_record_size(
+      self, PyObject_CallMethodNoArgs(object, self->loop->state->names.pending));
+}
+
 /* Plain text that is left of a record, and records not looked at. What OpenSSL has read
  * of an incomplete one is in neither. */
 ssize_t tls_record_pending(tls_object *self) {
   if (self->incoming == NULL) return 0;
   module_state *state = self->loop->state;
-  PyObject *object = self->raw != NULL ? self->raw : self->ssl_object;
-  ssize_t plain =
-      tls_record_size(self, PyObject_CallMethodNoArgs(object, state->names.pending));
+  ssize_t plain = tls_record_plain(self);
   if (plain < 0) return -1;
   ssize_t records =
       tls_record_size(self, PyObject_GetAttr(self->incoming, state->names.pending));
@@ -129,24 +136,27 @@ ssize_t tls_record_read(tls_object *self, char *into, size_t len) {
                                        3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
   Py_XDECREF(size);
   Py_XDECREF(view);
-  return tls_record_read_size(self, number);
+  ssize_t count = tls_record_read_size(self, number);
+  self->filled = count > 0 && (size_t)count == len;
+  return count;
 }
 
 /* ---- out ---- */
 
+ssize_t tls_record_write_bytes(tls_object *self, PyObject *bytes) {
+  PyObject *object = self->raw != NULL ? self->raw : self->ssl_object;
+  return tls_record_size(
+      self, PyObject_CallMethodOneArg(object, self->loop->state->names.write, bytes));
+}
+
 ssize_t tls_record_write(tls_object *self, const char *from, size_t len) {
-  PyObject *object = self->raw, *data;
-  if (object != NULL) {
-    data = PyMemoryView_FromMemory((char *)from, (Py_ssize_t)len, PyBUF_READ);
-  } else {
-    object = self->ssl_object;
-    data = PyBytes_FromStringAndSize(from, (Py_ssize_t)len);
-  }
+  PyObject *data = self->raw != NULL ? PyMemoryView_FromMemory(
+                                           (char *)from, (Py_ssize_t)len, PyBUF_READ)
+                                     : PyBytes_FromStringAndSize(from, (Py_ssize_t)len);
   if (data == NULL) return -1;
-  PyObject *number =
-      PyObject_CallMethodOneArg(object, self->loop->state->names.write, data);
+  ssize_t size = tls_record_write_bytes(self, data);
   Py_DECREF(data);
-  return tls_record_size(self, number);
+  return size;
 }
 
 int tls_record_shake(tls_object *self) {

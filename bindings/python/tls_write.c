@@ -59,7 +59,9 @@ static ssize_t tls_write_next(tls_object *self) {
   size_t used = 0;
   if (count == 1 || parts[0].iov_len >= TLS_RECORD_BYTES) {
     PyObject *chunk = Py_NewRef(self->queue.chunks[self->queue.first]);
-    ssize_t written = tls_record_write(self, parts[0].iov_base, parts[0].iov_len);
+    bool whole = parts[0].iov_len == (size_t)PyBytes_GET_SIZE(chunk);
+    ssize_t written = whole ? tls_record_write_bytes(self, chunk)
+                            : tls_record_write(self, parts[0].iov_base, parts[0].iov_len);
     Py_DECREF(chunk);
     return written;
   }
@@ -94,28 +96,31 @@ bool tls_unsent(const tls_object *self) {
          (self->flushing || self->lower_paused || tls_lower_rests(self));
 }
 
-/* Steps until the turn is over, or nothing more can be handed down. */
-static void tls_flush_turn(tls_object *self) {
+/* Steps until the turn is over, or nothing more can be handed down. Returns how much it has
+ * encrypted. */
+static size_t tls_flush_turn(tls_object *self) {
   size_t turn = 0, step;
   do {
-    if (!tls_writes(self) || self->queue.count == 0 || self->lower_paused) return;
+    if (!tls_writes(self) || self->queue.count == 0 || self->lower_paused) return turn;
     step = tls_write_step(self);
     turn += step;
   } while (step > 0 && turn < TLS_TURN_BYTES);
   if (step > 0 && self->queue.count > 0 && tls_lower_rest(self) < 0)
     tls_fail(self, tls_write_failed);
+  return turn;
 }
 
-void tls_flush(tls_object *self) {
-  if (self->flushing || !tls_writes(self)) return;
-  if (self->queue.count > 0 && tls_lower_rests(self)) return;
+bool tls_flush(tls_object *self) {
+  if (self->flushing || !tls_writes(self)) return false;
+  if (self->queue.count > 0 && tls_lower_rests(self)) return false;
   Py_INCREF(self);
   self->flushing = true;
-  tls_flush_turn(self);
+  size_t encrypted = tls_flush_turn(self);
   self->flushing = false;
   if (self->writing_paused) tls_control_writing(self);
   if (self->phase == TLS_FLUSHING && self->queue.count == 0) tls_notify(self);
   Py_DECREF(self);
+  return encrypted > 0;
 }
 
 void tls_flush_on(tls_object *self) {

@@ -15,7 +15,7 @@
  * back the rest. */
 enum { TRANSPORT_LARGE_BYTES = 32768 };
 
-enum { TRANSPORT_KEPT_BYTES = 262144 };
+enum { TRANSPORT_KEPT_BYTES = 262144, TRANSPORT_COPIED_BYTES = 4096 };
 
 static const char transport_read_failed[] = "Fatal read error on socket transport";
 
@@ -114,15 +114,18 @@ static void transport_give_buffer(transport_object *self, const char *base, size
   if (len > 0) transport_give(self, base, len);
 }
 
-/* TLS copies it into its own buffer. */
+/* TLS copies it into its own buffer. For little one more copy costs less than a view. */
 static void transport_give_tls(transport_object *self, const char *base, size_t len) {
-  PyObject *view = PyMemoryView_FromMemory((char *)base, (Py_ssize_t)len, PyBUF_READ);
-  if (view == NULL) {
+  PyObject *data =
+      len <= TRANSPORT_COPIED_BYTES
+          ? PyBytes_FromStringAndSize(base, (Py_ssize_t)len)
+          : PyMemoryView_FromMemory((char *)base, (Py_ssize_t)len, PyBUF_READ);
+  if (data == NULL) {
     transport_fail(self, transport_read_failed);
     return;
   }
-  tls_receive(self->tls, view);
-  Py_DECREF(view);
+  tls_receive(self->tls, data);
+  Py_DECREF(data);
 }
 
 /* False when the protocol's own method must be called. In debug mode it is, for what the
