@@ -15,7 +15,7 @@ import sys
 import time
 
 from lib import chart, environments, machine, python_report, python_rows, subjects
-from lib.python_rows import Load, Memory
+from lib.python_rows import Both, Load, Memory
 from lib.rounds import turning
 from lib.servers import LoadError
 
@@ -70,8 +70,9 @@ class Run:
             if not isinstance(row.source, Load) or row.source.connections == 512:
                 continue
             for contender, source in self.sources(row).items():
+                load = source.load if isinstance(source, Both) else source
                 found = self.attempt(row, contender, lambda: tested.measure_load(
-                    contender, source, CALLS_S, "--calls"))
+                    contender, load, CALLS_S, "--calls"))
                 if found:
                     self.calls[row.key][contender] = found["calls"]
 

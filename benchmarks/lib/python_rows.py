@@ -27,6 +27,15 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Both:
+    """A floor of two parts: the kernel's, of a load, and that of Python's own code, of a
+    case."""
+
+    load: Load
+    case: Case
+
+
+@dataclass(frozen=True)
 class Memory:
     """Bytes of anonymous memory for each of so many sleeping tasks or idle connections."""
 
@@ -41,7 +50,7 @@ class Row:
     text: str
     source: Case | Load | Memory
     mark: float = 1.0  # the most of uvloop's figure
-    floor: Case | Load | None = None
+    floor: Case | Load | Both | None = None
     headline: bool = False  # in the README, in a quick run, and on the newer interpreter too
 
     @property
@@ -101,11 +110,14 @@ ECHO_MARKS = {
 
 def echo_row(kind, connections, kib):
     options = ("--echo", str(kib * KIB))
+    floor = Load(plain(), "tcp", connections, options)
+    if kind == "streams":
+        floor = Both(floor, Case(f"bare_streams_{kib}"))
     return Row(
         f"{kind}_{connections}x{kib}", f"echo by {ECHOES[kind]}, {connections} x {SIZES[kib]}",
         Load("echoes", kind, connections, options),
         ECHO_MARKS.get((kind, connections, kib), 1.0),
-        Load(plain(), "tcp", connections, options),
+        floor,
         headline=(kind, connections, kib) in ECHO_MARKS,
     )
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from lib import machine, memory
-from lib.python_rows import Case, Load
+from lib.python_rows import Both, Case, Load
 from lib.servers import LoadError, Server, raise_file_limit
 
 SERVERS = machine.ROOT / "benchmarks" / "servers"
@@ -142,6 +142,9 @@ class Subjects:
             return {figure: found[figure] / 1000 for figure in ("cpu", "wall")}
         if isinstance(source, Load):
             return self.measure_load(contender, source, self.slice_s)
+        if isinstance(source, Both):
+            found = self.measure(contender, source.load)
+            return {**found, "cpu": found["cpu"] + self.measure(contender, source.case)["cpu"]}
         return {"bytes": self.measure_memory(contender, source)}
 
     def measure_load(self, contender, source, seconds, *options):

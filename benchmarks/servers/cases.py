@@ -17,9 +17,11 @@ import os
 import socket
 import sys
 import time
+import types
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from echoes import echo_read  # noqa: E402
 from lib import loops  # noqa: E402
 
 SLICE_S = float(os.environ.get("BENCH_SLICE_S", "0.03"))
@@ -383,6 +385,33 @@ def bare_tasks(setting):
 @floor(10_000)
 def bare_gather(setting):
     LeastLoop().run(gather_10000(None, setting))
+
+
+class StreamEcho:
+    """The code that asyncio's streams run for an echo of so many bytes, over a transport that
+    does nothing. Neither a task nor a loop wakes the coroutine: it is resumed at once."""
+
+    def __init__(self, size):
+        self.message = b"x" * size
+
+    def __call__(self, _):
+        loop = LeastLoop()
+        reader = asyncio.StreamReader(loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport = types.SimpleNamespace(
+            write=collections.deque(maxlen=0).append, is_closing=bool)
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        message, buffer, resume = self.message, reader._buffer, echo_read(reader, writer).send
+        resume(None)
+        for _ in range(1000):
+            buffer.extend(message)
+            waiter, reader._waiter = reader._waiter, None
+            waiter.set_result(None)
+            resume(None)
+        transport.is_closing = lambda: True  # or the writer would warn that it is not closed
+
+
+FLOORS.update((f"bare_streams_{kib}", (1000, StreamEcho(1024 * kib))) for kib in (1, 10, 100))
 
 
 @floor(100)
