@@ -165,10 +165,17 @@ function versionOf(file, pattern) {
   return pattern.exec(fs.readFileSync(file, 'utf8'))?.[1];
 }
 
-// Of the Node that the tests are of, where the tree tells, as denoland/node_test's does.
+// Of the Node that the tests are of. denoland/node_test tells it in one of two files.
 function testsVersion() {
-  const file = path.join(tree, 'node_version.ts');
-  return fs.existsSync(file) ? versionOf(file, /version = "(.*?)"/) : '';
+  for (const [name, pattern] of [
+    ['node_version.ts', /version = "(.*?)"/],
+    ['vendor.ts', /tag = "v(.*?)"/],
+  ]) {
+    const file = path.join(tree, name);
+    const version = fs.existsSync(file) ? versionOf(file, pattern) : undefined;
+    if (version !== undefined) return version;
+  }
+  return 'unknown';
 }
 
 function page(rows) {
