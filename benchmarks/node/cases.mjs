@@ -77,13 +77,10 @@ const callbacks = {
   read: promisify(fs.read),
 }
 
-const memory = Buffer.alloc(1 << 20)
-
 // What one processor could do if it had nothing else to do: see floor.c.
-async function readPlainly(file) {
-  const length = plainCalls.readFile(file, memory)
-  const contents = Buffer.allocUnsafeSlow(length)
-  memory.copy(contents, 0, 0, length)
+async function readPlainly(file, size) {
+  const contents = Buffer.allocUnsafeSlow(size)
+  plainCalls.readFile(file, contents)
   return contents
 }
 
@@ -99,7 +96,7 @@ async function reads() {
         bide: () => bide.fs.readFile(file),
         'fs.promises': () => fsp.readFile(file),
         fs: () => callbacks.readFile(file),
-        'plain calls': () => readPlainly(file),
+        'plain calls': () => readPlainly(file, size),
       })
     }
   }
