@@ -38,8 +38,16 @@ int tls_lower_attach(tls_object *self, PyObject *lower) {
   return tls_lower_set_limits(self);
 }
 
+/* A program that has ended the stream below, or sends a file there, is told so; after
+ * close_notify nothing is lost by it. */
+static int tls_lower_write_native(tls_object *self, PyObject *bytes) {
+  bool matters = self->phase < TLS_CLOSING && !self->native->lost;
+  if (matters && transport_check_write(self->native, "write") < 0) return -1;
+  return transport_write_bytes(self->native, bytes);
+}
+
 int tls_lower_write(tls_object *self, PyObject *bytes) {
-  if (self->native != NULL) return transport_write_bytes(self->native, bytes);
+  if (self->native != NULL) return tls_lower_write_native(self, bytes);
   PyObject *result =
       PyObject_CallMethodOneArg(self->lower, self->loop->state->names.write, bytes);
   Py_XDECREF(result);

@@ -392,3 +392,49 @@ def test_closing_what_goes_over_gives_no_transport(new_loop, how):
         loop.run_until_complete(main())
     finally:
         loop.close()
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.SelectorEventLoop, bide.new_event_loop])
+def test_write_eof_below_ends_the_connection_at_the_next_write(new_loop):
+    """What is written would vanish without a word."""
+
+    async def main():
+        here, there, server = await connected_pair()
+        below = here.transport
+        await upgraded(here, there)
+        below.write_eof()
+        here.transport.write(b"lost")
+        error = await here.lost
+        await there.lost
+        server.close()
+        return error
+
+    reported = []
+    loop = new_loop()
+    loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    try:
+        error = loop.run_until_complete(asyncio.wait_for(main(), 10))
+    finally:
+        loop.close()
+    assert str(error) == "Cannot call write() after write_eof()"
+    assert reported == [error] and type(error) is RuntimeError
+
+
+def test_going_over_after_write_eof_fails_at_once(run, loop):
+    """asyncio waits for the end of the handshake's time."""
+    reported = []
+    loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+
+    async def main():
+        here, there, server = await connected_pair()
+        here.transport.write_eof()
+        with pytest.raises(RuntimeError, match="after write_eof") as raised:
+            await loop.start_tls(
+                here.transport, here, client_context(), server_hostname="localhost"
+            )
+        assert await here.lost is raised.value
+        assert reported == [raised.value]
+        await there.lost
+        await close_all(server)
+
+    run(main())
