@@ -100,13 +100,20 @@ static void listener_on_stopped(bide_listener *core) {
   Py_DECREF(self);
 }
 
-/* Lets go of the server, which holds its listeners, and of what a closed one needs no more:
- * neither is to wait for a collection. */
-static void listener_leave_server(listener_object *self) {
-  if (!self->closed || self->client_count > 0) return;
+/* A collection gets here only when it has stopped and has no clients: either would hold
+ * it. */
+static int listener_clear(PyObject *object) {
+  listener_object *self = (listener_object *)object;
   Py_CLEAR(self->factory);
   Py_CLEAR(self->context);
   Py_CLEAR(self->server);
+  return 0;
+}
+
+/* Lets go of the server, which holds its listeners, and of what a closed one needs no more:
+ * neither is to wait for a collection. */
+static void listener_leave_server(listener_object *self) {
+  if (self->closed && self->client_count == 0) (void)listener_clear((PyObject *)self);
 }
 
 /* The server is gone when a collection takes it with its last connection. */
@@ -178,6 +185,11 @@ void listener_stop(listener_object *self) {
   Py_DECREF(self);
 }
 
+void listener_end(listener_object *self) {
+  if (self->accepting && !self->closed) bide_listener_stop(&self->core);
+  (void)listener_clear((PyObject *)self);
+}
+
 void listener_forget(listener_object *self) {
   self->accepting = false;
   list_remove(&self->link);
@@ -212,16 +224,6 @@ static int listener_traverse(PyObject *object, visitproc visit, void *arg) {
   Py_VISIT(self->socket);
   Py_VISIT(self->factory);
   Py_VISIT(self->context);
-  return 0;
-}
-
-/* Only a listener that has stopped and has no clients can be collected: either would
- * hold it. */
-static int listener_clear(PyObject *object) {
-  listener_object *self = (listener_object *)object;
-  Py_CLEAR(self->server);
-  Py_CLEAR(self->factory);
-  Py_CLEAR(self->context);
   return 0;
 }
 

@@ -13,7 +13,7 @@ struct listener_object {
   PyObject_HEAD
   loop_object *loop;
   PyObject *server;  /* the bide.Server, told when the last client goes; NULL once closed
-                      * and without any */
+                      * and without any, or when the loop is */
   PyObject *socket;  /* the listening socket.socket */
   PyObject *factory; /* makes a protocol for each connection */
   PyObject *context; /* in which it does; a copy for each */
@@ -29,6 +29,10 @@ typedef struct listener_object listener_object;
 
 /* Stops accepting and closes the socket at once. */
 void listener_stop(listener_object *self);
+
+/* The loop closes: stops accepting and lets go of the server. The socket is the server's to
+ * close, or Python's, with its warning, when nobody holds the server any more. */
+void listener_end(listener_object *self);
 
 /* The loop's core is gone: drops the reference that it held. */
 void listener_forget(listener_object *self);

@@ -187,12 +187,23 @@ static void loop_release(loop_object *loop) {
     poller_free(BIDE_CONTAINER_OF(loop->pollers.next, poller, link));
 }
 
-/* Stopping one that pauses takes it off the list. */
-static void loop_stop_listeners(loop_object *loop) {
-  bide_node *next;
-  for (bide_node *node = loop->listeners.next; node != &loop->listeners; node = next) {
-    next = node->next;
-    listener_stop(BIDE_CONTAINER_OF(node, listener_object, link));
+/* One that still serves, or NULL. */
+static listener_object *loop_find_listener(loop_object *loop) {
+  for (bide_node *node = loop->listeners.next; node != &loop->listeners;
+       node = node->next) {
+    listener_object *listener = BIDE_CONTAINER_OF(node, listener_object, link);
+    if (listener->server != NULL) return listener;
+  }
+  return NULL;
+}
+
+/* To end one may end others, with the server that held them. */
+static void loop_end_listeners(loop_object *loop) {
+  listener_object *listener;
+  while ((listener = loop_find_listener(loop)) != NULL) {
+    Py_INCREF(listener);
+    listener_end(listener);
+    Py_DECREF(listener);
   }
 }
 
@@ -204,7 +215,7 @@ static int loop_close_core(loop_object *loop) {
   loop->closed = true;
   loop->draining = true;
   job_inbox_close(&loop->inbox);
-  loop_stop_listeners(loop);
+  loop_end_listeners(loop);
   loop_detach_pollers(loop);
   int code = bide_loop_drain(loop->core);
   if (code < 0 && code != BIDE_EFORKED) return code;

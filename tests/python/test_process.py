@@ -98,6 +98,7 @@ def test_closing_with_operations_in_flight_calls_no_protocol():
         here.transport.write(b"x")
     here.transport.close()
     there.transport.abort()
+    server.close()
     assert here.transport.get_extra_info("socket") is None or (
         here.transport.get_extra_info("socket").fileno() == -1
     )

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import weakref
 
+import bide
 import pytest
 from asyncio import trsock
 from protocols import Echo, Recorder, close_all, connected_pair, listen
@@ -381,3 +382,30 @@ def test_a_closed_server_cannot_be_started(run):
             await server.start_serving()
 
     run(main())
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.SelectorEventLoop, bide.new_event_loop])
+def test_a_forgotten_server_is_warned_of(new_loop):
+    async def main():
+        return (await listen(Recorder))[1]
+
+    loop = new_loop()
+    address = loop.run_until_complete(main())
+    with pytest.warns(ResourceWarning, match="unclosed <socket.socket fd="):
+        loop.close()
+        gc.collect()
+    socket.create_server(address).close()
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.SelectorEventLoop, bide.new_event_loop])
+def test_a_server_may_be_closed_after_its_loop(new_loop, recwarn):
+    loop = new_loop()
+    server, address = loop.run_until_complete(listen(Recorder))
+    loop.close()
+    assert server.is_serving() and server.sockets[0].fileno() >= 0
+    server.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+    del server
+    gc.collect()
+    assert [str(each.message) for each in recwarn if address[0] in str(each.message)] == []
