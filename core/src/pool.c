@@ -19,6 +19,7 @@
 #include "hints.h"
 #include "list.h"
 #include "memory.h"
+#include "stack.h"
 
 enum {
   POOL_THREADS_LEAST = 2,
@@ -54,7 +55,7 @@ typedef struct pool_worker {
  * somebody who has just submitted is about to see that none is: `unattended` says so. Both
  * sides write before they read (the job and this, this and the jobs), in one total order. */
 struct bide_pool {
-  _Atomic(bide_node *) incoming; /* linked by `next`, the newest first */
+  bide__stack incoming; /* linked by queue_ */
   atomic_bool unattended;
   atomic_bool urgent; /* a job of high priority has come, which goes before the claims */
   atomic_bool ending;
@@ -154,15 +155,9 @@ static void pool_dequeue(bide_pool *pool, bide_work *work) {
 
 /* From the stack to the queues. */
 static void pool_drain(bide_pool *pool) {
-  if (atomic_load(&pool->incoming) == NULL) return;
-  bide_node *oldest = NULL;
-  for (bide_node *node = atomic_exchange(&pool->incoming, NULL), *before; node != NULL;
-       node = before) {
-    before = node->next;
-    node->next = oldest;
-    oldest = node;
-  }
-  for (bide_node *node = oldest, *after; node != NULL; node = after) {
+  if (!bide__stack_has_come(&pool->incoming)) return;
+  for (bide_node *node = bide__stack_take(&pool->incoming), *after; node != NULL;
+       node = after) {
     after = node->next;
     pool_enqueue(pool, BIDE_CONTAINER_OF(node, bide_work, queue_));
   }
@@ -297,7 +292,7 @@ static void pool_end_search(pool_worker *self) {
   self->searching = false;
   pool->searching--;
   pool_tell(pool);
-  if (pool->queued > 0 || atomic_load(&pool->incoming) != NULL ||
+  if (pool->queued > 0 || bide__stack_has_come(&pool->incoming) ||
       pool_count_claimed(pool) > 0)
     (void)pool_summon(pool);
 }
@@ -309,7 +304,7 @@ static void pool_end_search(pool_worker *self) {
 static void pool_look_again(bide_pool *pool, uint64_t until_us) {
   do {
     for (int i = 0; i < POOL_LOOKS; i++) {
-      if (atomic_load_explicit(&pool->incoming, memory_order_relaxed) != NULL ||
+      if (!bide__stack_empty(&pool->incoming) ||
           atomic_load_explicit(&pool->ending, memory_order_relaxed))
         return;
       bide__relax();
@@ -325,7 +320,7 @@ static void pool_spin(pool_worker *self) {
   pool_look_again(pool, until_us);
   pthread_mutex_lock(&pool->lock);
   pool->spinning = false;
-  if (atomic_load(&pool->incoming) != NULL) return;
+  if (bide__stack_has_come(&pool->incoming)) return;
   pool->spin_us = pool->spin_us / 2 < POOL_SPIN_LEAST_US ? 0 : pool->spin_us / 2;
 }
 
@@ -336,7 +331,7 @@ static void pool_sleep(pool_worker *self) {
   pool->searching--;
   pool->sleeping++;
   pool_tell(pool);
-  bool came = atomic_load(&pool->incoming) != NULL;
+  bool came = bide__stack_has_come(&pool->incoming);
   while (!came && pool->wakes == 0 && !atomic_load(&pool->ending))
     pthread_cond_wait(&pool->work_came, &pool->lock);
   if (!came && pool->wakes > 0) {
@@ -405,10 +400,7 @@ static void *pool_work(void *argument) {
 /* Behind the push the job may have ended and be gone. */
 static void pool_push(bide_pool *pool, bide_work *work) {
   bool high = work->priority_ == BIDE_PRIORITY_HIGH;
-  bide_node *top = atomic_load_explicit(&pool->incoming, memory_order_relaxed);
-  do {
-    work->queue_.next = top;
-  } while (!atomic_compare_exchange_weak(&pool->incoming, &top, &work->queue_));
+  bide__stack_push(&pool->incoming, &work->queue_);
   if (high) atomic_store(&pool->urgent, true);
 }
 

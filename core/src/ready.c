@@ -55,22 +55,13 @@ void bide__ready_pick(bide__ready *ready, uint32_t offset) {
 
 void bide__inbox_push(bide__inbox *inbox, bide_call *call) {
   call->state_ = BIDE__CALL_POSTED;
-  bide_call *top = atomic_load_explicit(&inbox->top, memory_order_relaxed);
-  do {
-    call->next_ = top;
-  } while (!atomic_compare_exchange_weak(&inbox->top, &top, call));
+  bide__stack_push(&inbox->stack, &call->posted_);
 }
 
 bide_call *bide__inbox_peek(bide__inbox *inbox) {
-  if (inbox->taken != NULL) return inbox->taken;
-  bide_call *top = atomic_exchange_explicit(&inbox->top, NULL, memory_order_acquire);
-  while (top != NULL) {
-    bide_call *next = top->next_;
-    top->next_ = inbox->taken;
-    inbox->taken = top;
-    top = next;
-  }
-  return inbox->taken;
+  if (inbox->taken == NULL) inbox->taken = bide__stack_take(&inbox->stack);
+  if (inbox->taken == NULL) return NULL;
+  return BIDE_CONTAINER_OF(inbox->taken, bide_call, posted_);
 }
 
-void bide__inbox_drop(bide__inbox *inbox) { inbox->taken = inbox->taken->next_; }
+void bide__inbox_drop(bide__inbox *inbox) { inbox->taken = inbox->taken->next; }

@@ -9,7 +9,8 @@
 #include <assert.h>
 #include <bide/errno.h>
 #include <bide/loop.h>
-#include <stdatomic.h>
+
+#include "stack.h"
 
 /* bide_call.state_ */
 enum { BIDE__CALL_IDLE = 0, BIDE__CALL_QUEUED, BIDE__CALL_POSTED };
@@ -65,12 +66,11 @@ static inline bide_call *bide__ready_take(bide__ready *ready) {
   return call;
 }
 
-/* The calls that other threads post: a stack that the loop takes whole (Treiber, 1986;
- * taken whole, it knows no ABA). `taken` is the loop's own: what it has taken and not used
- * yet, oldest first, linked by next_. */
+/* The calls that other threads post, linked by posted_. `taken` is the loop's own: what it has
+ * taken off the stack and not used yet, oldest first. */
 typedef struct bide__inbox {
-  _Atomic(bide_call *) top;
-  bide_call *taken;
+  bide__stack stack;
+  bide_node *taken;
 } bide__inbox;
 
 /* Any thread. */
@@ -81,14 +81,13 @@ bide_call *bide__inbox_peek(bide__inbox *inbox);
 void bide__inbox_drop(bide__inbox *inbox);
 
 static inline bool bide__inbox_empty(const bide__inbox *inbox) {
-  return inbox->taken == NULL &&
-         atomic_load_explicit(&inbox->top, memory_order_relaxed) == NULL;
+  return inbox->taken == NULL && bide__stack_empty(&inbox->stack);
 }
 
 /* Between arming the waker and the sleep: who posts looks at the waker behind the push, and
  * one of the two sees the other. */
 static inline bool bide__inbox_has_come(const bide__inbox *inbox) {
-  return inbox->taken != NULL || atomic_load(&inbox->top) != NULL;
+  return inbox->taken != NULL || bide__stack_has_come(&inbox->stack);
 }
 
 #endif

@@ -236,7 +236,7 @@ typedef void (*bide_call_cb)(bide_call *call);
  * until its callback begins or bide_call_cancel returns. Zero it before use. */
 struct bide_call {
   bide_call_cb cb; /* public */
-  bide_call *next_;
+  bide_node posted_;
   uint32_t slot_;
   uint32_t state_;
 };

@@ -33,32 +33,19 @@ static void file_jobs_done(bide_work *work) {
   bide__file_jobs *jobs = work->data;
   bide__waker *waker = &jobs->backend->waker;
   bide__waker_enter(waker);
-  bide_node *node = &bide__scratch_of(file_jobs_op(work))->done;
-  bide_node *top = atomic_load_explicit(&jobs->finished, memory_order_relaxed);
-  do {
-    node->next = top;
-  } while (!atomic_compare_exchange_weak_explicit(
-      &jobs->finished, &top, node, memory_order_release, memory_order_relaxed));
+  bide__stack_push(&jobs->finished, &bide__scratch_of(file_jobs_op(work))->done);
   bide__waker_notify(waker);
 }
 
 void bide__file_jobs_take(bide__file_jobs *jobs) {
   if (jobs->running == 0) return;
-  bide_node *top = atomic_exchange_explicit(&jobs->finished, NULL, memory_order_acquire);
-  bide_node *oldest = NULL;
-  while (top != NULL) {
-    bide_node *next = top->next;
-    top->next = oldest;
-    oldest = top;
-    top = next;
-  }
-  while (oldest != NULL) {
-    bide_node *next = oldest->next;
-    bide_op *op = bide__op_of_done(oldest);
-    *oldest = (bide_node){NULL, NULL};
+  for (bide_node *node = bide__stack_take(&jobs->finished), *after; node != NULL;
+       node = after) {
+    after = node->next;
+    bide_op *op = bide__op_of_done(node);
+    *node = (bide_node){NULL, NULL};
     jobs->running--;
     bide__backend_done(jobs->backend, op, op->result, 0);
-    oldest = next;
   }
 }
 

@@ -3,18 +3,17 @@
 #ifndef BIDE_SRC_BACKEND_FILE_JOBS_H
 #define BIDE_SRC_BACKEND_FILE_JOBS_H
 
-#include <stdatomic.h>
-
+#include "../stack.h"
 #include "backend.h"
 
 /* running: jobs that were submitted and not taken yet. finished: those that have ended,
- * pushed by the workers, linked by done.next. */
+ * pushed by the workers, linked by `done`. */
 typedef struct bide__file_jobs {
   bide__backend *backend;
   bide_pool *pool; /* NULL until the first job, unless the caller has one */
   bool owns_pool;
   size_t running;
-  _Atomic(bide_node *) finished;
+  bide__stack finished;
 } bide__file_jobs;
 
 /* pool may be NULL: one is made when it is needed. */
@@ -33,7 +32,7 @@ void bide__file_jobs_cancel(bide__file_jobs *jobs, bide_op *op);
 void bide__file_jobs_take(bide__file_jobs *jobs);
 
 static inline bool bide__file_jobs_peek(const bide__file_jobs *jobs) {
-  return atomic_load_explicit(&jobs->finished, memory_order_relaxed) != NULL;
+  return !bide__stack_empty(&jobs->finished);
 }
 
 #endif
