@@ -86,12 +86,13 @@ static void combine_cancel(bide_future *future) {
   combine_release(self);
 }
 
-/* Waits for a branch. False when it has settled. */
-static bool combine_wait(bide_combination *self, bide_branch *branch) {
+/* A branch that has settled has no owner. */
+static void combine_wait(bide_combination *self, bide_branch *branch) {
   assert(branch->future->loop == self->future.loop);
-  branch->owner_ = self;
   branch->waiter_ = (bide_waiter){.wake = combine_wake};
-  return bide_future_wait(branch->future, &branch->waiter_) == 0;
+  bool waits = bide_future_wait(branch->future, &branch->waiter_) == 0;
+  branch->owner_ = waits ? self : NULL;
+  if (waits) self->pending_++;
 }
 
 static void combine_start(bide_loop *loop, bide_combination *self, int kind,
@@ -102,10 +103,10 @@ static void combine_start(bide_loop *loop, bide_combination *self, int kind,
   self->future.cancel = combine_cancel;
   if (count == 0 && kind > COMBINE_ALL_SETTLED) self->error_ = BIDE_EINVAL;
   for (size_t i = 0; i < count; i++)
-    if (combine_wait(self, &branches[i])) self->pending_++;
+    combine_wait(self, &branches[i]);
   /* Counted once all have begun, since what is decided cancels them. */
   for (size_t i = 0; i < count; i++)
-    if (branches[i].waiter_.next_ == NULL) combine_count(self, &branches[i]);
+    if (branches[i].owner_ == NULL) combine_count(self, &branches[i]);
   combine_release(self);
 }
 

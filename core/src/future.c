@@ -8,7 +8,7 @@
 #include "future_internal.h"
 #include "loop_internal.h"
 
-void bide_future_init(bide_future *future, bide_loop *loop) {
+inline void bide_future_init(bide_future *future, bide_loop *loop) {
   *future = (bide_future){.loop = loop, .state = BIDE_FUTURE_PENDING};
 }
 
@@ -40,9 +40,12 @@ static BIDE__SELDOM void future_wake_all(bide_future *future) {
 static inline int future_settle(bide_future *future, bide_future_state state,
                                 intptr_t value, int error) {
   if (bide_future_is_settled(future)) return BIDE_EALREADY;
-  future->state = (uint8_t)state;
   future->value = value;
+  /* A task's flags and place are not needed any more: one word is one store. */
   future->error = error;
+  future->state = (uint8_t)state;
+  future->flags_ = 0;
+  future->resume_ = 0;
   bide_waiter *last = future->waiters_;
   if (last == NULL) return 0;
   if (last->next_ != last) {
@@ -50,12 +53,14 @@ static inline int future_settle(bide_future *future, bide_future_state state,
     return 0;
   }
   future->waiters_ = NULL;
-  last->next_ = NULL;
-  last->wake(last, future);
+  if (last->wake == bide__task_wake)
+    bide__task_wake(last, future);
+  else
+    last->wake(last, future);
   return 0;
 }
 
-int bide_future_resolve(bide_future *future, intptr_t value) {
+inline int bide_future_resolve(bide_future *future, intptr_t value) {
   return future_settle(future, BIDE_FUTURE_RESOLVED, value, 0);
 }
 

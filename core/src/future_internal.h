@@ -21,6 +21,9 @@ static inline void bide__future_add(bide_future *future, bide_waiter *waiter) {
   future->waiters_ = waiter;
 }
 
+/* task.c's: how a task is woken, as nearly all that wait are tasks: by its name it is no call. */
+void bide__task_wake(bide_waiter *waiter, bide_future *future);
+
 /* What kind of future a pending one is: an operation, a sleep or another. */
 void bide__future_describe(const bide_future *future, char *text, size_t bytes);
 

@@ -5,9 +5,7 @@
  * could not come to, because a callback interrupted it, stays in the loop for the next. */
 #include <assert.h>
 #include <bide/loop.h>
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "list.h"
 #include "loop_struct.h"
@@ -209,7 +207,7 @@ int bide_loop_reap(bide_loop *loop, bide_completion *completions, int max) {
 /* ---- the wait ---- */
 
 static inline bool loop_clock_is_due(const bide_loop *loop) {
-  return (int32_t)(loop->check - loop->head.ready.head) <= 0;
+  return loop->check == loop->head.ready.head;
 }
 
 /* How long ago the kernel was asked. The clock is read every `stride` calls, a number that
@@ -258,7 +256,7 @@ static int loop_spin_and_wait(bide_loop *loop, int64_t timeout_us) {
 int bide_loop_wait(bide_loop *loop, int64_t timeout_us) {
   assert(bide__loop_is_ours(loop));
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
-  loop->head.parked = false;
+  bide__ready_open(&loop->head.ready);
   if (timeout_us != 0 && bide_loop_timeout(loop) == 0) timeout_us = 0;
   if (timeout_us == 0) {
     bool known = loop->backend->class->peek(loop->backend);
@@ -353,20 +351,31 @@ static void loop_begin_turn(bide_loop *loop) {
   loop->turn_end = loop->head.ready.tail;
 }
 
-static BIDE__SELDOM void loop_run_observed(bide_loop *loop, bide_call *call) {
-  bide_call_cb cb = call->cb;
+static BIDE__SELDOM int loop_run_observed(bide_loop *loop, bide__entry entry) {
   uint64_t began_us = bide__loop_before_call(loop);
+  if (bide__entry_is_task(entry)) {
+    bide__task_resume_observed(bide__entry_task(entry));
+    bide__loop_after_call(loop, (void (*)(void))bide__task_resume_observed, began_us);
+    return 1;
+  }
+  bide_call *call = bide__entry_call(entry);
+  if (call == NULL) return 0;
+  bide_call_cb cb = call->cb;
   cb(call);
   bide__loop_after_call(loop, (void (*)(void))cb, began_us);
+  return 1;
 }
 
-static inline int loop_run_call(bide_loop *loop) {
-  bide_call *call = bide__ready_take(&loop->head.ready);
+static inline int loop_run_entry(bide_loop *loop) {
+  bide__entry entry = bide__ready_take(&loop->head.ready);
+  if (loop->head.observed) return loop_run_observed(loop, entry);
+  if (bide__entry_is_task(entry)) {
+    bide__task_resume(&loop->head, bide__entry_task(entry));
+    return 1;
+  }
+  bide_call *call = bide__entry_call(entry);
   if (call == NULL) return 0;
-  if (loop->head.observed)
-    loop_run_observed(loop, call);
-  else
-    call->cb(call);
+  call->cb(call);
   return 1;
 }
 
@@ -375,7 +384,7 @@ static inline int loop_run_calls(bide_loop *loop) {
   int made = 0;
   while (!bide_loop_turn_ended(loop) && !loop_clock_is_due(loop) && !loop->interrupted) {
     if (loop->head.hooks.pick != NULL) loop_pick(loop);
-    made += loop_run_call(loop);
+    made += loop_run_entry(loop);
   }
   return made;
 }
@@ -449,16 +458,24 @@ static int loop_turn(bide_loop *loop, bide_run_mode mode) {
   return error < 0 ? error : 0;
 }
 
-/* Ready calls alone, turn after turn, until it is the clock's turn: what else has come
- * meanwhile waits for a fraction of LOOP_LOOK_US. A turn that the dispatch has not ended, or
- * has ended as the last, is left as it is; after a stop among these calls, those that are
- * ready make up the last. */
+/* The clock is due: whether ready calls alone may go on, as nothing else has come. */
+static BIDE__SELDOM bool loop_ready_may_go_on(bide_loop *loop) {
+  if (loop->stopping || loop->interrupted || loop->look || loop->timings != NULL)
+    return false;
+  return loop_since_look_us(loop) < LOOP_LOOK_US && !loop_timer_is_near(loop) &&
+         bide__inbox_empty(&loop->inbox) && !loop->backend->class->peek(loop->backend);
+}
+
+/* Ready calls alone, turn after turn, until something else has come or the kernel must be
+ * asked. A turn that the dispatch has not ended, or has ended as the last, is left as it is;
+ * after a stop among these calls, those that are ready make up the last. */
 static void loop_run_ready(bide_loop *loop) {
   if (loop->head.hooks.pick != NULL || loop->stopping) return;
   if (!bide_loop_turn_ended(loop) || loop_timer_is_near(loop)) return;
   uint32_t before = loop->head.ready.head;
-  while (bide__ready_count(&loop->head.ready) > 0 && !loop_clock_is_due(loop))
-    loop_run_call(loop);
+  while (bide__ready_count(&loop->head.ready) > 0 &&
+         (!loop_clock_is_due(loop) || loop_ready_may_go_on(loop)))
+    loop_run_entry(loop);
   loop->metrics.calls += loop->head.ready.head - before;
   loop->turn_end = loop->stopping ? loop->head.ready.tail : loop->head.ready.head;
 }
@@ -547,19 +564,6 @@ void bide_loop_look(bide_loop *loop) {
   assert(bide__loop_is_ours(loop));
   loop->look = true;
   loop->check = loop->head.ready.head;
-}
-
-void bide_loop_forget_fd(bide_loop *loop, int fd) {
-  assert(bide__loop_is_ours(loop));
-  if (bide__loop_check(loop) < 0) return;
-  bide_loop_look(loop);
-  loop->backend->class->forget(loop->backend, fd);
-  if (!bide__list_empty(&loop->backend->done)) bide__loop_unpark(loop);
-}
-
-int bide_loop_close_fd(bide_loop *loop, int fd) {
-  bide_loop_forget_fd(loop, fd);
-  return close(fd) < 0 ? -errno : 0;
 }
 
 int bide_loop_call_soon(bide_loop *loop, bide_call *call) {

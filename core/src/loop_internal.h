@@ -26,7 +26,6 @@ typedef struct bide__loop_head {
   size_t in_flight; /* operations, and what else holds the loop (bide__loop_hold) */
   bide_hooks hooks;
   bide_node closers;
-  bool parked; /* an outer loop waits on the fd alone, until the next wait */
 } bide__loop_head;
 
 static inline bide__loop_head *bide__loop_head_of(bide_loop *loop) {
@@ -47,11 +46,16 @@ static inline void bide__loop_observe(bide__loop_head *head) {
 void bide__loop_hold(bide_loop *loop);
 void bide__loop_release(bide_loop *loop);
 
+/* An outer loop waits on the fd alone, until the next wait. */
+static inline bool bide__loop_is_parked(const bide__loop_head *head) {
+  return head->ready.room == 0;
+}
+
 /* Something was given to the loop: if it is parked the outer loop is told. */
 static inline void bide__loop_unpark(bide_loop *loop) {
   bide__loop_head *head = bide__loop_head_of(loop);
-  if (!head->parked) return;
-  head->parked = false;
+  if (!bide__loop_is_parked(head)) return;
+  bide__ready_open(&head->ready);
   bide_wake(loop);
 }
 
@@ -66,16 +70,15 @@ static inline void bide__loop_after_call(bide_loop *loop, void (*function)(void)
   if (debug != NULL && began_us != 0) debug->called(debug, function, began_us);
 }
 
-/* Whether a call may be put on the ready ring as it is. */
-static inline bool bide__loop_takes(const bide__loop_head *head) {
-  return !head->parked && !bide__ready_full(&head->ready);
-}
-
 /* As bide_loop_call_soon for a call that is not queued, inline for what resumes tasks. */
 static inline int bide__loop_make_ready(bide_loop *loop, bide_call *call) {
   bide__loop_unpark(loop);
   return bide__ready_push(&bide__loop_head_of(loop)->ready, call);
 }
+
+/* task.c's: what a loop does with a task that is ready; and where trace or debug are on. */
+void bide__task_resume(bide__loop_head *head, bide_task *task);
+void bide__task_resume_observed(bide_task *task);
 
 /* 0, or BIDE_EFORKED in a child of the loop's process. */
 int bide__loop_check(const bide_loop *loop);

@@ -6,7 +6,7 @@
 void bide_buffer_release(bide_loop *loop, uint16_t buffer_id) {
   assert(bide__loop_is_ours(loop));
   loop->backend->class->release_buffer(loop->backend, buffer_id);
-  if (loop->head.parked && loop->backend->class->peek(loop->backend))
+  if (bide__loop_is_parked(&loop->head) && loop->backend->class->peek(loop->backend))
     bide__loop_unpark(loop);
 }
 

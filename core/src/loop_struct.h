@@ -1,5 +1,5 @@
-/* loop_struct.h: the loop itself, for the files that it is made of: loop.c and
- * loop_timer.c. */
+/* loop_struct.h: the loop itself, for the files that it is made of, loop.c
+ * and loop_*.c. */
 #ifndef BIDE_SRC_LOOP_STRUCT_H
 #define BIDE_SRC_LOOP_STRUCT_H
 

@@ -78,7 +78,7 @@ void bide_timer_start_at(bide_loop *loop, bide_timer *timer, uint64_t deadline_u
   timer->deadline_us = deadline_us;
   loop->timer_started = true;
   bide__wheel_add(&loop->wheel, timer);
-  if (loop->head.parked || loop->head.observed) loop_timer_tell_start(loop, timer);
+  if (bide__loop_is_parked(&loop->head) || loop->head.observed) loop_timer_tell_start(loop, timer);
 }
 
 void bide_timer_start(bide_loop *loop, bide_timer *timer, uint64_t timeout_us) {

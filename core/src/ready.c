@@ -6,51 +6,50 @@
 enum { READY_INITIAL = 256 };
 
 int bide__ready_init(bide__ready *ready) {
-  ready->calls = bide__alloc(READY_INITIAL * sizeof *ready->calls);
-  if (ready->calls == NULL) return BIDE_ENOMEM;
+  ready->entries = bide__alloc(READY_INITIAL * sizeof *ready->entries);
+  if (ready->entries == NULL) return BIDE_ENOMEM;
   ready->mask = READY_INITIAL - 1;
   ready->head = ready->tail = 0;
+  bide__ready_open(ready);
   return 0;
 }
 
-void bide__ready_free(bide__ready *ready) { bide__free(ready->calls); }
+void bide__ready_free(bide__ready *ready) { bide__free(ready->entries); }
+
+/* A call knows its slot, in order to be cancelled. */
+static void ready_place(bide__entry *entries, uint32_t slot, bide__entry entry) {
+  entries[slot] = entry;
+  if (entry != 0 && !bide__entry_is_task(entry)) ((bide_call *)entry)->slot_ = slot;
+}
 
 int bide__ready_grow(bide__ready *ready) {
   uint32_t capacity = ready->mask + 1;
   if (capacity > UINT32_MAX / 2) return BIDE_ENOMEM;
-  bide_call **calls = bide__alloc((size_t)capacity * 2 * sizeof *calls);
-  if (calls == NULL) return BIDE_ENOMEM;
+  bide__entry *entries = bide__alloc((size_t)capacity * 2 * sizeof *entries);
+  if (entries == NULL) return BIDE_ENOMEM;
   uint32_t mask = capacity * 2 - 1;
-  for (uint32_t i = ready->head; i != ready->tail; i++) {
-    bide_call *call = ready->calls[i & ready->mask];
-    calls[i & mask] = call;
-    if (call != NULL) call->slot_ = i & mask;
-  }
-  bide__free(ready->calls);
-  ready->calls = calls;
+  for (uint32_t i = ready->head; i != ready->tail; i++)
+    ready_place(entries, i & mask, ready->entries[i & ready->mask]);
+  bide__free(ready->entries);
+  ready->entries = entries;
   ready->mask = mask;
+  if (ready->room > 0) bide__ready_open(ready);
   return 0;
 }
 
 void bide__ready_remove(bide__ready *ready, bide_call *call) {
-  assert(ready->calls[call->slot_] == call);
-  ready->calls[call->slot_] = NULL;
+  assert(ready->entries[call->slot_] == (bide__entry)call);
+  ready->entries[call->slot_] = 0;
   call->state_ = BIDE__CALL_IDLE;
-}
-
-static void ready_swap(bide__ready *ready, uint32_t a, uint32_t b) {
-  bide_call **first = &ready->calls[a & ready->mask];
-  bide_call **second = &ready->calls[b & ready->mask];
-  bide_call *call = *first;
-  *first = *second;
-  *second = call;
-  if (*first != NULL) (*first)->slot_ = a & ready->mask;
-  if (*second != NULL) (*second)->slot_ = b & ready->mask;
 }
 
 void bide__ready_pick(bide__ready *ready, uint32_t offset) {
   assert(offset < bide__ready_count(ready));
-  if (offset != 0) ready_swap(ready, ready->head, ready->head + offset);
+  uint32_t first = ready->head & ready->mask;
+  uint32_t picked = (ready->head + offset) & ready->mask;
+  bide__entry entry = ready->entries[picked];
+  ready_place(ready->entries, picked, ready->entries[first]);
+  ready_place(ready->entries, first, entry);
 }
 
 void bide__inbox_push(bide__inbox *inbox, bide_call *call) {

@@ -2,7 +2,10 @@
  *
  * A ring beats a linked list here: the next calls are known ahead and can be prefetched,
  * which matters once they no longer fit the cache. It grows by doubling and never
- * shrinks. A cancelled call leaves NULL in its slot. */
+ * shrinks. A cancelled call leaves an empty slot.
+ *
+ * A task that was woken is nothing but its address, marked: most of what runs are those, none
+ * is ever taken off the ring, and what runs them all is the same. */
 #ifndef BIDE_SRC_READY_H
 #define BIDE_SRC_READY_H
 
@@ -17,10 +20,17 @@ enum { BIDE__CALL_IDLE = 0, BIDE__CALL_QUEUED, BIDE__CALL_POSTED };
 
 enum { BIDE__READY_PREFETCH = 4 }; /* calls ahead */
 
-/* head and tail count for ever; slot = count & mask. tail - head calls wait. */
+/* The address of a call, or that of a task and one, or 0. */
+typedef uintptr_t bide__entry;
+
+enum { BIDE__READY_TASK = 1 };
+
+/* head and tail count for ever; slot = count & mask. tail - head calls wait. room: how many
+ * may be put into it as it is, those that are in it included: its capacity, or 0 while the
+ * loop is parked and somebody must be told. */
 typedef struct bide__ready {
-  bide_call **calls;
-  uint32_t mask, head, tail;
+  bide__entry *entries;
+  uint32_t mask, head, tail, room;
 } bide__ready;
 
 int bide__ready_init(bide__ready *ready);
@@ -41,12 +51,24 @@ static inline bool bide__ready_full(const bide__ready *ready) {
   return bide__ready_count(ready) > ready->mask;
 }
 
+static inline bool bide__ready_takes(const bide__ready *ready) {
+  return bide__ready_count(ready) < ready->room;
+}
+
+static inline void bide__ready_shut(bide__ready *ready) { ready->room = 0; }
+
+static inline void bide__ready_open(bide__ready *ready) { ready->room = ready->mask + 1; }
+
 /* Not into a full ring. Inline, as is take: a task's step is little more. */
 static inline void bide__ready_put(bide__ready *ready, bide_call *call) {
   uint32_t slot = ready->tail++ & ready->mask;
   call->slot_ = slot;
   call->state_ = BIDE__CALL_QUEUED;
-  ready->calls[slot] = call;
+  ready->entries[slot] = (bide__entry)call;
+}
+
+static inline void bide__ready_put_task(bide__ready *ready, bide_task *task) {
+  ready->entries[ready->tail++ & ready->mask] = (bide__entry)task | BIDE__READY_TASK;
 }
 
 /* Returns 0 or BIDE_ENOMEM. */
@@ -56,12 +78,26 @@ static inline int bide__ready_push(bide__ready *ready, bide_call *call) {
   return 0;
 }
 
-/* The next call, taken off, or NULL for one that was cancelled. Not on an empty ring. */
-static inline bide_call *bide__ready_take(bide__ready *ready) {
+/* The next entry, taken off; 0 for a call that was cancelled. Not on an empty ring. */
+static inline bide__entry bide__ready_take(bide__ready *ready) {
   assert(bide__ready_count(ready) > 0);
   uint32_t head = ready->head++;
-  __builtin_prefetch(ready->calls[(head + BIDE__READY_PREFETCH) & ready->mask]);
-  bide_call *call = ready->calls[head & ready->mask];
+  bide__entry ahead = ready->entries[(head + BIDE__READY_PREFETCH) & ready->mask];
+  __builtin_prefetch((const void *)ahead);
+  return ready->entries[head & ready->mask];
+}
+
+static inline bool bide__entry_is_task(bide__entry entry) {
+  return (entry & BIDE__READY_TASK) != 0;
+}
+
+static inline bide_task *bide__entry_task(bide__entry entry) {
+  return (bide_task *)(entry - BIDE__READY_TASK);
+}
+
+/* The call of an entry that is no task, which is idle from here on; NULL for none. */
+static inline bide_call *bide__entry_call(bide__entry entry) {
+  bide_call *call = (bide_call *)entry;
   if (call != NULL) call->state_ = BIDE__CALL_IDLE;
   return call;
 }

@@ -1,7 +1,7 @@
 /* A task that has not ended is in one of five places, and in one only:
  *   - it runs: its poll function is on the stack;
- *   - it is ready: wait_.call is on the loop's ready queue (spawned, woken, it yielded or has
- *     used up its budget);
+ *   - it is ready: on the loop's ready queue (spawned, woken or has used up its budget), as
+ *     itself or, where that was full and when it has yielded, as wait_.call;
  *   - it waits: awaiting_ is pending and has wait_.waiter on its list;
  *   - woken a moment ago: awaiting_ is settled but has not come to wait_.waiter yet;
  *   - it sleeps: wait_.timer runs, and TASK_SLEEPING says so.
@@ -30,6 +30,7 @@ enum {
   TASK_DEFERRING = 1u << 4,     /* a cancel is kept until the task says otherwise */
   TASK_DETACHED = 1u << 5,      /* nobody will await it, and that is no mistake */
   TASK_CANCEL_PASSED = 1u << 6, /* on to what awaiting_ names: kept if that succeeds */
+  TASK_OF_WAIT = TASK_SHIELDED | TASK_SLEEPING | TASK_CANCEL_PASSED
 };
 
 static_assert(sizeof(bide_task) <= 96 || sizeof(void *) != 8, "a million are 96 MB");
@@ -61,18 +62,22 @@ static bide__debug *task_debug(const bide_task *task) {
 static void task_step(bide_call *call);
 
 /* A task that waits for memory to be polled would be lost; a post needs none. */
-static BIDE__SELDOM void task_make_ready_slowly(bide_task *task) {
+static void task_call_soon(bide_task *task, bide_call_cb step) {
   bide_loop *loop = task->future.loop;
+  task->wait_.call.cb = step;
   if (bide__loop_make_ready(loop, &task->wait_.call) < 0)
     bide_post(loop, &task->wait_.call);
 }
 
-/* The rest of the call is the ready queue's to fill in. */
-static inline void task_make_ready(bide_task *task, bide_call_cb step) {
+/* The queue is full, or an outer loop must be told. */
+static BIDE__SELDOM void task_make_ready_slowly(bide_task *task) {
+  task_call_soon(task, task_step);
+}
+
+static inline void task_make_ready(bide_task *task) {
   bide__loop_head *head = bide__loop_head_of(task->future.loop);
-  task->wait_.call.cb = step;
-  if (bide__loop_takes(head))
-    bide__ready_put(&head->ready, &task->wait_.call);
+  if (bide__ready_takes(&head->ready))
+    bide__ready_put_task(&head->ready, task);
   else
     task_make_ready_slowly(task);
 }
@@ -81,24 +86,40 @@ static inline void task_make_ready(bide_task *task, bide_call_cb step) {
 static inline void task_end_wait(bide_task *task, int status) {
   task->awaiting_ = NULL;
   task->future.error = status;
-  if (task_has(task, TASK_CANCEL_PASSED) && status != BIDE_ECANCELED)
-    task_set(task, TASK_CANCEL_PENDING);
-  task_clear(task, TASK_SHIELDED | TASK_SLEEPING | TASK_CANCEL_PASSED);
-  task_make_ready(task, task_step);
+  task_make_ready(task);
 }
 
-static void task_wake(bide_waiter *waiter, bide_future *future) {
+inline void bide__task_wake(bide_waiter *waiter, bide_future *future) {
   task_end_wait(BIDE_CONTAINER_OF(waiter, bide_task, wait_.waiter), future->error);
+}
+
+/* The same for a wait of which a flag of TASK_OF_WAIT was set. Most have none, and are woken
+ * without a look at them. */
+static void task_end_noted(bide_task *task, int status) {
+  if (task_has(task, TASK_CANCEL_PASSED) && status != BIDE_ECANCELED)
+    task_set(task, TASK_CANCEL_PENDING);
+  task_clear(task, TASK_OF_WAIT);
+  task_end_wait(task, status);
+}
+
+static void task_wake_noted(bide_waiter *waiter, bide_future *future) {
+  task_end_noted(BIDE_CONTAINER_OF(waiter, bide_task, wait_.waiter), future->error);
+}
+
+/* Notes flags of the wait for awaiting_, which is pending. */
+static void task_note(bide_task *task, unsigned flags) {
+  task_set(task, flags);
+  task->wait_.waiter.wake = task_wake_noted;
 }
 
 /* Ends the wait for a future that goes on without this task. */
 static void task_detach(bide_task *task) {
   bide_future_forget(task->awaiting_, &task->wait_.waiter);
-  task_end_wait(task, BIDE_ECANCELED);
+  task_end_noted(task, BIDE_ECANCELED);
 }
 
 static void task_slept(bide_timer *timer) {
-  task_end_wait(BIDE_CONTAINER_OF(timer, bide_task, wait_.timer), 0);
+  task_end_noted(BIDE_CONTAINER_OF(timer, bide_task, wait_.timer), 0);
 }
 
 static BIDE__SELDOM void task_tell_resume(bide_task *task) {
@@ -107,19 +128,17 @@ static BIDE__SELDOM void task_tell_resume(bide_task *task) {
   if (debug != NULL) debug->resumes(debug, task);
 }
 
-static BIDE__SELDOM void task_poll_and_tell(bide_task *task) {
-  if (bide__loop_head_of(task->future.loop)->observed) task_tell_resume(task);
+static BIDE__SELDOM void task_poll_and_finish(bide_task *task) {
   if (task->poll_(task) == BIDE_POLL_PENDING) return;
   assert(bide__future_settled(&task->future));
   if (task->finished != NULL) task->finished(task);
 }
 
 /* The poll comes last where nobody is told, so that the compiler can jump there. */
-static inline void task_resume(bide_task *task) {
-  bide__loop_head *head = bide__loop_head_of(task->future.loop);
+inline void bide__task_resume(bide__loop_head *head, bide_task *task) {
   head->budget = BIDE_TASK_BUDGET;
-  if (head->observed || task->finished != NULL) {
-    task_poll_and_tell(task);
+  if (task->finished != NULL) {
+    task_poll_and_finish(task);
     return;
   }
   bide_poll poll = task->poll_(task);
@@ -127,15 +146,26 @@ static inline void task_resume(bide_task *task) {
   (void)poll;
 }
 
+void bide__task_resume_observed(bide_task *task) {
+  bide__loop_head_of(task->future.loop)->budget = BIDE_TASK_BUDGET;
+  task_tell_resume(task);
+  task_poll_and_finish(task);
+}
+
 static void task_step(bide_call *call) {
-  task_resume(BIDE_CONTAINER_OF(call, bide_task, wait_.call));
+  bide_task *task = BIDE_CONTAINER_OF(call, bide_task, wait_.call);
+  bide__loop_head *head = bide__loop_head_of(task->future.loop);
+  if (head->observed)
+    bide__task_resume_observed(task);
+  else
+    bide__task_resume(head, task);
 }
 
 /* The step of one that is ready because it yielded: a cancel still reaches it. */
 static void task_step_yielded(bide_call *call) {
   bide_task *task = BIDE_CONTAINER_OF(call, bide_task, wait_.call);
   task->future.error = task_take_cancel(task) ? BIDE_ECANCELED : 0;
-  task_resume(task);
+  task_step(call);
 }
 
 static void task_cancel_future(bide_future *future) {
@@ -152,6 +182,7 @@ static BIDE__SELDOM void task_tell_spawn(bide_task *task, const char *place) {
 static BIDE__SELDOM int task_spawn_slowly(bide_task *task, const char *place) {
   bide_loop *loop = task->future.loop;
   int result = bide__loop_check(loop);
+  task->wait_.call.cb = task_step;
   if (result == 0) result = bide__loop_make_ready(loop, &task->wait_.call);
   if (result < 0) {
     bide_future_reject(&task->future, result);
@@ -161,17 +192,16 @@ static BIDE__SELDOM int task_spawn_slowly(bide_task *task, const char *place) {
   return 0;
 }
 
-int bide_task_spawn_at(bide_loop *loop, bide_task *task, bide_task_fn poll,
-                       const char *place) {
+inline int bide_task_spawn_at(bide_loop *loop, bide_task *task, bide_task_fn poll,
+                              const char *place) {
   task->future = (bide_future){.loop = loop, .cancel = task_cancel_future};
   task->poll_ = poll;
   task->locals_ = NULL;
   task->awaiting_ = NULL;
-  task->wait_.call.cb = task_step;
   bide__loop_head *head = bide__loop_head_of(loop);
-  if (bide__loop_check(loop) < 0 || !bide__loop_takes(head) || head->observed)
+  if (bide__loop_check(loop) < 0 || !bide__ready_takes(&head->ready) || head->observed)
     return task_spawn_slowly(task, place);
-  bide__ready_put(&head->ready, &task->wait_.call);
+  bide__ready_put_task(&head->ready, task);
   return 0;
 }
 
@@ -226,7 +256,7 @@ static bide_task *task_cancel_target(bide_task *task, bool *circle) {
 /* The tasks from `task` to the one before `target` wait for one another, each for the next. */
 static void task_pass_cancel(bide_task *task, const bide_task *target) {
   for (; task != target; task = task_cancel_next(task))
-    task_set(task, TASK_CANCEL_PASSED);
+    task_note(task, TASK_CANCEL_PASSED);
 }
 
 /* A circle of waits can only be opened by taking one out of it: its await returns, and
@@ -241,11 +271,11 @@ static void task_deliver_cancel(bide_task *task) {
     task_set(target, TASK_CANCEL_PENDING);
   } else if (sleeps) {
     bide_timer_stop(target->future.loop, &target->wait_.timer);
-    task_end_wait(target, BIDE_ECANCELED);
+    task_end_noted(target, BIDE_ECANCELED);
   } else if (circle || task_has(target, TASK_SHIELDED | TASK_DELIVERING)) {
     task_detach(target);
   } else {
-    task_set(target, TASK_DELIVERING | TASK_CANCEL_PASSED);
+    task_note(target, TASK_DELIVERING | TASK_CANCEL_PASSED);
     bide_future_cancel(target->awaiting_);
     task_clear(target, TASK_DELIVERING);
   }
@@ -272,13 +302,13 @@ bool bide_task_shield(bide_task *task, bool shielded) {
 static inline void task_wait(bide_task *task, bide_future *future) {
   assert(future->loop == task->future.loop);
   assert(future != &task->future);
-  task->wait_.waiter.wake = task_wake;
+  task->wait_.waiter.wake = bide__task_wake;
   bide__future_add(future, &task->wait_.waiter);
   task->awaiting_ = future;
 }
 
 static BIDE__SELDOM bool task_end_turn(bide_task *task) {
-  task_make_ready(task, task_step);
+  task_make_ready(task);
   return true;
 }
 
@@ -306,7 +336,7 @@ static BIDE__SELDOM bool task_await_cancelled(bide_task *task, bide_future *futu
   return true;
 }
 
-bool bide_task_await(bide_task *task, bide_future *future) {
+inline bool bide_task_await(bide_task *task, bide_future *future) {
   if (bide__future_settled(future)) return task_take_result(task, future);
   if (task_has(task, TASK_CANCEL_PENDING)) return task_await_cancelled(task, future);
   task_wait(task, future);
@@ -319,17 +349,17 @@ bool bide_task_await_shielded(bide_task *task, bide_future *future) {
     task->future.error = BIDE_ECANCELED;
     return false;
   }
-  task_set(task, TASK_SHIELDED);
   task_wait(task, future);
+  task_note(task, TASK_SHIELDED);
   return true;
 }
 
-bool bide_task_yield(bide_task *task) {
+inline bool bide_task_yield(bide_task *task) {
   if (task_take_cancel(task)) {
     task->future.error = BIDE_ECANCELED;
     return false;
   }
-  task_make_ready(task, task_step_yielded);
+  task_call_soon(task, task_step_yielded);
   return true;
 }
 
@@ -350,7 +380,7 @@ static BIDE__SELDOM void task_tell_end(bide_task *task, int error) {
   if (debug != NULL) debug->ended(debug, task, task->future.waiters_ != NULL, error);
 }
 
-bide_poll bide_task_return(bide_task *task, intptr_t value, int error) {
+inline bide_poll bide_task_return(bide_task *task, intptr_t value, int error) {
   assert(error <= 0);
   if (bide__loop_head_of(task->future.loop)->observed) task_tell_end(task, error);
   if (error < 0) {

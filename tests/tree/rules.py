@@ -27,8 +27,8 @@ MAY_LEAF_INCLUDE = {"base", "errno"}
 
 # Files whose name is not their concept's.
 CONCEPT_OF_STEM = {
-    "hints": "base", "list": "base", "memory": "base", "stack": "base",
-    "wheel": "timer", "loop_internal": "loop",
+    "hints": "base", "list": "base", "memory": "base", "stack": "base", "wheel": "timer",
+    "loop_internal": "loop", "loop_fd": "loop",
     "loop_trace": "loop", "loop_struct": "loop", "loop_timer": "loop", "loop_park": "loop",
     "loop_receive": "loop",
     "choose": "loop", "ready": "loop", "trace_ring": "trace", "channel": "sync",
