@@ -6,6 +6,9 @@
  * registers saved where they do not happen. */
 #define BIDE__SELDOM __attribute__((cold, noinline))
 
+/* Keeps the compiler from leaving out how the value came about. */
+static inline void bide__use(const void *value) { __asm__ volatile("" : : "r"(value)); }
+
 /* Between two looks at memory that another thread will change. */
 static inline void bide__relax(void) {
 #if defined(__x86_64__) || defined(__i386__)

@@ -19,7 +19,10 @@
 #include "hints.h"
 #include "list.h"
 
-enum { WHEEL_DIGIT_BITS = 6 };
+enum {
+  WHEEL_DIGIT_BITS = 6,
+  WHEEL_FAR = 2 /* from this level on the timers of a slot are in no cache */
+};
 
 static_assert(BIDE__WHEEL_SLOTS == 1 << WHEEL_DIGIT_BITS, "a digit names a slot");
 static_assert(BIDE__WHEEL_LEVELS * WHEEL_DIGIT_BITS >= 64,
@@ -47,8 +50,8 @@ static inline void wheel_place(bide__wheel *wheel, bide_timer *timer) {
   unsigned level = wheel_level_of(wheel->now_us, timer->deadline_us);
   unsigned index = wheel_index_of(timer->deadline_us, level);
   bide_node *slot = &wheel->slots[level * BIDE__WHEEL_SLOTS + index];
+  if (bide__list_empty(slot)) wheel->occupied[level] |= UINT64_C(1) << index;
   bide__list_push(slot, &timer->slot_);
-  wheel->occupied[level] |= UINT64_C(1) << index;
 }
 
 /* Behind the last one that is not due later. The walk is short: what a caller starts with
@@ -107,11 +110,23 @@ static uint64_t wheel_slot_start(const bide__wheel *wheel, unsigned level) {
   return above | index << shift;
 }
 
+/* Timers that were started at any time lie anywhere, and who walks along their list waits for
+ * memory at each. From both ends at once that is half as long, and then the cache has them. */
+static void wheel_fetch(const bide_node *slot) {
+  const bide_node *front = slot->next, *back = slot->prev;
+  while (front != back && front != slot) {
+    front = front->next;
+    if (front != back) back = back->prev;
+  }
+  bide__use(front);
+}
+
 /* Empties the first slot of that level, at whose start `now` stands: what is due goes to
  * the due list, the rest to the levels below. */
 static void wheel_descend(bide__wheel *wheel, unsigned level) {
   unsigned index = (unsigned)__builtin_ctzll(wheel->occupied[level]);
   bide_node *slot = &wheel->slots[level * BIDE__WHEEL_SLOTS + index];
+  if (level >= WHEEL_FAR) wheel_fetch(slot);
   bide_node *node = slot->next, *after;
   wheel->occupied[level] &= ~(UINT64_C(1) << index);
   bide__list_init(slot);
