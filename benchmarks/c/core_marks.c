@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "floor_marks.h"
 #include "marks.h"
 #include "offload_marks.h"
 #include "task_marks.h"
@@ -29,6 +30,7 @@ static void put(const char *row, double value) { printf("\"%s\": %.2f, ", row, v
 static void measure_tasks(void) {
   long steps = quick ? MILLION : 4 * MILLION;
   put("await_resume", marks_await_ns(loop, steps));
+  put("await_floor", marks_await_floor_ns(steps));
   put("ready_await", marks_ready_ns(loop, steps));
   put("spawn_await", marks_spawn_ns(loop, steps / 2));
   put("channel_hop", marks_channel_ns(loop, steps / 2));
@@ -125,6 +127,12 @@ static void time_timers(void) {
   marks_check(bide_loop_run(loop, BIDE_RUN_UNTIL_STOPPED), "run");
   put("timer_expire", (marks_cpu_ns() - started_ns) / MILLION);
   free(timers);
+}
+
+static void time_timer_floor(void) {
+  marks_timers floor = marks_timer_floor(MILLION);
+  put("timer_insert_floor", floor.start_ns);
+  put("timer_cancel_floor", floor.stop_ns);
 }
 
 /* ---- turns, and what other threads post ---- */
@@ -360,6 +368,7 @@ int main(int argc, char **argv) {
   measure_million();
   measure_ten_million();
   time_timers();
+  time_timer_floor();
   measure_post();
   measure_offload();
   measure_echo();
