@@ -124,6 +124,47 @@ static void combine_select_leaves_the_others_running(void) {
   harness_loop_close(loop);
 }
 
+/* A channel, an operation and a timer are futures like any other. What the select does not
+ * take goes on, and what that brings is not lost. */
+static void combine_select_takes_channels_operations_and_timers(void) {
+  enum { CHANNEL, PIPE, TIMER, WAYS };
+  bide_loop *loop = harness_loop_new();
+  int storage, item = 0, ends[2];
+  char byte = 0;
+  bide_channel channel;
+  bide_passage passage;
+  bide_io read = {.op.fd = -1};
+  bide_sleep sleep;
+  bide_combination select;
+  CHECK_INT(pipe(ends), 0);
+  bide_channel_init(&channel, loop, &storage, sizeof item, 1);
+  bide_channel_recv(&channel, &passage, &item);
+  bide_prep_read(&read.op, ends[0], &byte, 1, -1);
+  bide_io_start(loop, &read);
+  bide_sleep_start(loop, &sleep, 3600000000);
+  bide_branch branches[WAYS] = {
+      {.future = &passage.future}, {.future = &read.future}, {.future = &sleep.future}};
+
+  bide_select_start(loop, &select, branches, WAYS);
+  CHECK_INT(write(ends[1], "x", 1), 1);
+  CHECK_INT(bide_block_on(&select.future), 0);
+  CHECK_INT(select.future.value, PIPE);
+  CHECK_INT(byte, 'x');
+  CHECK_INT(bide_channel_try_send(&channel, &(int){42}), 0);
+  CHECK_INT(item, 42);
+
+  bide_select_start(loop, &select, branches, 1);
+  CHECK_INT(bide_block_on(&select.future), 0);
+  CHECK_INT(select.future.value, CHANNEL);
+  bide_select_start(loop, &select, &branches[TIMER], 1);
+  CHECK_INT(select.future.state, BIDE_FUTURE_PENDING);
+  bide_future_cancel(&sleep.future);
+  CHECK_INT(bide_block_on(&select.future), 0);
+  close(ends[0]);
+  close(ends[1]);
+  harness_loop_close(loop);
+}
+
 /* What had settled when the combination began counts, and decides at once. */
 static void combine_takes_what_has_settled(void) {
   static const struct {
@@ -272,6 +313,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(combine_any_takes_the_first_success),
     HARNESS_TEST(combine_race_takes_the_first_of_all),
     HARNESS_TEST(combine_select_leaves_the_others_running),
+    HARNESS_TEST(combine_select_takes_channels_operations_and_timers),
     HARNESS_TEST(combine_takes_what_has_settled),
     HARNESS_TEST(combine_of_nothing),
     HARNESS_TEST(combine_takes_a_future_twice),

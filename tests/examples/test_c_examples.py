@@ -63,6 +63,48 @@ def test_many_loops_share_a_port_and_are_shut_down(run):
     ]
 
 
+def test_channels_hand_over_and_are_selected_from(run):
+    assert run("channels").splitlines() == [
+        "6 orders done, never more than 2 waiting",
+        "the slow reader has missed 2, reads 3, reads 4, reads 5",
+        "the thermometer shows 21",
+        "the pipe was first: x",
+        "then the channel: 42",
+        "the timer was taken back",
+    ]
+
+
+def test_locks_serve_in_order(run):
+    assert run("locks").splitlines() == [
+        "the writer is alone with 0 readers",
+        "0 cups are left, up to 4 read together",
+        "2 seated at most, guest 5 was the last at the table",
+    ]
+
+
+def test_timers_pass_an_hour_at_once(run):
+    assert run("timers").splitlines() == [
+        "burst: 4.5 4.5 4.5 4.5 s, 0 left out",
+        "delay: 4.5 5.5 6.5 7.5 s, 3 left out",
+        "skip: 4.5 5.0 6.0 7.0 s, 3 left out",
+        "the deadline ended it 0 us late",
+        "what was stopped did not fire",
+    ]
+
+
+def test_latency_is_measured_both_ways(run):
+    form = (
+        r"asleep between two messages: [\d.]+ us a round trip; the kernel was asked [\d.]+ "
+        r"times for each\n"
+        r"  a turn took up to \d+ us, half of the receives up to \d+ us\n"
+        r"spinning for up to 200 us: [\d.]+ us a round trip; the kernel was asked [\d.]+ "
+        r"times for each\n"
+        r"  a turn took up to \d+ us, half of the receives up to \d+ us\n"
+    )
+    output = run("latency")
+    assert re.fullmatch(form, output), output
+
+
 def test_debugging_names_file_and_line(run):
     form = (
         r"the loop was held by the task of debugging\.c:\d+\n"
