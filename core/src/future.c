@@ -8,7 +8,7 @@
 #include "future_internal.h"
 #include "loop_internal.h"
 
-inline void bide_future_init(bide_future *future, bide_loop *loop) {
+void bide_future_init(bide_future *future, bide_loop *loop) {
   *future = (bide_future){.loop = loop, .state = BIDE_FUTURE_PENDING};
 }
 
@@ -60,7 +60,7 @@ static inline int future_settle(bide_future *future, bide_future_state state,
   return 0;
 }
 
-inline int bide_future_resolve(bide_future *future, intptr_t value) {
+int bide_future_resolve(bide_future *future, intptr_t value) {
   return future_settle(future, BIDE_FUTURE_RESOLVED, value, 0);
 }
 

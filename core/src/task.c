@@ -89,7 +89,7 @@ static inline void task_end_wait(bide_task *task, int status) {
   task_make_ready(task);
 }
 
-inline void bide__task_wake(bide_waiter *waiter, bide_future *future) {
+void bide__task_wake(bide_waiter *waiter, bide_future *future) {
   task_end_wait(BIDE_CONTAINER_OF(waiter, bide_task, wait_.waiter), future->error);
 }
 
@@ -135,7 +135,7 @@ static BIDE__SELDOM void task_poll_and_finish(bide_task *task) {
 }
 
 /* The poll comes last where nobody is told, so that the compiler can jump there. */
-inline void bide__task_resume(bide__loop_head *head, bide_task *task) {
+void bide__task_resume(bide__loop_head *head, bide_task *task) {
   head->budget = BIDE_TASK_BUDGET;
   if (task->finished != NULL) {
     task_poll_and_finish(task);
@@ -192,8 +192,8 @@ static BIDE__SELDOM int task_spawn_slowly(bide_task *task, const char *place) {
   return 0;
 }
 
-inline int bide_task_spawn_at(bide_loop *loop, bide_task *task, bide_task_fn poll,
-                              const char *place) {
+int bide_task_spawn_at(bide_loop *loop, bide_task *task, bide_task_fn poll,
+                       const char *place) {
   task->future = (bide_future){.loop = loop, .cancel = task_cancel_future};
   task->poll_ = poll;
   task->locals_ = NULL;
@@ -336,7 +336,7 @@ static BIDE__SELDOM bool task_await_cancelled(bide_task *task, bide_future *futu
   return true;
 }
 
-inline bool bide_task_await(bide_task *task, bide_future *future) {
+bool bide_task_await(bide_task *task, bide_future *future) {
   if (bide__future_settled(future)) return task_take_result(task, future);
   if (task_has(task, TASK_CANCEL_PENDING)) return task_await_cancelled(task, future);
   task_wait(task, future);
@@ -354,7 +354,7 @@ bool bide_task_await_shielded(bide_task *task, bide_future *future) {
   return true;
 }
 
-inline bool bide_task_yield(bide_task *task) {
+bool bide_task_yield(bide_task *task) {
   if (task_take_cancel(task)) {
     task->future.error = BIDE_ECANCELED;
     return false;
@@ -380,7 +380,7 @@ static BIDE__SELDOM void task_tell_end(bide_task *task, int error) {
   if (debug != NULL) debug->ended(debug, task, task->future.waiters_ != NULL, error);
 }
 
-inline bide_poll bide_task_return(bide_task *task, intptr_t value, int error) {
+bide_poll bide_task_return(bide_task *task, intptr_t value, int error) {
   assert(error <= 0);
   if (bide__loop_head_of(task->future.loop)->observed) task_tell_end(task, error);
   if (error < 0) {
