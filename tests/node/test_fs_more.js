@@ -270,7 +270,8 @@ test('readFiles and statAll give one result a path, in their order', async (t) =
 test('readFiles and statAll tell the first error, or each in its place', async () => {
   const paths = [__filename, '/does/not/exist', '/'];
   for (const method of ['readFiles', 'statAll']) {
-    const error = await rejectionOf(bide.fs[method](paths));
+    // Of several errors it is the first to come, whichever that is.
+    const error = await rejectionOf(bide.fs[method](paths.slice(0, 2)));
     assert.equal(error.code, 'ENOENT');
     assert.equal(error.path, '/does/not/exist');
     const results = await bide.fs[method](paths, { errors: 'return' });
