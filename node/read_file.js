@@ -29,7 +29,7 @@ class ReadRequest extends WholeFile {
     super(path, options, resolve, reject);
     this.target = undefined; // what the kernel reads into, if not into the slot's memory
     this.lent = undefined; // of which `target` is a part
-    this.room = 0; // in the caller's buffer
+    this.room = options.buffer?.byteLength ?? 0; // in the caller's buffer, at the call
   }
 
   submit(slot) {
@@ -41,13 +41,14 @@ class ReadRequest extends WholeFile {
   }
 
   // A buffer that is too large to be lent one like it gets a copy of what comes otherwise.
+  // One that went or shrank while this waited for its turn is refused here.
   aim(buffer) {
-    this.room = buffer.byteLength;
+    const own = bytesOf(buffer, 0, this.room);
     if (scratch.isShared(buffer)) {
-      this.target = bufferOver(buffer);
-    } else if (buffer.byteLength <= scratch.bytesMax) {
-      this.lent = scratch.take(buffer.byteLength);
-      this.target = this.lent.subarray(0, buffer.byteLength);
+      this.target = bufferOver(own);
+    } else if (this.room <= scratch.bytesMax) {
+      this.lent = scratch.take(this.room);
+      this.target = this.lent.subarray(0, this.room);
     }
   }
 

@@ -118,9 +118,10 @@ static void finish_tried(addon_env *env) {
   pthread_mutex_unlock(&reads->lock);
   while (request != NULL) {
     addon_request *next = request->as.cached.next;
-    bool again = request->as.cached.file.outcome == ADDON_CACHED_NO_ROOM &&
+    bool again = !request->cancelled &&
+                 request->as.cached.file.outcome == ADDON_CACHED_NO_ROOM &&
                  addon_read_make_room(request);
-    if (again && !request->cancelled) {
+    if (again) {
       addon_reads_push(env, request);
     } else {
       addon_read_finish(request);

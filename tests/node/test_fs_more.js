@@ -235,6 +235,11 @@ test('a buffer that is transferred under a whole read is left alone', async (t) 
   const moved = structuredClone(buffer.buffer, { transfer: [buffer.buffer] });
   assert.equal((await rejectionOf(read)).code, 'ERR_INVALID_STATE');
   assert.ok(new Uint8Array(moved).every((byte) => byte === 0));
+  // Most of these still wait for their turn.
+  const many = Array.from({ length: 300 }, () => Buffer.alloc(60_000));
+  const reads = many.map((each) => rejectionOf(bide.fs.readFile(file, { buffer: each })));
+  for (const each of many) structuredClone(each.buffer, { transfer: [each.buffer] });
+  for (const { code } of await Promise.all(reads)) assert.equal(code, 'ERR_INVALID_STATE');
 });
 
 test('shared memory is read into and written from without a copy', async (t) => {
