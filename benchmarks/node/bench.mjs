@@ -12,7 +12,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { median } from './median.mjs'
-import { print, publish, write } from './report.mjs'
+import { print, printVerdict, publish, write } from './report.mjs'
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
 const quick = process.env.QUICK === '1'
@@ -131,6 +131,7 @@ try {
     }
   }
   print(rows)
+  printVerdict(rows)
   const machine = {
     date: new Date().toISOString(),
     kernel: os.release(),
