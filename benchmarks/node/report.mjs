@@ -28,8 +28,8 @@ const isOf =
   (row) =>
     row.case === name && row.inFlight === inFlight
 
-// { rival, times, ratio, isBehind, costsMore }. On the fallback, and where nothing more is asked for,
-// bide must not be slower than the first of its rivals.
+// { rival, times, ratio, isBehind, costsMore }. On the fallback, and where nothing more is
+// asked for, bide must not be slower than the first of its rivals.
 export function verdictOf(row) {
   const mark = marks.find((each) => isOf(each)(row))
   const asked = row.backend === 'io_uring' ? mark?.[3][majorOf(row)] : undefined
