@@ -46,7 +46,7 @@ class WholeFile {
     release(this.slot);
   }
 
-  // undefined when it has failed for want of memory.
+  // undefined when it has thrown: for want of memory, or of the caller's buffer.
   trySubmit() {
     try {
       return this.submit(this.slot);
