@@ -126,6 +126,12 @@ void bide_prep_poll_foreign(bide_op *op, int fd, unsigned events) {
   op->args.poll.foreign = true;
 }
 
+void bide_prep_poll_multi(bide_op *op, int fd, unsigned events) {
+  op_prepare(op, BIDE_OP_POLL_MULTI, fd);
+  op->args.poll.events = events;
+  op->args.poll.foreign = true;
+}
+
 void bide_prep_timeout(bide_op *op, uint64_t timeout_us) {
   op_prepare(op, BIDE_OP_TIMEOUT, -1);
   op->args.timeout.timeout_us = timeout_us;

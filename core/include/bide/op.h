@@ -56,6 +56,7 @@ struct statx;
   X(STATX) \
   X(FSYNC) \
   X(POLL) \
+  X(POLL_MULTI) \
   X(TIMEOUT)
 
 typedef enum bide_op_kind {
@@ -246,6 +247,14 @@ BIDE_EXTERN void bide_prep_poll(bide_op *op, int fd, unsigned events);
  * open, its peer sees the close at once, and another file under the same number is never
  * mistaken for it. The op does not notice the close: cancel it, or it waits for ever. */
 BIDE_EXTERN void bide_prep_poll_foreign(bide_op *op, int fd, unsigned events);
+
+/* The same again and again, until cancelled: a completion with BIDE_OP_MORE tells of
+ * something new for events, not of what was told before. So whoever is to use up what
+ * holds tries until that would block, and waits then, which costs no system call. The fd is
+ * others': an fd has one such op, which a later one ends with BIDE_ECANCELED, and so does an
+ * operation that finds another file under the number. Until then the op does not notice the
+ * reuse of a number, and waits for ever. */
+BIDE_EXTERN void bide_prep_poll_multi(bide_op *op, int fd, unsigned events);
 
 /* Completes with BIDE_ETIME after timeout_us, never early. */
 BIDE_EXTERN void bide_prep_timeout(bide_op *op, uint64_t timeout_us);

@@ -61,10 +61,6 @@ static bool epoll_is_writer(const bide_op *op) {
          op->kind == BIDE_OP_SENDMSG || op->kind == BIDE_OP_WRITE;
 }
 
-static bool epoll_is_multi(const bide_op *op) {
-  return op->kind == BIDE_OP_ACCEPT_MULTI || op->kind == BIDE_OP_RECV_MULTI;
-}
-
 /* It does not receive itself. */
 static bool epoll_only_tells(const bide_op *op) {
   return op->kind == BIDE_OP_RECV_MULTI && op->args.recv_multi.ready;
@@ -199,13 +195,14 @@ static int epoll_submit_file(epoll *e, bide_op *op) {
 
 /* Waits for the next edge; the first wait registers the fd. */
 static void epoll_await_edge(epoll *e, bide_op *op, bide__fd *entry) {
-  if ((entry->mask & EPOLLET) == 0) {
+  if (!entry->streams) {
     bide__fd_describe(entry, op->fd);
     int error = bide__fd_register(entry, e->set.fd, op->fd, EPOLL_STREAM);
     if (error < 0) {
       bide__backend_done(&e->base, op, error, 0);
       return;
     }
+    entry->streams = true;
   }
   epoll_await(op, entry);
 }
@@ -213,7 +210,7 @@ static void epoll_await_edge(epoll *e, bide_op *op, bide__fd *entry) {
 /* Until the fd is registered no edge is known: whatever is tried first may succeed. What
  * only tells is told of it by the registration. */
 static void epoll_submit_stream(epoll *e, bide_op *op, bide__fd *entry) {
-  if ((entry->mask & EPOLLET) == 0)
+  if (!entry->streams)
     entry->ready = epoll_only_tells(op) ? EPOLLOUT : EPOLLIN | EPOLLOUT;
   uint32_t edge = epoll_is_writer(op) ? EPOLLOUT : EPOLLIN;
   bide_node *list = epoll_is_writer(op) ? &entry->writers : &entry->readers;
@@ -242,7 +239,7 @@ static int epoll_submit_fd(epoll *e, bide_op *op) {
     return 0;
   }
   bool file = op->kind == BIDE_OP_READ || op->kind == BIDE_OP_WRITE;
-  if (file && (entry->mask & EPOLLET) == 0) {
+  if (file && !entry->streams) {
     bide__fd_describe(entry, op->fd);
     if (entry->type == BIDE__FD_FILE) return epoll_submit_work(e, op);
   }
@@ -263,6 +260,7 @@ static int epoll_submit(bide__backend *backend, bide_op *op) {
       bide__backend_done(backend, op, close(op->fd) < 0 ? -errno : 0, 0);
       return 0;
     case BIDE_OP_POLL:
+    case BIDE_OP_POLL_MULTI:
       return bide__pollset_submit(&e->set, op);
     case BIDE_OP_OPENAT:
       return epoll_submit_file(e, op);
@@ -283,6 +281,10 @@ static int epoll_submit(bide__backend *backend, bide_op *op) {
 
 static void epoll_cancel(bide__backend *backend, bide_op *op) {
   epoll *e = epoll_of(backend);
+  if (op->kind == BIDE_OP_POLL_MULTI) {
+    bide__pollset_cancel(&e->set, op);
+    return;
+  }
   switch (op->phase_) {
     case BIDE__PHASE_WAITING:
     case BIDE__PHASE_AGAIN:
@@ -346,14 +348,15 @@ static void epoll_event(epoll *e, const struct epoll_event *event) {
   if (fd < 0) return;
   bide__fd *entry = bide__fds_find(&e->set.fds, fd);
   uint32_t events = event->events;
-  if ((entry->mask & EPOLLET) != 0) {
+  if (entry->streams) {
     if ((events & (EPOLL_HANGUP | EPOLLPRI)) != 0) entry->no_short = true;
     if ((events & (EPOLLIN | EPOLL_HANGUP)) != 0) entry->ready |= EPOLLIN | EPOLL_TOLD;
     if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) entry->ready |= EPOLLOUT;
     epoll_try_list(e, &entry->readers, entry, EPOLLIN);
     epoll_try_list(e, &entry->writers, entry, EPOLLOUT);
   }
-  if (!bide__list_empty(&entry->pollers)) bide__pollset_wake(&e->set, fd, events);
+  if (!bide__list_empty(&entry->pollers) || entry->watcher != NULL)
+    bide__pollset_wake(&e->set, fd, events);
 }
 
 /* Empties an eventfd or a timerfd. It is readable, and we are its only reader: the read
@@ -440,7 +443,9 @@ static int epoll_flush(bide__backend *backend) {
  * is tried again at the next wait when this one is not used up. */
 static void epoll_go_on(epoll *e, bide_op *op) {
   bide__fd *entry = bide__fds_find(&e->set.fds, op->fd);
-  if ((entry->ready & EPOLLIN) != 0)
+  if (op->kind == BIDE_OP_POLL_MULTI)
+    bide__pollset_go_on(op);
+  else if ((entry->ready & EPOLLIN) != 0)
     epoll_list(&e->again, op, BIDE__PHASE_AGAIN);
   else
     epoll_await_edge(e, op, entry);
@@ -452,8 +457,7 @@ static int epoll_reap(bide__backend *backend, bide_completion *completions, int 
   bide_op *op;
   while (count < max &&
          (op = bide__backend_take_done(backend, &completions[count])) != NULL) {
-    if (epoll_is_multi(op) && (completions[count].flags & BIDE_OP_MORE) != 0)
-      epoll_go_on(e, op);
+    if ((completions[count].flags & BIDE_OP_MORE) != 0) epoll_go_on(e, op);
     count++;
   }
   if (count == max || e->in_ring == 0) return count;

@@ -77,6 +77,7 @@ void bide__fd_describe(bide__fd *entry, int fd) {
 
 void bide__fd_reset(bide__fd *entry) {
   entry->mask = 0;
+  entry->streams = false;
   entry->ready = 0;
   entry->no_short = false;
   entry->blocking = true;

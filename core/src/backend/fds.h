@@ -2,7 +2,7 @@
 #ifndef BIDE_SRC_BACKEND_FDS_H
 #define BIDE_SRC_BACKEND_FDS_H
 
-#include <bide/base.h>
+#include <bide/op.h>
 #include <sys/types.h>
 
 typedef enum bide__fd_type {
@@ -20,18 +20,22 @@ typedef struct bide__fd_file {
 } bide__fd_file;
 
 /* One for each fd number, for ever at the same address. readers and writers: stream
- * operations that wait for an edge; pollers: poll operations. generation changes when fd
+ * operations that wait for an edge; pollers: poll operations; watcher: the multishot one, or
+ * NULL, whether it waits or is done. streams: `mask` was set for streams, and holds all that
+ * there is. generation changes when fd
  * is forgotten, or found to be another file: events of the one before are dropped. type and
  * blocking are guesses (unknown and true) until bide__fd_describe. Once haunted, the set may
  * hold a file that has lost the number and may come back to it, and `file` is what the
  * number stood for when it was last registered. */
 typedef struct bide__fd {
   bide_node readers, writers, pollers;
+  bide_op *watcher;
   uint32_t mask;  /* what epoll has, 0: nothing */
   uint32_t ready; /* EPOLLIN, EPOLLOUT: edges not used up */
   uint32_t generation;
   bide__fd_file file;
   bool haunted;
+  bool streams;
   bool no_short; /* a short count means nothing: the peer hung up, or urgent data came */
   bool blocking; /* without O_NONBLOCK: to be touched only when poll says so */
   uint8_t type;

@@ -2,7 +2,8 @@
  *
  * They may be used on fds that others own, close and reuse. An epoll set holds no file
  * open, and each operation registers its fd anew, one-shot, so that a number which the
- * kernel has given to another file is never mistaken.
+ * kernel has given to another file is never mistaken. A multishot one is registered once,
+ * by its edges, and ends when another operation finds such a file.
  *
  * The epoll backend's own set is one; io_uring, whose own poll would keep the file open,
  * has one beside it and watches its fd. */
@@ -14,7 +15,8 @@
 
 /* fd: the epoll set. orphans: operations whose file has lost its number, which nothing but
  * a cancel ends. waiting: how many operations lie there and on the entries' lists of
- * pollers. Those that end go to the backend's `done`. */
+ * pollers, or are their watchers. Those that end go to the backend's `done`, and so does a
+ * watcher for an event. */
 typedef struct bide__pollset {
   bide__backend *backend;
   int fd;
@@ -32,8 +34,11 @@ void bide__pollset_close(bide__pollset *set);
 /* Returns 0 or BIDE_ENOMEM; any other failure is the op's result. */
 int bide__pollset_submit(bide__pollset *set, bide_op *op);
 
-/* Ends an op that waits. */
+/* Ends an op that waits; a multishot one whatever its phase. */
 void bide__pollset_cancel(bide__pollset *set, bide_op *op);
+
+/* The event that a multishot op was told of has been handed out: it waits for the next. */
+void bide__pollset_go_on(bide_op *op);
 
 /* An event of fd: ends the operations that waited for it. */
 void bide__pollset_wake(bide__pollset *set, int fd, uint32_t events);

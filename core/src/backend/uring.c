@@ -134,12 +134,16 @@ static void uring_start(uring *u, bide_op *op) {
     uring_list(&u->backlog, op, BIDE__PHASE_BACKLOG);
 }
 
+static bool uring_is_in_set(const bide_op *op) {
+  return op->kind == BIDE_OP_POLL_MULTI ||
+         (op->kind == BIDE_OP_POLL && op->args.poll.foreign);
+}
+
 static int uring_submit(bide__backend *backend, bide_op *op) {
   uring *u = uring_of(backend);
   bide__scratch_of(op)->done = (bide_node){NULL, NULL};
   if (bide__backend_at_once(backend, op)) return 0;
-  if (op->kind == BIDE_OP_POLL && op->args.poll.foreign)
-    return bide__pollset_submit(&u->set, op);
+  if (uring_is_in_set(op)) return bide__pollset_submit(&u->set, op);
   if (op->kind == BIDE_OP_RECV_MULTI) {
     int error = uring_buffers_open(u);
     if (error < 0) return error;
@@ -161,6 +165,10 @@ static bool uring_push_cancel(uring *u, bide_op *op) {
 
 static void uring_cancel(bide__backend *backend, bide_op *op) {
   uring *u = uring_of(backend);
+  if (op->kind == BIDE_OP_POLL_MULTI) {
+    bide__pollset_cancel(&u->set, op);
+    return;
+  }
   switch (op->phase_) {
     case BIDE__PHASE_BACKLOG:
     case BIDE__PHASE_STARVED:
@@ -367,7 +375,11 @@ static int uring_take_done(uring *u, bide_completion *completions, int max) {
   bide_op *op;
   while (count < max &&
          (op = bide__backend_take_done(&u->base, &completions[count])) != NULL) {
-    if ((completions[count].flags & BIDE_OP_MORE) != 0) uring_start(u, op);
+    bool more = (completions[count].flags & BIDE_OP_MORE) != 0;
+    if (more && op->kind == BIDE_OP_POLL_MULTI)
+      bide__pollset_go_on(op);
+    else if (more)
+      uring_start(u, op);
     count++;
   }
   return count;
