@@ -34,8 +34,15 @@ PyObject *coroutine_next(PyObject *self, sendfunc send) {
   PyObject *result;
   PySendResult outcome = send(self, Py_None, &result);
   if (outcome != PYGEN_RETURN) return result;
-  PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, result);
+  PyObject *stop =
+      result == Py_None ? NULL : PyObject_CallOneArg(PyExc_StopIteration, result);
   Py_DECREF(result);
   if (stop != NULL) PyErr_SetRaisedException(stop);
   return NULL;
+}
+
+PyObject *coroutine_send(PyObject *self, sendfunc send) {
+  PyObject *result = coroutine_next(self, send);
+  if (result == NULL && !PyErr_Occurred()) PyErr_SetNone(PyExc_StopIteration);
+  return result;
 }

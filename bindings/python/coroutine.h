@@ -12,7 +12,9 @@ PyObject *coroutine_sleep(loop_object *loop, PyObject **waiter);
  * NULL with TypeError. */
 PyObject *coroutine_thrown(PyObject *const *args, Py_ssize_t nargs);
 
-/* One step by `send` as tp_iternext, and as send() for those who call it by name. */
+/* One step by `send` as tp_iternext, whose end without an exception means None, and as send()
+ * for those who call it by name. */
 PyObject *coroutine_next(PyObject *self, sendfunc send);
+PyObject *coroutine_send(PyObject *self, sendfunc send);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "datagram.h"
 #include "poller.h"
+#include "socket_watch.h"
 #include "transport.h"
 
 /* ---- the descriptor ---- */
@@ -39,6 +40,7 @@ int endpoint_take_fd(loop_object *loop, int fd, PyObject *transport) {
   slot = loop_fd_find(loop, fd);
   if (slot->writer != NULL) poller_detach(slot->writer);
   slot = loop_fd_find(loop, fd);
+  if (slot->watch != NULL) socket_watch_end(slot->watch);
   if (slot->transport != NULL) endpoint_evict(loop, slot->transport);
   loop_fd_find(loop, fd)->transport = transport;
   return 0;

@@ -205,7 +205,8 @@ static PyObject *file_op_next(PyObject *self) {
 }
 
 static PyObject *file_op_send_method(PyObject *self, PyObject *value) {
-  if (value == Py_None || ((file_op *)self)->state != FILE_NEW) return file_op_next(self);
+  if (value == Py_None || ((file_op *)self)->state != FILE_NEW)
+    return coroutine_send(self, file_op_send);
   PyErr_SetString(PyExc_TypeError,
                   "can't send non-None value to a just-started coroutine");
   return NULL;

@@ -25,4 +25,12 @@ static inline void list_remove(bide_node *node) {
   node->next = node->prev = NULL;
 }
 
+/* Moves all nodes of `from` to `to`, which is empty. */
+static inline void list_move(bide_node *to, bide_node *from) {
+  if (list_empty(from)) return;
+  *to = *from;
+  to->next->prev = to->prev->next = to;
+  list_init(from);
+}
+
 #endif

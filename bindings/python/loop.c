@@ -13,6 +13,7 @@
 #include "pipe.h"
 #include "poller.h"
 #include "socket_call.h"
+#include "socket_watch.h"
 #include "transport.h"
 
 /* ---- what the other files lean on ---- */
@@ -133,6 +134,7 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *keywords
   list_init(&loop->listeners);
   list_init(&loop->files);
   list_init(&loop->calls);
+  list_init(&loop->watches);
   list_init(&loop->dirty);
   loop->slow_s = 0.1;
   loop->outer_origin_depth = loop->guest_timer_fd = -1;
@@ -183,6 +185,8 @@ static void loop_release(loop_object *loop) {
     file_op_forget(BIDE_CONTAINER_OF(loop->files.next, file_op, link));
   while (!list_empty(&loop->calls))
     socket_call_forget(BIDE_CONTAINER_OF(loop->calls.next, socket_call, link));
+  while (!list_empty(&loop->watches))
+    socket_watch_free(BIDE_CONTAINER_OF(loop->watches.next, socket_watch, link));
   while (!list_empty(&loop->pollers))
     poller_free(BIDE_CONTAINER_OF(loop->pollers.next, poller, link));
 }
@@ -478,13 +482,15 @@ static PyMethodDef loop_methods[] = {
      "object; waiter is set once connection_made has been called."},
     {"_write_pipe", LOOP_FASTCALL(loop_write_pipe),
      "_write_pipe(pipe, protocol, waiter)\nReturn a transport that writes to one."},
-    {"_socket_receive", LOOP_FASTCALL(loop_socket_receive),
-     "_socket_receive(sock, nbytes)\nReturn what sock.recv() does, or an awaitable of "
-     "it. NotImplemented if the socket must be called itself."},
-    {"_socket_receive_into", LOOP_FASTCALL(loop_socket_receive_into),
-     "_socket_receive_into(sock, buffer)\nThe same for sock.recv_into()."},
-    {"_socket_send", LOOP_FASTCALL(loop_socket_send),
-     "_socket_send(sock, data)\nThe same for sending all of data: None or an awaitable."},
+    {"sock_recv", LOOP_KEYWORDS(loop_sock_recv),
+     "sock_recv($self, sock, nbytes=None, n=None)\n--\n\nReceive up to nbytes. "
+     "asyncio's loops call the number n, its documentation nbytes: either will do."},
+    {"sock_recv_into", LOOP_KEYWORDS(loop_sock_recv_into),
+     "sock_recv_into($self, sock, buf)\n--\n\nReceive into a buffer; return the number "
+     "of bytes."},
+    {"sock_sendall", LOOP_KEYWORDS(loop_sock_sendall),
+     "sock_sendall($self, sock, data)\n--\n\nSend all of data. What a cancel leaves "
+     "unsent is not known."},
     {"_socket_call", LOOP_FASTCALL(loop_socket_call),
      "_socket_call(sock, writing, name, *args)\nReturn an awaitable of sock.name(*args), "
      "which is tried until it does not block."},

@@ -12,6 +12,7 @@
 #include "state.h"
 
 typedef struct poller poller;
+typedef struct socket_watch socket_watch;
 typedef struct timer_handle_object timer_handle_object;
 typedef struct transport_object transport_object;
 
@@ -20,6 +21,7 @@ typedef struct fd_slot {
   poller *reader;
   poller *writer;
   PyObject *transport; /* of either kind */
+  socket_watch *watch;
 } fd_slot;
 
 /* See clock.h. The heap holds the timers while time() is somebody else's; each is on
@@ -46,6 +48,7 @@ typedef struct loop_clock {
  *   listeners   those that accept; borrowed, each holds itself while it is started
  *   files       operations on files in flight; owns one each
  *   calls       of sock_ methods that wait for their socket; owns one each
+ *   watches     of sockets that such calls have waited for; freed by the loop
  *   dirty       transports with bytes to send when the callback returns; owns one each
  *
  * `spare_calls` are bare calls kept for reuse, linked by next alone.
@@ -70,6 +73,7 @@ typedef struct loop_object {
   bide_node listeners;
   bide_node files;
   bide_node calls;
+  bide_node watches;
   bide_node dirty;
   fd_slot *fds;
   size_t fd_count;
@@ -168,10 +172,12 @@ PyObject *loop_remove_writer(PyObject *self, PyObject *const *args, Py_ssize_t n
 PyObject *loop_run(PyObject *self, PyObject *unused);
 PyObject *loop_check_running(PyObject *self, PyObject *unused);
 PyObject *loop_track_origins(PyObject *self, PyObject *enabled);
-PyObject *loop_socket_receive(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
-PyObject *loop_socket_receive_into(PyObject *self, PyObject *const *args,
-                                   Py_ssize_t nargs);
-PyObject *loop_socket_send(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *loop_sock_recv(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                         PyObject *keywords);
+PyObject *loop_sock_recv_into(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                              PyObject *keywords);
+PyObject *loop_sock_sendall(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                            PyObject *keywords);
 PyObject *loop_socket_call(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 PyObject *loop_socket_wait(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 PyObject *loop_connect_datagram(PyObject *self, PyObject *const *args, Py_ssize_t nargs);

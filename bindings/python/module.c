@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "files.h"
 #include "handle.h"
+#include "socket_call.h"
 #include "stream.h"
 #include "transport.h"
 
@@ -181,6 +182,19 @@ PyObject *state_call(PyObject *object, PyObject *name, const char *format, ...) 
   return result;
 }
 
+PyObject *state_pass_on(PyObject *object, PyObject *name, PyObject *const *args,
+                        Py_ssize_t nargs, PyObject *keywords) {
+  size_t count = (size_t)nargs;
+  if (keywords != NULL) count += (size_t)PyTuple_GET_SIZE(keywords);
+  PyObject **all = PyMem_New(PyObject *, count + 1);
+  if (all == NULL) return PyErr_NoMemory();
+  all[0] = object;
+  memcpy(all + 1, args, count * sizeof *all);
+  PyObject *result = PyObject_VectorcallMethod(name, all, (size_t)nargs + 1, keywords);
+  PyMem_Free(all);
+  return result;
+}
+
 /* ---- letting it go ---- */
 
 typedef struct module_visit {
@@ -210,6 +224,7 @@ static int module_clear(PyObject *module) {
   handle_pool_clear(&state->handles);
   handle_pool_clear(&state->timer_handles);
   handle_pool_clear(&state->threadsafe_handles);
+  socket_call_pool_clear(&state->socket_calls);
   return module_each(state, module_clear_one, NULL);
 }
 

@@ -1,131 +1,37 @@
 #include "socket_call.h"
 
-#include <errno.h>
 #include <poll.h>
 
 #include "convert.h"
 #include "coroutine.h"
 #include "list.h"
 #include "poller.h"
+#include "socket_object.h"
+#include "socket_try.h"
+#include "socket_watch.h"
 
 /* ---- holding the socket ---- */
 
-/* As socket.makefile() does, and its files when they are closed. What only acts as a socket
- * need not have a socket's books. */
+/* What only acts as a socket need not have a socket's books. */
 static int socket_call_hold(socket_call *self) {
   module_state *state = self->loop->state;
   if (self->holds || !PyObject_TypeCheck(self->sock, (PyTypeObject *)state->socket_type))
     return 0;
-  PyObject *count = PyObject_GetAttr(self->sock, state->names._io_refs);
-  long files = count == NULL ? -1 : PyLong_AsLong(count);
-  Py_XDECREF(count);
-  count = files == -1 && PyErr_Occurred() ? NULL : PyLong_FromLong(files + 1);
-  int result =
-      count == NULL ? -1 : PyObject_SetAttr(self->sock, state->names._io_refs, count);
-  Py_XDECREF(count);
-  self->holds = result == 0;
-  return result;
+  int code = socket_object_hold(state, self->sock);
+  self->holds = code == 0;
+  return code;
 }
 
-static int socket_call_count_down(socket_call *self) {
-  module_state *state = self->loop->state;
-  PyObject *count = PyObject_GetAttr(self->sock, state->names._io_refs);
-  long files = count == NULL ? -1 : PyLong_AsLong(count);
-  Py_XDECREF(count);
-  if (files == -1 && PyErr_Occurred()) return -1;
-  count = PyLong_FromLong(files > 0 ? files - 1 : 0);
-  int result =
-      count == NULL ? -1 : PyObject_SetAttr(self->sock, state->names._io_refs, count);
-  Py_XDECREF(count);
-  return result;
-}
-
-/* Closes the socket if that was put off for nobody else. May be called with an exception
- * pending, which stays so. */
+/* May be called with an exception pending, which stays so. */
 static void socket_call_release(socket_call *self) {
   if (!self->holds) return;
   self->holds = false;
-  module_state *state = self->loop->state;
   PyObject *error = PyErr_GetRaisedException();
-  PyObject *closed = NULL, *done = NULL;
-  if (socket_call_count_down(self) == 0)
-    closed = PyObject_GetAttr(self->sock, state->names._closed);
-  if (closed == Py_True) done = PyObject_CallMethodNoArgs(self->sock, state->names.close);
-  if (closed == NULL || (closed == Py_True && done == NULL)) loop_swallow(self->loop);
-  Py_XDECREF(done);
-  Py_XDECREF(closed);
+  if (socket_object_release(self->loop->state, self->sock) < 0) loop_swallow(self->loop);
   if (error != NULL) PyErr_SetRaisedException(error);
 }
 
 /* ---- trying ---- */
-
-/* Whether the socket would block; else `code` is an error, or no error. */
-static bool socket_would_block(ssize_t code) {
-  return code == -EAGAIN || code == -EWOULDBLOCK;
-}
-
-static ssize_t socket_recv(int fd, void *into, size_t len) {
-  ssize_t count;
-  do {
-    count = recv(fd, into, len, MSG_DONTWAIT);
-  } while (count < 0 && errno == EINTR);
-  return count < 0 ? -errno : count;
-}
-
-static ssize_t socket_send(int fd, const char *from, size_t len) {
-  ssize_t count;
-  do {
-    count = send(fd, from, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-  } while (count < 0 && errno == EINTR);
-  return count < 0 ? -errno : count;
-}
-
-/* Straight into bytes of the size that the user names. */
-static PyObject *socket_receive_large(int fd, size_t len, bool *blocked) {
-  PyObject *data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)len);
-  if (data == NULL) return NULL;
-  ssize_t count = socket_recv(fd, PyBytes_AS_STRING(data), len);
-  *blocked = socket_would_block(count);
-  if (count < 0) {
-    Py_DECREF(data);
-    return *blocked ? NULL : convert_raise((int)count);
-  }
-  if ((size_t)count < len) (void)_PyBytes_Resize(&data, (Py_ssize_t)count);
-  return data;
-}
-
-/* What came, a new reference. NULL with an exception, or with *blocked set. */
-static PyObject *socket_receive(loop_object *loop, int fd, size_t len, bool *blocked) {
-  if (len > LOOP_SCRATCH_BYTES) return socket_receive_large(fd, len, blocked);
-  char *scratch = loop_scratch(loop);
-  if (scratch == NULL) return NULL;
-  ssize_t count = socket_recv(fd, scratch, len);
-  *blocked = socket_would_block(count);
-  if (*blocked) return NULL;
-  return count < 0 ? convert_raise((int)count)
-                   : PyBytes_FromStringAndSize(scratch, count);
-}
-
-static PyObject *socket_receive_into(int fd, const Py_buffer *view, bool *blocked) {
-  ssize_t count = socket_recv(fd, view->buf, (size_t)view->len);
-  *blocked = socket_would_block(count);
-  if (*blocked) return NULL;
-  return count < 0 ? convert_raise((int)count) : PyLong_FromSsize_t(count);
-}
-
-/* None once all is sent. An empty datagram is sent too. */
-static PyObject *socket_send_rest(int fd, const Py_buffer *view, size_t *sent,
-                                  bool *blocked) {
-  do {
-    ssize_t count =
-        socket_send(fd, (const char *)view->buf + *sent, (size_t)view->len - *sent);
-    *blocked = socket_would_block(count);
-    if (*blocked) return NULL;
-    if (count < 0) return convert_raise((int)count);
-    *sent += (size_t)count;
-  } while (*sent < (size_t)view->len);
-  Py_RETURN_NONE;
-}
 
 /* What a method of the socket's own gives; it is looked up at each try, as asyncio does. */
 static PyObject *socket_call_python(socket_call *self, bool *blocked) {
@@ -143,11 +49,11 @@ static PyObject *socket_call_try(socket_call *self, bool *blocked) {
   *blocked = false;
   switch (self->kind) {
     case SOCKET_RECEIVE:
-      return socket_receive(self->loop, self->fd, self->len, blocked);
+      return socket_try_receive(self->loop, self->fd, self->len, blocked);
     case SOCKET_RECEIVE_INTO:
-      return socket_receive_into(self->fd, &self->view, blocked);
+      return socket_try_receive_into(self->fd, &self->view, blocked);
     case SOCKET_SEND:
-      return socket_send_rest(self->fd, &self->view, &self->sent, blocked);
+      return socket_try_send(self->fd, &self->view, &self->sent, blocked);
     case SOCKET_CALL_READ:
     case SOCKET_CALL_WRITE:
       return socket_call_python(self, blocked);
@@ -160,14 +66,14 @@ static PyObject *socket_call_try(socket_call *self, bool *blocked) {
 
 /* While the loop is drained nobody is woken and no socket closed: the loop lets go of what
  * it holds when its core is gone. */
-static void socket_call_on_event(bide_op *op) {
-  socket_call *self = BIDE_CONTAINER_OF(op, socket_call, op);
+void socket_call_wake(socket_call *self, int result) {
   loop_object *loop = self->loop;
   self->armed = false;
+  if (list_linked(&self->waits)) list_remove(&self->waits);
   if (loop->draining && self->holds) return;
   list_remove(&self->link);
   self->ready = true;
-  if (op->result < 0 && op->result != BIDE_ECANCELED) self->error = op->result;
+  if (result < 0 && result != BIDE_ECANCELED) self->error = result;
   if (self->waiter != NULL && !loop->draining) {
     loop_enter(loop);
     loop_wake_future(loop, self->waiter);
@@ -176,7 +82,12 @@ static void socket_call_on_event(bide_op *op) {
   Py_DECREF(self);
 }
 
+static void socket_call_on_event(bide_op *op) {
+  socket_call_wake(BIDE_CONTAINER_OF(op, socket_call, op), op->result);
+}
+
 void socket_call_forget(socket_call *self) {
+  if (list_linked(&self->waits)) list_remove(&self->waits);
   list_remove(&self->link);
   self->armed = false;
   self->over = true;
@@ -184,21 +95,34 @@ void socket_call_forget(socket_call *self) {
   Py_DECREF(self);
 }
 
-static int socket_call_arm(socket_call *self) {
-  loop_object *loop = self->loop;
+static int socket_call_poll(socket_call *self) {
   bool writes = self->kind == SOCKET_SEND || self->kind == SOCKET_WAIT_WRITE ||
                 self->kind == SOCKET_CALL_WRITE;
+  bide_prep_poll_foreign(&self->op, self->fd, writes ? POLLOUT : POLLIN);
+  self->op.cb = socket_call_on_event;
+  int code = bide_loop_submit(self->loop->core, &self->op);
+  if (code == 0) return 0;
+  convert_raise(code);
+  return -1;
+}
+
+/* A watch tells of what is new: it is for those of whom it is certain that they have found
+ * nothing. A method of the socket's may say so with the socket full. */
+static bool socket_call_may_watch(const socket_call *self) {
+  bool tries = self->kind == SOCKET_RECEIVE || self->kind == SOCKET_RECEIVE_INTO;
+  return tries && socket_watch_serves(self->loop, self->sock, self->fd);
+}
+
+static int socket_call_arm(socket_call *self) {
+  loop_object *loop = self->loop;
   if (self->fd < 0 && (self->fd = convert_fd(loop->state, self->sock)) < 0) return -1;
   if (loop_check_open(loop) < 0 || poller_refused(loop, self->fd) ||
       socket_call_hold(self) < 0)
     return -1;
-  bide_prep_poll_foreign(&self->op, self->fd, writes ? POLLOUT : POLLIN);
-  self->op.cb = socket_call_on_event;
-  int code = bide_loop_submit(loop->core, &self->op);
-  if (code < 0) {
-    convert_raise(code);
-    return -1;
-  }
+  int code = socket_call_may_watch(self)
+                 ? socket_watch_wait(loop, self->sock, self->fd, &self->waits)
+                 : socket_call_poll(self);
+  if (code < 0) return -1;
   self->armed = true;
   list_push(&loop->calls, &self->link);
   Py_INCREF(self);
@@ -213,12 +137,24 @@ static int socket_call_clear(PyObject *object) {
   return 0;
 }
 
+/* A poll is over when its operation has completed. */
+static void socket_call_disarm(socket_call *self) {
+  if (!list_linked(&self->waits)) {
+    (void)bide_loop_cancel(self->loop->core, &self->op);
+    return;
+  }
+  list_remove(&self->waits);
+  list_remove(&self->link);
+  self->armed = false;
+  Py_DECREF(self);
+}
+
 /* Nothing waits any more: the socket and the user's memory are let go. An exception that
  * is pending stays so. */
 static void socket_call_end(socket_call *self) {
   PyObject *error = PyErr_GetRaisedException();
   self->over = true;
-  if (self->armed) (void)bide_loop_cancel(self->loop->core, &self->op);
+  if (self->armed) socket_call_disarm(self);
   socket_call_clear((PyObject *)self);
   PyBuffer_Release(&self->view);
   socket_call_release(self);
@@ -227,9 +163,30 @@ static void socket_call_end(socket_call *self) {
 
 /* ---- as a task drives it ---- */
 
+/* Only now, as a coroutine would: until then the user may do what he likes with socket and
+ * buffer. */
+static int socket_call_begin(socket_call *self) {
+  self->begun = true;
+  switch (self->kind) {
+    case SOCKET_RECEIVE:
+      break;
+    case SOCKET_RECEIVE_INTO:
+      if (PyObject_GetBuffer(self->args, &self->view, PyBUF_WRITABLE) < 0) return -1;
+      break;
+    case SOCKET_SEND:
+      if (PyObject_GetBuffer(self->args, &self->view, PyBUF_SIMPLE) < 0) return -1;
+      break;
+    default:
+      return 0;
+  }
+  self->fd = socket_object_fd(self->loop->state, self->sock);
+  return self->fd < 0 && PyErr_Occurred() ? -1 : 0;
+}
+
 /* One that is not ready has been tried, and waits before it is tried again. */
 static PyObject *socket_call_step(socket_call *self, bool *sleeps) {
   bool blocked = true;
+  if (!self->begun && socket_call_begin(self) < 0) return NULL;
   if (self->ready && self->error != 0) return convert_raise(self->error);
   if (self->ready) {
     PyObject *result = socket_call_try(self, &blocked);
@@ -264,8 +221,11 @@ static PyObject *socket_call_next(PyObject *self) {
 }
 
 static PyObject *socket_call_send_method(PyObject *self, PyObject *value) {
-  (void)value;
-  return socket_call_next(self);
+  if (value == Py_None || ((socket_call *)self)->begun)
+    return coroutine_send(self, socket_call_send);
+  PyErr_SetString(PyExc_TypeError,
+                  "can't send non-None value to a just-started coroutine");
+  return NULL;
 }
 
 static PyObject *socket_call_throw(PyObject *self, PyObject *const *args,
@@ -283,7 +243,30 @@ static PyObject *socket_call_close(PyObject *self, PyObject *unused) {
   Py_RETURN_NONE;
 }
 
-static PyObject *socket_call_await(PyObject *self) { return Py_NewRef(self); }
+static PyObject *socket_call_await(PyObject *self) {
+  if (((socket_call *)self)->waiter == NULL) return Py_NewRef(self);
+  PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
+  return NULL;
+}
+
+/* What a coroutine function's would be called. */
+static const char *const socket_call_names[] = {
+    [SOCKET_WAIT_READ] = "_socket_wait", [SOCKET_WAIT_WRITE] = "_socket_wait",
+    [SOCKET_CALL_READ] = "_socket_call", [SOCKET_CALL_WRITE] = "_socket_call",
+    [SOCKET_RECEIVE] = "sock_recv",      [SOCKET_RECEIVE_INTO] = "sock_recv_into",
+    [SOCKET_SEND] = "sock_sendall",
+};
+
+static PyObject *socket_call_get_name(PyObject *self, void *unused) {
+  (void)unused;
+  return PyUnicode_FromString(socket_call_names[((socket_call *)self)->kind]);
+}
+
+static PyObject *socket_call_get_qualname(PyObject *self, void *unused) {
+  (void)unused;
+  return PyUnicode_FromFormat("EventLoop.%s",
+                              socket_call_names[((socket_call *)self)->kind]);
+}
 
 /* ---- memory ---- */
 
@@ -299,135 +282,147 @@ static int socket_call_traverse(PyObject *object, visitproc visit, void *arg) {
   return 0;
 }
 
-static void socket_call_finalize(PyObject *object) {
-  socket_call_end((socket_call *)object);
+static void socket_call_warn(socket_call *self) {
+  PyObject *error = PyErr_GetRaisedException();
+  if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1,
+                       "coroutine 'EventLoop.%s' was never awaited",
+                       socket_call_names[self->kind]) < 0)
+    PyErr_WriteUnraisable((PyObject *)self);
+  if (error != NULL) PyErr_SetRaisedException(error);
 }
 
+static void socket_call_finalize(PyObject *object) {
+  socket_call *self = (socket_call *)object;
+  if (!self->begun && !self->over) socket_call_warn(self);
+  socket_call_end(self);
+}
+
+enum { SOCKET_CALL_POOL_MAX = 256 };
+
+/* One that was finalized would not be so again. */
 static void socket_call_dealloc(PyObject *object) {
   socket_call *self = (socket_call *)object;
   PyTypeObject *type = Py_TYPE(object);
-  if (PyObject_CallFinalizerFromDealloc(object) < 0) return;
+  socket_call_pool *pool = &self->loop->state->socket_calls;
+  if (!self->over && PyObject_CallFinalizerFromDealloc(object) < 0) return;
   PyObject_GC_UnTrack(object);
   socket_call_clear(object);
   Py_CLEAR(self->sock);
   Py_CLEAR(self->loop);
-  type->tp_free(object);
+  if (pool->count < SOCKET_CALL_POOL_MAX && !PyObject_GC_IsFinalized(object)) {
+    self->next = pool->first;
+    pool->first = self;
+    pool->count++;
+  } else {
+    PyObject_GC_Del(object);
+  }
   Py_DECREF(type);
+}
+
+void socket_call_pool_clear(socket_call_pool *pool) {
+  while (pool->first != NULL) {
+    socket_call *self = pool->first;
+    pool->first = self->next;
+    PyObject_GC_Del(self);
+  }
+  pool->count = 0;
+}
+
+static socket_call *socket_call_alloc(module_state *state) {
+  PyTypeObject *type = state->socket_call_type;
+  socket_call_pool *pool = &state->socket_calls;
+  socket_call *self = pool->first;
+  if (self != NULL) {
+    pool->first = self->next;
+    pool->count--;
+    PyObject_Init((PyObject *)self, type);
+    return self;
+  }
+  self = PyObject_GC_New(socket_call, type);
+  if (self != NULL)
+    memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
+  return self;
+}
+
+/* Of a pooled one the references are NULL, and it is on no list. */
+static socket_call *socket_call_new(loop_object *loop, PyObject *sock,
+                                    socket_call_kind kind) {
+  socket_call *self = socket_call_alloc(loop->state);
+  if (self == NULL) return NULL;
+  self->loop = (loop_object *)Py_NewRef((PyObject *)loop);
+  self->sock = Py_NewRef(sock);
+  self->next = NULL;
+  self->kind = kind;
+  self->fd = -1;
+  self->error = 0;
+  self->sent = 0;
+  self->ready = kind != SOCKET_WAIT_READ && kind != SOCKET_WAIT_WRITE;
+  self->begun = self->over = false;
+  PyObject_GC_Track(self);
+  return self;
 }
 
 /* ---- the loop's methods ---- */
 
-/* A call that is to wait; takes over `view`, if there is one. */
-static PyObject *socket_call_new(loop_object *loop, PyObject *sock, int fd,
-                                 socket_call_kind kind, Py_buffer *view) {
-  PyTypeObject *type = loop->state->socket_call_type;
-  socket_call *self = (socket_call *)type->tp_alloc(type, 0);
-  if (self == NULL) {
-    if (view != NULL) PyBuffer_Release(view);
-    return NULL;
+/* Whether C may stand in for the methods of the socket that is the first of two plain
+ * arguments; debug mode checks more. */
+static bool socket_call_serves(loop_object *loop, PyObject *const *args, Py_ssize_t nargs,
+                               PyObject *keywords) {
+  return nargs == 2 && keywords == NULL && !loop->debug &&
+         socket_object_is_stock(loop->state, args[0]);
+}
+
+PyObject *loop_sock_recv(PyObject *object, PyObject *const *args, Py_ssize_t nargs,
+                         PyObject *keywords) {
+  loop_object *loop = (loop_object *)object;
+  bool serves = socket_call_serves(loop, args, nargs, keywords);
+  Py_ssize_t len = serves && PyLong_CheckExact(args[1]) ? PyLong_AsSsize_t(args[1]) : -1;
+  if (len < 0) {
+    PyErr_Clear();
+    return state_pass_on(object, loop->state->names._sock_recv, args, nargs, keywords);
   }
-  self->loop = (loop_object *)Py_NewRef((PyObject *)loop);
-  self->sock = Py_NewRef(sock);
-  self->fd = fd;
-  self->kind = kind;
-  if (view != NULL) self->view = *view;
+  socket_call *self = socket_call_new(loop, args[0], SOCKET_RECEIVE);
+  if (self != NULL) self->len = (size_t)len;
   return (PyObject *)self;
 }
 
-/* The fd of a socket whose method may be stood in for: the very class, the method that it
- * has from C, and nothing that debug mode checks. Else -1, with or without an exception. */
-static int socket_fd(loop_object *loop, PyObject *sock, PyObject *name,
-                     PyObject *method) {
-  if (loop->debug || (PyObject *)Py_TYPE(sock) != loop->state->socket_type) return -1;
-  PyObject *found = NULL;
-  bool stock = compat_get_method(sock, name, &found) && found == method;
-  Py_XDECREF(found);
-  PyObject *number =
-      stock ? PyObject_CallMethodNoArgs(sock, loop->state->names.fileno) : NULL;
-  if (number == NULL) return -1;
-  long fd = PyLong_AsLong(number);
-  Py_DECREF(number);
-  return fd >= 0 && fd <= INT_MAX ? (int)fd : -1;
+/* What else takes bytes is refused in the socket's own words. */
+static bool socket_call_takes_bytes(PyObject *object) {
+  return PyByteArray_CheckExact(object) ||
+         (PyMemoryView_Check(object) && !PyMemoryView_GET_BUFFER(object)->readonly);
 }
 
-static PyObject *socket_call_refuse(void) {
-  if (PyErr_Occurred()) return NULL;
-  return Py_NewRef(Py_NotImplemented);
-}
-
-static int socket_check_count(const char *method, Py_ssize_t nargs) {
-  if (nargs == 2) return 0;
-  PyErr_Format(PyExc_TypeError, "%s() takes 2 arguments (%zd given)", method, nargs);
-  return -1;
-}
-
-PyObject *loop_socket_receive(PyObject *object, PyObject *const *args, Py_ssize_t nargs) {
+PyObject *loop_sock_recv_into(PyObject *object, PyObject *const *args, Py_ssize_t nargs,
+                              PyObject *keywords) {
   loop_object *loop = (loop_object *)object;
-  module_state *state = loop->state;
-  if (socket_check_count("_socket_receive", nargs) < 0) return NULL;
-  int fd = socket_fd(loop, args[0], state->names.recv, state->socket_recv);
-  if (fd < 0) return socket_call_refuse();
-  /* The number is given by its other name. */
-  if (args[1] == Py_None) return socket_call_refuse();
-  Py_ssize_t len = PyNumber_AsSsize_t(args[1], PyExc_OverflowError);
-  if (len < 0) return socket_call_refuse();
-  if (len == 0)
-    return PyBytes_FromStringAndSize(NULL, 0); /* as the socket's own method */
-  bool blocked = false;
-  PyObject *data = socket_receive(loop, fd, (size_t)len, &blocked);
-  if (!blocked) return data;
-  PyObject *call = socket_call_new(loop, args[0], fd, SOCKET_RECEIVE, NULL);
-  if (call != NULL) ((socket_call *)call)->len = (size_t)len;
-  return call;
+  if (!socket_call_serves(loop, args, nargs, keywords) ||
+      !socket_call_takes_bytes(args[1]))
+    return state_pass_on(object, loop->state->names._sock_recv_into, args, nargs,
+                         keywords);
+  socket_call *self = socket_call_new(loop, args[0], SOCKET_RECEIVE_INTO);
+  if (self != NULL) self->args = Py_NewRef(args[1]);
+  return (PyObject *)self;
 }
 
-PyObject *loop_socket_receive_into(PyObject *object, PyObject *const *args,
-                                   Py_ssize_t nargs) {
+PyObject *loop_sock_sendall(PyObject *object, PyObject *const *args, Py_ssize_t nargs,
+                            PyObject *keywords) {
   loop_object *loop = (loop_object *)object;
-  module_state *state = loop->state;
-  Py_buffer view;
-  if (socket_check_count("_socket_receive_into", nargs) < 0) return NULL;
-  int fd = socket_fd(loop, args[0], state->names.recv_into, state->socket_recv_into);
-  if (fd < 0) return socket_call_refuse();
-  if (PyObject_GetBuffer(args[1], &view, PyBUF_WRITABLE) < 0) {
-    PyErr_Clear(); /* the socket's own error is another */
-    return socket_call_refuse();
-  }
-  bool blocked = false;
-  PyObject *count = view.len == 0 ? PyLong_FromLong(0) /* as the socket's own method */
-                                  : socket_receive_into(fd, &view, &blocked);
-  if (blocked) return socket_call_new(loop, args[0], fd, SOCKET_RECEIVE_INTO, &view);
-  PyBuffer_Release(&view);
-  return count;
-}
-
-PyObject *loop_socket_send(PyObject *object, PyObject *const *args, Py_ssize_t nargs) {
-  loop_object *loop = (loop_object *)object;
-  module_state *state = loop->state;
-  Py_buffer view;
-  if (socket_check_count("_socket_send", nargs) < 0) return NULL;
-  int fd = socket_fd(loop, args[0], state->names.send, state->socket_send);
-  if (fd < 0) return socket_call_refuse();
-  if (PyObject_GetBuffer(args[1], &view, PyBUF_SIMPLE) < 0) return NULL;
-  bool blocked = false;
-  size_t sent = 0;
-  PyObject *result = socket_send_rest(fd, &view, &sent, &blocked);
-  if (!blocked) {
-    PyBuffer_Release(&view);
-    return result;
-  }
-  PyObject *call = socket_call_new(loop, args[0], fd, SOCKET_SEND, &view);
-  if (call != NULL) ((socket_call *)call)->sent = sent;
-  return call;
+  if (!socket_call_serves(loop, args, nargs, keywords))
+    return state_pass_on(object, loop->state->names._sock_sendall, args, nargs, keywords);
+  socket_call *self = socket_call_new(loop, args[0], SOCKET_SEND);
+  if (self != NULL) self->args = Py_NewRef(args[1]);
+  return (PyObject *)self;
 }
 
 PyObject *loop_socket_wait(PyObject *object, PyObject *const *args, Py_ssize_t nargs) {
   loop_object *loop = (loop_object *)object;
-  if (socket_check_count("_socket_wait", nargs) < 0) return NULL;
+  if (nargs != 2)
+    return PyErr_Format(PyExc_TypeError, "_socket_wait() takes 2 arguments (%zd given)",
+                        nargs);
   int writing = PyObject_IsTrue(args[1]);
   if (writing < 0) return NULL;
-  return socket_call_new(loop, args[0], -1,
-                         writing ? SOCKET_WAIT_WRITE : SOCKET_WAIT_READ, NULL);
+  return (PyObject *)socket_call_new(loop, args[0],
+                                     writing ? SOCKET_WAIT_WRITE : SOCKET_WAIT_READ);
 }
 
 PyObject *loop_socket_call(PyObject *object, PyObject *const *args, Py_ssize_t nargs) {
@@ -440,17 +435,15 @@ PyObject *loop_socket_call(PyObject *object, PyObject *const *args, Py_ssize_t n
   if (rest == NULL) return NULL;
   for (Py_ssize_t i = 3; i < nargs; i++)
     PyTuple_SET_ITEM(rest, i - 3, Py_NewRef(args[i]));
-  PyObject *call = socket_call_new(loop, args[0], -1,
-                                   writing ? SOCKET_CALL_WRITE : SOCKET_CALL_READ, NULL);
-  if (call == NULL) {
+  socket_call *self =
+      socket_call_new(loop, args[0], writing ? SOCKET_CALL_WRITE : SOCKET_CALL_READ);
+  if (self == NULL) {
     Py_DECREF(rest);
     return NULL;
   }
-  socket_call *self = (socket_call *)call;
   self->method = Py_NewRef(args[2]);
   self->args = rest;
-  self->ready = true;
-  return call;
+  return (PyObject *)self;
 }
 
 /* ---- the type ---- */
@@ -463,14 +456,20 @@ static PyMethodDef socket_call_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyGetSetDef socket_call_getset[] = {
+    {"__name__", socket_call_get_name, NULL, NULL, NULL},
+    {"__qualname__", socket_call_get_qualname, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyType_Slot socket_call_slots[] = {
-    {Py_tp_doc,
-     "A call of a sock_ method that waits for its socket: to be awaited once."},
+    {Py_tp_doc, "A call of a sock_ method: a coroutine, to be awaited once."},
     {Py_am_await, socket_call_await},
     {Py_am_send, socket_call_send},
     {Py_tp_iternext, socket_call_next},
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_methods, socket_call_methods},
+    {Py_tp_getset, socket_call_getset},
     {Py_tp_traverse, socket_call_traverse},
     {Py_tp_clear, socket_call_clear},
     {Py_tp_finalize, socket_call_finalize},

@@ -37,6 +37,9 @@
   X(_run) \
   X(_server_idle) \
   X(_set_running_loop) \
+  X(_sock_recv) \
+  X(_sock_recv_into) \
+  X(_sock_sendall) \
   X(_sslobj) \
   X(_stream_reader) \
   X(_stream_reader_wr) \
@@ -121,6 +124,7 @@
   X(extract_stack, "asyncio.format_helpers", "extract_stack") \
   X(logger, "asyncio.log", "logger") \
   X(monotonic, "time", "monotonic") \
+  X(socket_fileno, "_socket", "socket.fileno") \
   X(socket_recv, "_socket", "socket.recv") \
   X(socket_recv_into, "_socket", "socket.recv_into") \
   X(socket_send, "_socket", "socket.send") \
@@ -180,6 +184,21 @@ typedef struct stream_stock {
   bool known;
 } stream_stock;
 
+/* What socket.socket was like at `version`, 0: it was not looked at; see socket_object.h. */
+typedef struct socket_stock {
+  PyMemberDef *io_refs, *closed; /* its slots, or NULL */
+  unsigned version;
+  bool methods; /* those that can be stood in for are C's */
+} socket_stock;
+
+typedef struct socket_call socket_call;
+
+/* Calls that are over, kept for reuse and linked through their `next`, as handles are. */
+typedef struct socket_call_pool {
+  socket_call *first;
+  unsigned count;
+} socket_call_pool;
+
 typedef struct module_state {
 #define STATE_X(member, spec, module, name) PyTypeObject *member;
   STATE_TYPES(STATE_X)
@@ -198,16 +217,22 @@ typedef struct module_state {
   int time_watcher;
   bool time_watched; /* if not, it must be looked at each time */
   stream_stock stream;
+  socket_stock socket;
   future_shape future_shape;
   handle_pool handles;
   handle_pool timer_handles;
   handle_pool threadsafe_handles;
+  socket_call_pool socket_calls;
 } module_state;
 
 /* object.name(...), with the arguments that Py_BuildValue makes of a format in parentheses.
  * PyObject_CallMethod would make a new string of a name at each call, and CPython's cache of
  * methods keeps a place for each, in which it holds it and another name's entry is lost. */
 PyObject *state_call(PyObject *object, PyObject *name, const char *format, ...);
+
+/* object.name(...), with the arguments that a method of METH_FASTCALL has got. */
+PyObject *state_pass_on(PyObject *object, PyObject *name, PyObject *const *args,
+                        Py_ssize_t nargs, PyObject *keywords);
 
 /* The state of the module that made `type` or a base of it; NULL with TypeError. */
 module_state *module_state_of(PyTypeObject *type);

@@ -49,20 +49,6 @@ static PyObject *task_make(loop_object *loop, PyObject *coro) {
   return task;
 }
 
-static PyObject *task_make_by_python(loop_object *loop, PyObject *const *args,
-                                     Py_ssize_t nargs, PyObject *keywords) {
-  size_t count = (size_t)nargs;
-  if (keywords != NULL) count += (size_t)PyTuple_GET_SIZE(keywords);
-  PyObject **all = PyMem_New(PyObject *, count + 1);
-  if (all == NULL) return PyErr_NoMemory();
-  all[0] = (PyObject *)loop;
-  memcpy(all + 1, args, count * sizeof *all);
-  PyObject *task = PyObject_VectorcallMethod(loop->state->names._create_task, all,
-                                             (size_t)nargs + 1, keywords);
-  PyMem_Free(all);
-  return task;
-}
-
 PyObject *loop_create_task(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                            PyObject *keywords) {
   loop_object *loop = (loop_object *)self;
@@ -71,5 +57,5 @@ PyObject *loop_create_task(PyObject *self, PyObject *const *args, Py_ssize_t nar
     return NULL;
   if (nargs == 1 && task_is_plain(loop, args + 1, keywords))
     return task_make(loop, args[0]);
-  return task_make_by_python(loop, args, nargs, keywords);
+  return state_pass_on(self, loop->state->names._create_task, args, nargs, keywords);
 }

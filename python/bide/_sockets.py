@@ -11,11 +11,20 @@ import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ._addresses import ensure_resolved
 from ._base import is_replaced
 from ._executor import ExecutorLoop
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _passed_on(function: _Function) -> _Function:
+    """Names it as callers know it, of whom C passes it those that it does not serve itself."""
+    function.__name__ = function.__name__.removeprefix("_")
+    function.__qualname__ = f"EventLoop.{function.__name__}"
+    return function
 
 
 def _begin_connect(sock: Any, address: Any) -> int:
@@ -49,27 +58,16 @@ class SocketLoop(ExecutorLoop):
 
     # ---- the methods ----
 
-    async def sock_recv(
+    @_passed_on
+    async def _sock_recv(
         self, sock: socket.socket, nbytes: int | None = None, n: int | None = None
     ) -> bytes:
-        """Receive up to nbytes. asyncio's loops call the number n, its documentation
-        nbytes: either will do."""
-        found = self._socket_receive(sock, nbytes)
-        if type(found) is bytes:
-            return found
-        if found is NotImplemented:
-            found = self._try(sock, False, "recv", n if nbytes is None else nbytes)
-        data: bytes = await found
+        data: bytes = await self._try(sock, False, "recv", n if nbytes is None else nbytes)
         return data
 
-    async def sock_recv_into(self, sock: socket.socket, buf: Any) -> int:
-        """Receive into a buffer; return the number of bytes."""
-        found = self._socket_receive_into(sock, buf)
-        if type(found) is int:
-            return found
-        if found is NotImplemented:
-            found = self._try(sock, False, "recv_into", buf)
-        count: int = await found
+    @_passed_on
+    async def _sock_recv_into(self, sock: socket.socket, buf: Any) -> int:
+        count: int = await self._try(sock, False, "recv_into", buf)
         return count
 
     async def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> tuple[bytes, Any]:
@@ -84,14 +82,8 @@ class SocketLoop(ExecutorLoop):
         received: tuple[int, Any] = await self._try(sock, False, "recvfrom_into", buf, nbytes)
         return received
 
-    async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
-        """Send all of data. What a cancel leaves unsent is not known."""
-        found = self._socket_send(sock, data)
-        if found is None:
-            return
-        if found is not NotImplemented:
-            await found
-            return
+    @_passed_on
+    async def _sock_sendall(self, sock: socket.socket, data: Any) -> None:
         with memoryview(data).cast("B") as view:
             sent = await self._try(sock, True, "send", view)
             while sent < len(view):
