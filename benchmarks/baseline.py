@@ -22,7 +22,7 @@ from lib import machine
 
 FILE = machine.ROOT / "benchmarks" / "baseline.json"
 PROGRAM = machine.ROOT / "benchmarks" / "servers" / "steps.py"
-KINDS = ("call_soon", "sleep(0)", "protocol echo", "stream echo")
+KINDS = ("call_soon", "sleep(0)", "protocol echo", "stream echo", "sock_* echo")
 STEPS = 1000
 GROWTH = 1.03
 # A loop that runs long without waiting looks at the kernel by the clock, so that a slow

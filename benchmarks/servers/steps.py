@@ -98,7 +98,26 @@ async def stream_echo(steps):
     await asyncio.sleep(0)
 
 
-KINDS = (call_soon, sleep_zero, protocol_echo, stream_echo)
+async def sock_echo(steps):
+    loop = asyncio.get_running_loop()
+    ends = socket.socketpair()
+    for end in ends:
+        end.setblocking(False)
+
+    async def pong(end):
+        for _ in range(steps // 2):
+            await loop.sock_sendall(end, await loop.sock_recv(end, len(MESSAGE)))
+
+    other = asyncio.create_task(pong(ends[1]))
+    for _ in range(steps // 2):
+        await loop.sock_sendall(ends[0], MESSAGE)
+        await loop.sock_recv(ends[0], len(MESSAGE))
+    await other
+    for end in ends:
+        end.close()
+
+
+KINDS = (call_soon, sleep_zero, protocol_echo, stream_echo, sock_echo)
 
 
 async def count(steps):
