@@ -129,8 +129,9 @@ def main(arguments):
     for what, loops in found.items():
         for name, kinds in loops.items():
             for kind, count in kinds.items():
-                then = f", kept: {before[what][name][kind]:,.2f}" if before else ""
-                print(f"  {name}, {kind}: {count:,.2f} {what}{then}")
+                then = before and before[what][name].get(kind)
+                beside = f", kept: {then:,.2f}" if then is not None else ""
+                print(f"  {name}, {kind}: {count:,.2f} {what}{beside}")
     if arguments == ["--write"]:
         FILE.write_text(json.dumps({**kept(), key(): found}, indent=1) + "\n")
 
