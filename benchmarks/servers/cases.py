@@ -21,6 +21,7 @@ import types
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import least  # noqa: E402
 from echoes import echo_read  # noqa: E402
 from lib import loops  # noqa: E402
 
@@ -348,43 +349,22 @@ def bare_call(_):
     exhaust(map(run, itertools.repeat(callback, 10_000)))
 
 
-class LeastLoop:
-    """What a task of asyncio's own needs to run, and no more."""
+def on_the_least_loop(name):
+    """A case on a loop that does no more than asyncio's own tasks need."""
+    units, function = CASES[name]
 
-    def __init__(self):
-        self.ready = collections.deque()
-        self.stop = False
+    def run(setting):
+        loop = least.least_loop()
+        loop.run(function(loop, setting))
 
-    def get_debug(self):
-        return False
-
-    def create_future(self):
-        return asyncio.Future(loop=self)
-
-    def create_task(self, coroutine, **options):
-        return asyncio.Task(coroutine, loop=self, **options)
-
-    def call_soon(self, callback, *arguments, context=None):
-        self.ready.append((context.run, callback, *arguments))
-
-    def run(self, coroutine):
-        asyncio._set_running_loop(self)
-        task = self.create_task(coroutine)
-        next_ready = self.ready.popleft
-        while not task.done():
-            run, *call = next_ready()
-            run(*call)
-        asyncio._set_running_loop(None)
+    FLOORS[f"least_{name}"] = (units, run)
 
 
-@floor(1000)
-def bare_tasks(setting):
-    LeastLoop().run(create_task_and_await(None, setting))
-
-
-@floor(10_000)
-def bare_gather(setting):
-    LeastLoop().run(gather_10000(None, setting))
+for case_name in (
+    "call_soon_1000", "call_soon_threadsafe", "sleep_zero", "future_wake",
+    "create_task_and_await", "gather_10000", "queue", "event",
+):
+    on_the_least_loop(case_name)
 
 
 class StreamEcho:

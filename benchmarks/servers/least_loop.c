@@ -1,0 +1,122 @@
+/* least_loop.c: a loop in C that does for asyncio's own tasks and futures what they cannot
+ * do without, and nothing else: a ring of calls, each with a context that is entered for it.
+ *
+ * It waits for nothing, reports nothing, makes no handle and cannot be closed. What it takes
+ * for a task is what no loop can go below that runs asyncio's own. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdbool.h>
+
+enum { RING = 1 << 16 };
+
+typedef struct least_call {
+  PyObject *callback, *argument, *context; /* argument may be NULL */
+} least_call;
+
+typedef struct least_loop {
+  PyObject_HEAD
+  least_call *ring;
+  unsigned head, tail;
+} least_loop;
+
+static PyObject *least_push(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                            PyObject *keywords) {
+  least_loop *loop = (least_loop *)self;
+  if (nargs < 1 || nargs > 2 || loop->tail - loop->head == RING) {
+    PyErr_SetString(PyExc_ValueError, "the least loop has no room for that");
+    return NULL;
+  }
+  PyObject *context = keywords != NULL ? Py_NewRef(args[nargs]) : PyContext_CopyCurrent();
+  if (context == NULL) return NULL;
+  loop->ring[loop->tail++ % RING] =
+      (least_call){Py_NewRef(args[0]), nargs == 2 ? Py_NewRef(args[1]) : NULL, context};
+  Py_RETURN_NONE;
+}
+
+static int least_run_one(least_loop *loop) {
+  least_call call = loop->ring[loop->head++ % RING];
+  PyObject *args[] = {NULL, call.argument};
+  PyObject *result = NULL;
+  if (PyContext_Enter(call.context) == 0) {
+    result = PyObject_Vectorcall(call.callback, args + 1,
+                                 (call.argument != NULL) | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                 NULL);
+    if (PyContext_Exit(call.context) < 0) Py_CLEAR(result);
+  }
+  Py_DECREF(call.callback);
+  Py_XDECREF(call.argument);
+  Py_DECREF(call.context);
+  Py_XDECREF(result);
+  return result == NULL ? -1 : 0;
+}
+
+static PyObject *least_run(PyObject *self, PyObject *unused) {
+  (void)unused;
+  least_loop *loop = (least_loop *)self;
+  while (loop->head != loop->tail)
+    if (least_run_one(loop) < 0) return NULL;
+  Py_RETURN_NONE;
+}
+
+static PyObject *least_get_debug(PyObject *self, PyObject *unused) {
+  (void)self;
+  (void)unused;
+  Py_RETURN_FALSE;
+}
+
+static PyObject *least_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+  (void)args;
+  (void)keywords;
+  least_loop *loop = (least_loop *)type->tp_alloc(type, 0);
+  if (loop == NULL) return NULL;
+  loop->ring = PyMem_New(least_call, RING);
+  if (loop->ring != NULL) return (PyObject *)loop;
+  Py_DECREF(loop);
+  return PyErr_NoMemory();
+}
+
+static void least_dealloc(PyObject *self) {
+  PyTypeObject *type = Py_TYPE(self);
+  PyMem_Free(((least_loop *)self)->ring);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+static PyMethodDef least_methods[] = {
+    {"call_soon", (PyCFunction)(void (*)(void))least_push, METH_FASTCALL | METH_KEYWORDS,
+     NULL},
+    {"call_soon_threadsafe", (PyCFunction)(void (*)(void))least_push,
+     METH_FASTCALL | METH_KEYWORDS, NULL},
+    {"run_ready", least_run, METH_NOARGS, "Run what is ready, until nothing is."},
+    {"get_debug", least_get_debug, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot least_slots[] = {
+    {Py_tp_new, least_new},
+    {Py_tp_dealloc, least_dealloc},
+    {Py_tp_methods, least_methods},
+    {0, NULL},
+};
+
+static PyType_Spec least_spec = {
+    .name = "least_loop.Ring",
+    .basicsize = sizeof(least_loop),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = least_slots,
+};
+
+static struct PyModuleDef least_def = {PyModuleDef_HEAD_INIT, .m_name = "least_loop",
+                                       .m_size = 0};
+
+PyMODINIT_FUNC PyInit_least_loop(void) {
+  PyObject *module = PyModule_Create(&least_def);
+  PyObject *type = module == NULL ? NULL : PyType_FromSpec(&least_spec);
+  if (type != NULL && PyModule_AddObjectRef(module, "Ring", type) == 0) {
+    Py_DECREF(type);
+    return module;
+  }
+  Py_XDECREF(type);
+  Py_XDECREF(module);
+  return NULL;
+}
