@@ -1,6 +1,7 @@
 #include "socket_watch.h"
 
 #include <poll.h>
+#include <sys/stat.h>
 
 #include "convert.h"
 #include "list.h"
@@ -46,7 +47,8 @@ bool socket_watch_serves(loop_object *loop, PyObject *sock, int fd) {
 }
 
 /* The operation of the one before ends by this one's. */
-static socket_watch *socket_watch_start(loop_object *loop, PyObject *sock, int fd) {
+static socket_watch *socket_watch_start(loop_object *loop, PyObject *sock, int fd,
+                                        const struct stat *file) {
   PyObject *reference = PyWeakref_NewRef(sock, NULL);
   fd_slot *slot = reference == NULL ? NULL : loop_fd_slot(loop, fd);
   socket_watch *self = slot == NULL ? NULL : PyMem_Calloc(1, sizeof *self);
@@ -57,6 +59,8 @@ static socket_watch *socket_watch_start(loop_object *loop, PyObject *sock, int f
   }
   self->loop = loop;
   self->sock = reference;
+  self->device = file->st_dev;
+  self->inode = file->st_ino;
   self->op.cb = socket_watch_on_event;
   list_init(&self->waiting);
   list_push(&loop->watches, &self->link);
@@ -74,8 +78,11 @@ static socket_watch *socket_watch_start(loop_object *loop, PyObject *sock, int f
 int socket_watch_wait(loop_object *loop, PyObject *sock, int fd, bide_node *waits) {
   fd_slot *slot = loop_fd_find(loop, fd);
   socket_watch *self = slot == NULL ? NULL : slot->watch;
-  if (self == NULL || !socket_watch_is_of(self, sock))
-    self = socket_watch_start(loop, sock, fd);
+  struct stat file = {0};
+  (void)fstat(fd, &file); /* what fails here fails where it is registered */
+  if (self == NULL || self->inode != file.st_ino || self->device != file.st_dev ||
+      !socket_watch_is_of(self, sock))
+    self = socket_watch_start(loop, sock, fd, &file);
   if (self == NULL) return -1;
   list_push(&self->waiting, waits);
   return 0;

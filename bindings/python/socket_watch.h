@@ -2,12 +2,14 @@
  *
  * A watch is of one socket object, of the very class socket.socket, under the number that it
  * has. Its registration with the kernel stays from one wait to the next, which therefore
- * costs no system call, until another object's call waits on the number or a transport takes
- * it. Such an object's number stands for its one file until it is closed and has none; what
- * only acts as a socket may come to have another file under the same number, and is to be
- * polled for anew each time. */
+ * costs no more than a look at what file that is, until another object's call waits on the
+ * number or a transport takes it. Such an object's number is its own until it is closed, but
+ * for who puts another file there by dup2(2); what only acts as a socket is to be polled for
+ * anew each time. */
 #ifndef BIDE_PYTHON_SOCKET_WATCH_H
 #define BIDE_PYTHON_SOCKET_WATCH_H
+
+#include <sys/types.h>
 
 #include "loop.h"
 
@@ -20,6 +22,8 @@ struct socket_watch {
   bide_node waiting;
   loop_object *loop;
   PyObject *sock; /* a weak reference */
+  dev_t device;   /* the file that the number had, with `inode` */
+  ino_t inode;
 };
 
 /* Whether a call on sock, whose number is fd, may wait by a watch: also where another object

@@ -77,6 +77,29 @@ def test_a_new_socket_under_a_watched_number_is_its_own(loop, run):
     run(main())
 
 
+def test_another_file_may_be_put_under_a_sockets_number(loop, run):
+    """The object is the same, but what was registered has gone."""
+
+    async def main():
+        here, there = non_blocking_pair()
+        with here:
+            await receive(loop, here, there, b"before")
+            for i in range(6):
+                fresh, far = non_blocking_pair()
+                twin = here.dup() if i % 2 else None
+                os.dup2(fresh.fileno(), here.fileno())
+                fresh.close()
+                there.send(b"for the one before") if twin else None
+                there.close()
+                there = far
+                await asyncio.wait_for(receive(loop, here, there, b"after"), 5)
+                if twin:
+                    twin.close()
+            there.close()
+
+    run(main())
+
+
 def test_one_number_may_be_that_of_two_sockets(loop, run):
     """Both are read from at once: neither keeps the other from its events."""
     here, there = non_blocking_pair()
