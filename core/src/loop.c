@@ -227,6 +227,11 @@ static uint64_t loop_since_look_us(bide_loop *loop) {
   return loop->now_us - loop->looked_us;
 }
 
+/* While nothing is in flight the kernel has nothing to tell. */
+static bool loop_must_look(const bide_loop *loop) {
+  return loop->look && loop->head.in_flight > 0;
+}
+
 static int loop_ask_kernel(bide_loop *loop, int64_t timeout_us) {
   if (timeout_us > loop_timeout_max_us) timeout_us = loop_timeout_max_us;
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_POLL_BEGIN, NULL, timeout_us != 0);
@@ -261,7 +266,8 @@ int bide_loop_wait(bide_loop *loop, int64_t timeout_us) {
   if (timeout_us == 0) {
     bool known = loop->backend->class->peek(loop->backend);
     bool ready = bide__ready_count(&loop->head.ready) > 0;
-    if (!known && ready && !loop->look && loop_since_look_us(loop) < LOOP_LOOK_US) {
+    if (!known && ready && !loop_must_look(loop) &&
+        loop_since_look_us(loop) < LOOP_LOOK_US) {
       if (loop->wheel.count > 0) (void)bide__loop_clock(loop);
       loop->timer_started = false;
       return 0;

@@ -95,6 +95,27 @@ static void listener_accepts_every_connection(void) {
   harness_loop_close(loop);
 }
 
+/* Who accepts one a turn, with a look at the kernel for each, is overrun by a burst. */
+static void listener_accepts_a_burst_in_one_turn(void) {
+  enum { CLIENTS = 20 };
+  bide_loop *loop = harness_loop_new();
+  bide_address address;
+  int clients[CLIENTS];
+  int fd = listen_here(&address);
+  host hosts = {.stopped = 0};
+  for (int i = 0; i < CLIENTS; i++) {
+    clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    connect_to(clients[i], &address);
+  }
+  host_start(&hosts, loop, fd);
+  run_until(loop, &hosts.accepted, 1);
+  CHECK_INT(hosts.accepted, CLIENTS);
+  host_stop_and_wait(&hosts);
+  for (int i = 0; i < CLIENTS; i++) close(clients[i]);
+  bide_loop_close_fd(loop, fd);
+  harness_loop_close(loop);
+}
+
 #if !defined(BIDE_VALGRIND)
 /* As a server sees it that has run out of fds: the real limit, then room again. */
 static void listener_survives_emfile(void) {
@@ -287,6 +308,7 @@ static void listener_ends_when_the_loop_is_drained(void) {
 
 static const harness_test tests[] = {
     HARNESS_TEST(listener_accepts_every_connection),
+    HARNESS_TEST(listener_accepts_a_burst_in_one_turn),
 #if !defined(BIDE_VALGRIND) /* which accepts and drops what the limit refuses */
     HARNESS_TEST(listener_survives_emfile),
 #endif

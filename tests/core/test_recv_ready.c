@@ -214,6 +214,53 @@ static void recv_ready_hears_of_a_reset(void) {
   harness_loop_close(loop);
 }
 
+static void ready_until(bide_loop *loop, const ready_sink *sink, size_t bytes) {
+  while (sink->bytes < bytes) REQUIRE(bide_loop_run(loop, BIDE_RUN_ONCE) == 0);
+}
+
+/* A peer that sends and leaves before its connection is accepted, one that is slower, and one
+ * that only leaves. */
+static void ready_accepted(bool early, bool sends) {
+  bide_loop *loop = harness_loop_new();
+  bide_address address;
+  bide_op accept_op = {0};
+  int listener = net_listen(&address);
+  int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  REQUIRE(connect(client, (struct sockaddr *)&address.storage, address.len) == 0);
+  if (early && sends) REQUIRE(send(client, "early", 5, 0) == 5);
+  if (early) REQUIRE(shutdown(client, SHUT_WR) == 0);
+  bide_prep_accept_multi(&accept_op, listener);
+  REQUIRE(bide_loop_submit(loop, &accept_op) == 0);
+  while (accept_op.result <= 0) REQUIRE(bide_loop_run(loop, BIDE_RUN_ONCE) == 0);
+  int fd = accept_op.result;
+  ready_sink sink = {.receives = 1};
+  ready_start(loop, &sink, fd);
+  net_settle(loop);
+  if (!early) {
+    REQUIRE(send(client, "late", 4, 0) == 4);
+    ready_until(loop, &sink, 4);
+    net_settle(loop);
+    REQUIRE(send(client, "later", 5, 0) == 5);
+    ready_until(loop, &sink, 9);
+    REQUIRE(shutdown(client, SHUT_WR) == 0);
+  }
+  ready_finish(loop, &sink);
+  CHECK_INT(sink.bytes, !early ? 9 : sends ? 5 : 0);
+  CHECK_INT(sink.ended, 0);
+  bide_loop_cancel(loop, &accept_op);
+  (void)net_finish(loop, &accept_op);
+  close(client);
+  bide_loop_close_fd(loop, fd);
+  bide_loop_close_fd(loop, listener);
+  harness_loop_close(loop);
+}
+
+static void recv_ready_begins_on_an_accepted_connection(void) {
+  ready_accepted(true, true);
+  ready_accepted(true, false);
+  ready_accepted(false, true);
+}
+
 static const harness_test tests[] = {
     HARNESS_TEST(recv_ready_takes_megabytes),
     HARNESS_TEST(recv_ready_tells_of_a_message_once),
@@ -221,6 +268,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(recv_ready_tells_again_of_what_is_left),
     HARNESS_TEST(recv_ready_cancelled_takes_nothing_along),
     HARNESS_TEST(recv_ready_hears_of_a_reset),
+    HARNESS_TEST(recv_ready_begins_on_an_accepted_connection),
 };
 
 int main(int argc, char **argv) { return HARNESS_MAIN(tests, argc, argv); }

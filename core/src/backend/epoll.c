@@ -29,6 +29,9 @@
  * a quarter more without that. */
 enum { EPOLL_RECEIVE_BYTES = 262144 };
 
+/* So many connections are accepted a wait, at most: each may take its callback long. */
+enum { EPOLL_ACCEPTS = 32 };
+
 enum { EPOLL_EVENTS = 256 };
 
 /* What is no fd's event. */
@@ -42,13 +45,15 @@ enum { EPOLL_EVENTS = 256 };
 #define EPOLL_STREAM (EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLOUT | EPOLLET)
 
 /* again: multishot operations to be tried without an event. room: what the wait may still
- * receive into pooled buffers. ring: see backend.h; in_ring of its operations are not reaped. */
+ * receive into pooled buffers. accepts: how many connections may still be accepted before the
+ * next. ring: see backend.h; in_ring of its operations are not reaped. */
 typedef struct epoll {
   bide__backend base;
   bide__pollset set;
   bide__epoll_waiter waiter;
   bide_node again, starved;
   size_t room;
+  int accepts;
   bide__file_jobs files;
   bide__backend *ring;
   size_t in_ring;
@@ -83,10 +88,12 @@ static bool epoll_is_drained(const epoll *e, const bide_op *op, const bide__fd *
 
 /* Whether there is something to receive. Where the last receive may have left nothing the
  * kernel is asked, by a call that takes neither bytes nor an error; it knows not of the end
- * of a stream, but that has come with an event. */
+ * of a stream, but that has come with an event. Where there was no event yet, registering the
+ * fd will tell. */
 static bool epoll_has_input(const bide_op *op, const bide__fd *entry) {
   int bytes;
   if ((entry->ready & EPOLL_TOLD) != 0 || entry->no_short) return true;
+  if (!entry->streams) return false;
   return ioctl(op->fd, FIONREAD, &bytes) < 0 || bytes > 0;
 }
 
@@ -96,6 +103,15 @@ static bool epoll_tell(epoll *e, bide_op *op, bide__fd *entry) {
   if ((entry->ready & EPOLLIN) == 0) return false;
   bide__backend_done(&e->base, op, 0, BIDE_OP_MORE | BIDE_OP_READY);
   return true;
+}
+
+/* A number that is registered was closed behind the back of the loop. Without memory for an
+ * entry the connection is as any other. */
+static void epoll_accepted(epoll *e, int fd) {
+  bide__fd *entry;
+  e->accepts--;
+  if (bide__fds_entry(&e->set.fds, fd, &entry) == 0 && !entry->streams)
+    entry->accepted = true;
 }
 
 /* Tries op. True when it is settled: done, or on another list; false when it must wait
@@ -126,6 +142,7 @@ static bool epoll_try(epoll *e, bide_op *op, bide__fd *entry) {
     flags |= BIDE_OP_BUFFER;
     e->room -= (size_t)result < e->room ? (size_t)result : e->room;
   }
+  if (op->kind == BIDE_OP_ACCEPT_MULTI && more) epoll_accepted(e, result);
   bide__backend_done(&e->base, op, result, flags);
   bide__scratch_of(op)->as.outcome.buffer_id = buffer_id;
   return true;
@@ -193,10 +210,17 @@ static int epoll_submit_file(epoll *e, bide_op *op) {
 
 /* ---- submit and cancel ---- */
 
+static void epoll_describe(const bide_op *op, bide__fd *entry) {
+  if (epoll_only_tells(op))
+    bide__fd_describe_socket(entry, op->fd);
+  else
+    bide__fd_describe(entry, op->fd);
+}
+
 /* Waits for the next edge; the first wait registers the fd. */
 static void epoll_await_edge(epoll *e, bide_op *op, bide__fd *entry) {
   if (!entry->streams) {
-    bide__fd_describe(entry, op->fd);
+    epoll_describe(op, entry);
     int error = bide__fd_register(entry, e->set.fd, op->fd, EPOLL_STREAM);
     if (error < 0) {
       bide__backend_done(&e->base, op, error, 0);
@@ -208,10 +232,14 @@ static void epoll_await_edge(epoll *e, bide_op *op, bide__fd *entry) {
 }
 
 /* Until the fd is registered no edge is known: whatever is tried first may succeed. What
- * only tells is told of it by the registration. */
+ * only tells is told of it by the registration; but the peer of a connection that was just
+ * accepted has often sent or gone by then, and with luck that needs no registration. */
 static void epoll_submit_stream(epoll *e, bide_op *op, bide__fd *entry) {
-  if (!entry->streams)
-    entry->ready = epoll_only_tells(op) ? EPOLLOUT : EPOLLIN | EPOLLOUT;
+  if (!entry->streams) {
+    bool tells = epoll_only_tells(op) && !entry->accepted;
+    entry->ready = tells ? EPOLLOUT : EPOLLIN | EPOLL_TOLD | EPOLLOUT;
+    entry->accepted = false;
+  }
   uint32_t edge = epoll_is_writer(op) ? EPOLLOUT : EPOLLIN;
   bide_node *list = epoll_is_writer(op) ? &entry->writers : &entry->readers;
   bool in_turn = (entry->ready & edge) != 0 && bide__list_empty(list);
@@ -324,7 +352,8 @@ static void epoll_forget(bide__backend *backend, int fd) {
 
 /* What is used up is not told again. */
 static int epoll_receive(bide__backend *backend, bide_op *op, void *base, size_t len) {
-  bide__fd *entry = bide__fds_find(&epoll_of(backend)->set.fds, op->fd);
+  epoll *e = epoll_of(backend);
+  bide__fd *entry = bide__fds_find(&e->set.fds, op->fd);
   ssize_t count;
   do {
     count = recv(op->fd, base, len, MSG_DONTWAIT);
@@ -335,7 +364,7 @@ static int epoll_receive(bide__backend *backend, bide_op *op, void *base, size_t
     entry->ready &= ~(uint32_t)EPOLLIN;
     if (op->phase_ == BIDE__PHASE_AGAIN) {
       bide__list_remove(&bide__scratch_of(op)->as.wait);
-      epoll_await(op, entry);
+      epoll_await_edge(e, op, entry);
     }
   }
   return result;
@@ -419,6 +448,7 @@ static void epoll_take_event(epoll *e, const struct epoll_event *event) {
 static int epoll_wait_events(bide__backend *backend, int64_t timeout_us) {
   epoll *e = epoll_of(backend);
   e->room = EPOLL_RECEIVE_BYTES;
+  e->accepts = EPOLL_ACCEPTS;
   epoll_try_again(e);
   bide__file_jobs_take(&e->files);
   int ring_error = e->in_ring > 0 ? e->ring->class->wait(e->ring, 0) : 0;
@@ -440,12 +470,17 @@ static int epoll_flush(bide__backend *backend) {
 }
 
 /* A multishot operation whose completion has been handed out waits for the next edge, or
- * is tried again at the next wait when this one is not used up. */
+ * is tried again at the next wait when this one is not used up; the next connection is
+ * accepted at once. */
 static void epoll_go_on(epoll *e, bide_op *op) {
   bide__fd *entry = bide__fds_find(&e->set.fds, op->fd);
-  if (op->kind == BIDE_OP_POLL_MULTI)
+  if (op->kind == BIDE_OP_POLL_MULTI) {
     bide__pollset_go_on(op);
-  else if ((entry->ready & EPOLLIN) != 0)
+    return;
+  }
+  bool accepts = op->kind == BIDE_OP_ACCEPT_MULTI && e->accepts > 0;
+  if (accepts && (entry->ready & EPOLLIN) != 0 && epoll_try(e, op, entry)) return;
+  if ((entry->ready & EPOLLIN) != 0)
     epoll_list(&e->again, op, BIDE__PHASE_AGAIN);
   else
     epoll_await_edge(e, op, entry);

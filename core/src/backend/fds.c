@@ -56,6 +56,16 @@ int bide__fds_entry(bide__fds *fds, int fd, bide__fd **entry) {
   return 0;
 }
 
+/* A Unix stream is not as TCP: a receive stops behind a message with an fd. */
+void bide__fd_describe_socket(bide__fd *entry, int fd) {
+  int protocol;
+  socklen_t len = sizeof protocol;
+  if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) < 0)
+    entry->type = BIDE__FD_UNKNOWN;
+  else
+    entry->type = protocol == IPPROTO_TCP ? BIDE__FD_TCP : BIDE__FD_SOCKET;
+}
+
 void bide__fd_describe(bide__fd *entry, int fd) {
   struct stat status;
   int flags = fcntl(fd, F_GETFL);
@@ -65,11 +75,7 @@ void bide__fd_describe(bide__fd *entry, int fd) {
   if (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode) || S_ISDIR(status.st_mode)) {
     entry->type = BIDE__FD_FILE;
   } else if (S_ISSOCK(status.st_mode)) {
-    /* A Unix stream is no such one: a receive stops behind a message with an fd. */
-    int protocol = 0;
-    socklen_t len = sizeof protocol;
-    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len);
-    entry->type = protocol == IPPROTO_TCP ? BIDE__FD_TCP : BIDE__FD_SOCKET;
+    bide__fd_describe_socket(entry, fd);
   } else {
     entry->type = BIDE__FD_OTHER;
   }
@@ -81,6 +87,7 @@ void bide__fd_reset(bide__fd *entry) {
   entry->ready = 0;
   entry->no_short = false;
   entry->blocking = true;
+  entry->accepted = false;
   entry->type = BIDE__FD_UNKNOWN;
   entry->generation++;
 }

@@ -24,7 +24,8 @@ typedef struct bide__fd_file {
  * NULL, whether it waits or is done. streams: `mask` was set for streams, and holds all that
  * there is. generation changes when fd
  * is forgotten, or found to be another file: events of the one before are dropped. type and
- * blocking are guesses (unknown and true) until bide__fd_describe. Once haunted, the set may
+ * blocking are guesses (unknown and true) until bide__fd_describe. accepted: just now, and
+ * nothing was tried on it. Once haunted, the set may
  * hold a file that has lost the number and may come back to it, and `file` is what the
  * number stood for when it was last registered. */
 typedef struct bide__fd {
@@ -38,6 +39,7 @@ typedef struct bide__fd {
   bool streams;
   bool no_short; /* a short count means nothing: the peer hung up, or urgent data came */
   bool blocking; /* without O_NONBLOCK: to be touched only when poll says so */
+  bool accepted;
   uint8_t type;
 } bide__fd;
 
@@ -59,6 +61,9 @@ int bide__fds_entry(bide__fds *fds, int fd, bide__fd **entry);
 /* Finds out what fd is. A failed look (EBADF) leaves it unknown: the operation itself will
  * tell. */
 void bide__fd_describe(bide__fd *entry, int fd);
+
+/* The same of what can only be a socket, by one call; whether it blocks stays a guess. */
+void bide__fd_describe_socket(bide__fd *entry, int fd);
 
 /* Whether a receive that was asked for `asked` bytes and got `count` has left nothing. */
 static inline bool bide__fd_is_emptied(const bide__fd *entry, size_t count,
