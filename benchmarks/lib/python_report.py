@@ -84,6 +84,11 @@ class Result:
                 found.append(f"{ratio:.2f} x {rival}")
         return found
 
+    def mark_below_floor(self):
+        """Whether the least that the work takes is above the mark, which nobody reaches then."""
+        ratio = self.ratio(FLOOR)
+        return ratio is not None and ratio > self.row.mark
+
     def ours(self):
         return [name for name in self.values if name.startswith("bide")]
 
@@ -97,6 +102,8 @@ class Result:
             f"{self.ratio(name):.2f}" for name in self.ours() if self.ratio(name) is not None
         ]
         verdict = " ".join(ratios) + (f"  mark {self.row.mark:.2f}" if ratios else "")
+        if self.mark_below_floor():
+            verdict += f", below the floor, {self.ratio(FLOOR):.2f}"
         late = [COLUMNS[name] for name in self.ours() if self.behind(name)]
         if late:
             verdict += f"  (behind: {', '.join(late)})"
@@ -108,6 +115,7 @@ class Result:
             "mark": self.row.mark, "values": self.values,
             "ratios_to_uvloop": {name: self.ratio(name) for name in self.values},
             "behind": {name: self.behind(name) for name in self.ours() if self.behind(name)},
+            "mark_below_floor": self.mark_below_floor(),
             "beside": self.beside, "reasons": self.reasons, "samples": self.samples,
         }
 
@@ -198,8 +206,9 @@ def markdown(table, keys=None):
     names = [*table["contenders"], FLOOR]
     heads = [COLUMNS.get(name, name) for name in names]
     lines = [
-        "| | " + " | ".join(heads) + " | unit | io_uring : uvloop | epoll : uvloop | mark |",
-        "|---|" + "---:|" * len(names) + "---|---:|---:|---:|",
+        "| | " + " | ".join(heads)
+        + " | unit | io_uring : uvloop | epoll : uvloop | floor : uvloop | mark |",
+        "|---|" + "---:|" * len(names) + "---|---:|---:|---:|---|",
     ]
     for row in table["rows"]:
         if keys is not None and row["key"] not in keys:
@@ -208,11 +217,30 @@ def markdown(table, keys=None):
                   ("none" if name in row["reasons"] else "") for name in names]
         ratios = [row["ratios_to_uvloop"].get(name) for name in ("bide io_uring", "bide epoll")]
         shown = [f"**{ratio:.2f}**" if ratio is not None else "" for ratio in ratios]
+        floor = row["ratios_to_uvloop"].get(FLOOR)
+        shown.append(f"{floor:.2f}" if floor is not None else "")
+        below = ", below the floor" if row["mark_below_floor"] else ""
         lines.append(
             f"| {row['row']} | " + " | ".join(values) + f" | {row['unit']} | "
-            + " | ".join(shown) + f" | {row['mark']:.2f} |"
+            + " | ".join(shown) + f" | {row['mark']:.2f}{below} |"
         )
     return "\n".join(lines)
+
+
+def shortfalls(table, keys=None):
+    """The rows that are behind, by themselves those that only miss a mark below the floor."""
+    late, out_of_reach = [], []
+    for row in table["rows"]:
+        if not row["behind"] or (keys is not None and row["key"] not in keys):
+            continue
+        said = "; ".join(
+            f"{COLUMNS[name]}: {', '.join(missed)}" for name, missed in row["behind"].items())
+        loses = any(not reason.startswith("mark")
+                    for missed in row["behind"].values() for reason in missed)
+        rows = out_of_reach if row["mark_below_floor"] and not loses else late
+        rows.append(f"{row['row']} ({said})")
+    said = {"Behind": late, "Behind a mark that is below the floor": out_of_reach}
+    return "\n".join(f"- {how}: {', '.join(rows)}." for how, rows in said.items() if rows)
 
 
 def caption(content, table):
@@ -245,10 +273,12 @@ def publish():
     readme, page = PAGES
     image = "![CPU of each row beside uvloop's](docs/performance.svg)"
     headlines = "\n\n".join(
-        (caption(content, first), image, markdown(first, first["headlines"])))
+        (caption(content, first), image, markdown(first, first["headlines"]),
+         shortfalls(first, first["headlines"]))).rstrip()
     readme.write_text(replaced(readme.read_text(), "bench-python", headlines))
     whole = "\n\n".join(
-        f"{caption(content, table)}\n\n{markdown(table)}\n\n{unmeasured(table)}".rstrip()
+        "\n\n".join((caption(content, table), markdown(table),
+                     f"{shortfalls(table)}\n{unmeasured(table)}".strip()))
         for table in content["tables"]
     )
     text = replaced(page.read_text(), "bench-python", whole)

@@ -375,7 +375,7 @@ class StreamEcho:
         self.message = b"x" * size
 
     def __call__(self, _):
-        loop = LeastLoop()
+        loop = least.least_loop()
         reader = asyncio.StreamReader(loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         transport = types.SimpleNamespace(

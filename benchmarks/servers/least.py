@@ -31,12 +31,6 @@ def ring():
 @functools.cache
 def least_loop():
     class LeastLoop(ring()):
-        def create_future(self):
-            return asyncio.Future(loop=self)
-
-        def create_task(self, coroutine, **options):
-            return asyncio.Task(coroutine, loop=self, **options)
-
         def run(self, coroutine):
             asyncio._set_running_loop(self)
             task = self.create_task(coroutine)
@@ -44,4 +38,4 @@ def least_loop():
             asyncio._set_running_loop(None)
             task.result()
 
-    return LeastLoop()
+    return LeastLoop(asyncio.Future, asyncio.Task)

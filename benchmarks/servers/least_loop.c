@@ -13,8 +13,10 @@ typedef struct least_call {
   PyObject *callback, *argument, *context; /* argument may be NULL */
 } least_call;
 
+/* `keyword` is ("loop",), what a future is made with. */
 typedef struct least_loop {
   PyObject_HEAD
+  PyObject *future_type, *task_type, *keyword;
   least_call *ring;
   unsigned head, tail;
 } least_loop;
@@ -58,26 +60,57 @@ static PyObject *least_run(PyObject *self, PyObject *unused) {
   Py_RETURN_NONE;
 }
 
+static PyObject *least_create_future(PyObject *self, PyObject *unused) {
+  (void)unused;
+  least_loop *loop = (least_loop *)self;
+  PyObject *args[] = {NULL, self};
+  return PyObject_Vectorcall(loop->future_type, args + 1, PY_VECTORCALL_ARGUMENTS_OFFSET,
+                             loop->keyword);
+}
+
+/* asyncio.create_task() gives the name that it was not given. */
+static PyObject *least_create_task(PyObject *self, PyObject *const *args,
+                                   Py_ssize_t nargs, PyObject *keywords) {
+  least_loop *loop = (least_loop *)self;
+  if (nargs != 1 || (keywords != NULL && args[nargs] != Py_None)) {
+    PyErr_SetString(PyExc_ValueError, "the least loop's tasks have no names");
+    return NULL;
+  }
+  PyObject *given[] = {NULL, args[0], self};
+  return PyObject_Vectorcall(loop->task_type, given + 1,
+                             1 | PY_VECTORCALL_ARGUMENTS_OFFSET, loop->keyword);
+}
+
 static PyObject *least_get_debug(PyObject *self, PyObject *unused) {
   (void)self;
   (void)unused;
   Py_RETURN_FALSE;
 }
 
+/* Ring(future_type, task_type) */
 static PyObject *least_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
-  (void)args;
+  PyObject *future_type, *task_type;
   (void)keywords;
+  if (!PyArg_ParseTuple(args, "OO", &future_type, &task_type)) return NULL;
   least_loop *loop = (least_loop *)type->tp_alloc(type, 0);
   if (loop == NULL) return NULL;
+  loop->future_type = Py_NewRef(future_type);
+  loop->task_type = Py_NewRef(task_type);
+  loop->keyword = Py_BuildValue("(s)", "loop");
   loop->ring = PyMem_New(least_call, RING);
-  if (loop->ring != NULL) return (PyObject *)loop;
+  if (loop->ring == NULL) PyErr_NoMemory();
+  if (loop->keyword != NULL && loop->ring != NULL) return (PyObject *)loop;
   Py_DECREF(loop);
-  return PyErr_NoMemory();
+  return NULL;
 }
 
 static void least_dealloc(PyObject *self) {
   PyTypeObject *type = Py_TYPE(self);
-  PyMem_Free(((least_loop *)self)->ring);
+  least_loop *loop = (least_loop *)self;
+  PyMem_Free(loop->ring);
+  Py_XDECREF(loop->future_type);
+  Py_XDECREF(loop->task_type);
+  Py_XDECREF(loop->keyword);
   type->tp_free(self);
   Py_DECREF(type);
 }
@@ -88,6 +121,9 @@ static PyMethodDef least_methods[] = {
     {"call_soon_threadsafe", (PyCFunction)(void (*)(void))least_push,
      METH_FASTCALL | METH_KEYWORDS, NULL},
     {"run_ready", least_run, METH_NOARGS, "Run what is ready, until nothing is."},
+    {"create_future", least_create_future, METH_NOARGS, NULL},
+    {"create_task", (PyCFunction)(void (*)(void))least_create_task,
+     METH_FASTCALL | METH_KEYWORDS, NULL},
     {"get_debug", least_get_debug, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -14,7 +14,7 @@ import pytest
 from conftest import BUILD, PROGRAM_LIMIT_S, ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
-from lib import report, rounds  # noqa: E402
+from lib import python_report, python_rows, report, rounds  # noqa: E402
 
 
 def test_rounds_run_every_contender_in_turning_order(capsys):
@@ -49,6 +49,28 @@ def test_row_takes_the_median_and_keeps_the_samples():
     assert row.values == {"bide": 2}
     assert row.as_json()["samples"] == {"bide": [1, 100, 2]}
     assert (row.mark, row.met) == (None, None)
+
+
+def python_result(ours, floor, mark):
+    row = python_rows.Row("key", "row", python_rows.Case("case"), mark)
+    taken = {"bide epoll": ours, "uvloop": 1.0, "floor": floor}
+    samples = {name: [{"cpu": value}] for name, value in taken.items()}
+    return python_report.Result(row, samples, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("ours", "floor", "listed"),
+    [(0.90, 0.75, "Behind a mark that is below the floor: row"),
+     (0.90, 0.65, "Behind: row"), (1.10, 0.75, "Behind: row"), (0.70, 0.75, "")],
+)
+def test_mark_below_the_floor_is_named_and_excuses_no_lost_race(ours, floor, listed):
+    result = python_result(ours, floor, mark=0.70)
+    table = {"rows": [result.as_json()], "contenders": ["bide epoll", "uvloop"]}
+    assert result.mark_below_floor() is (floor > 0.70)
+    assert ("below the floor" in result.cells(["bide epoll"])[-1]) is (floor > 0.70)
+    assert ("0.70, below the floor |" in python_report.markdown(table)) is (floor > 0.70)
+    assert listed in python_report.shortfalls(table)
+    assert bool(python_report.shortfalls(table)) is bool(listed)
 
 
 def test_quick_benchmark_writes_what_it_prints():
