@@ -2,13 +2,12 @@
  *
  * A server that answers the same peers over and over prints their numbers for Python and
  * parses them again for the kernel, with each datagram. Here the tuple that stands for an
- * address is kept, and the address for the tuple that was given out last. */
+ * address is kept, and the address for the tuple that was given out last. The cache begins
+ * small and grows for as long as its peers push each other out. */
 #ifndef BIDE_PYTHON_ADDRESS_CACHE_H
 #define BIDE_PYTHON_ADDRESS_CACHE_H
 
 #include "convert.h"
-
-enum { ADDRESS_CACHE_SLOTS = 64 };
 
 /* A tuple holds nothing but a text and numbers, so that the collector need not see it. */
 typedef struct address_slot {
@@ -23,7 +22,8 @@ typedef struct address_slot {
 
 typedef struct address_cache {
   const address_slot *last; /* the slot of the tuple that was given out last, or NULL */
-  address_slot slots[ADDRESS_CACHE_SLOTS];
+  uint32_t count;           /* of the slots, a power of two */
+  address_slot slots[];
 } address_cache;
 
 /* The cache, which may be NULL, and what it holds. */

@@ -55,15 +55,39 @@ convert_name *convert_keep_name(const convert_name *name) {
   return kept;
 }
 
+/* What inet_ntop(3) prints, which takes it through a format. */
+static Py_ssize_t convert_dotted(const struct in_addr *address, char *text) {
+  const unsigned char *bytes = (const unsigned char *)address;
+  char *end = text;
+  for (int i = 0; i < 4; i++) {
+    if (i > 0) *end++ = '.';
+    if (bytes[i] >= 100) *end++ = (char)('0' + bytes[i] / 100);
+    if (bytes[i] >= 10) *end++ = (char)('0' + bytes[i] / 10 % 10);
+    *end++ = (char)('0' + bytes[i] % 10);
+  }
+  return end - text;
+}
+
+static PyObject *convert_ipv4(const struct sockaddr_in *in) {
+  char text[INET_ADDRSTRLEN];
+  PyObject *host = PyUnicode_FromStringAndSize(text, convert_dotted(&in->sin_addr, text));
+  PyObject *port = PyLong_FromLong(ntohs(in->sin_port));
+  PyObject *pair = host != NULL && port != NULL ? PyTuple_New(2) : NULL;
+  if (pair == NULL) {
+    Py_XDECREF(host);
+    Py_XDECREF(port);
+    return NULL;
+  }
+  PyTuple_SET_ITEM(pair, 0, host);
+  PyTuple_SET_ITEM(pair, 1, port);
+  return pair;
+}
+
 PyObject *convert_address(const convert_name *address) {
   char text[INET6_ADDRSTRLEN];
   int family = address->len > 0 ? address->of.any.sa_family : AF_UNSPEC;
   if (family == AF_UNIX) return convert_unix(address);
-  if (family == AF_INET) {
-    const struct sockaddr_in *in = &address->of.in;
-    if (inet_ntop(AF_INET, &in->sin_addr, text, sizeof text) == NULL) Py_RETURN_NONE;
-    return Py_BuildValue("si", text, (int)ntohs(in->sin_port));
-  }
+  if (family == AF_INET) return convert_ipv4(&address->of.in);
   if (family == AF_INET6) {
     const struct sockaddr_in6 *in6 = &address->of.in6;
     if (inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof text) == NULL) Py_RETURN_NONE;

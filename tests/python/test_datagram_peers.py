@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-PEERS = 200  # more than an endpoint keeps the addresses of
+PEERS = 200  # for whom an endpoint's memory of addresses grows
+PASSING_PEERS = 2000  # more than it keeps
 
 
 class Echo(asyncio.DatagramProtocol):
@@ -43,6 +44,26 @@ def test_answer_reaches_the_peer_that_asked(run, family, host):
             assert peer.recv(16) == b"own"
         for peer in peers:
             peer.close()
+        transport.close()
+
+    run(main())
+
+
+def test_peers_that_come_once_are_told_apart(run):
+    """From addresses whose numbers have one digit, two and three."""
+    hosts = [f"127.{10 ** (i % 3)}.{i % 250}.{1 + i // 250}" for i in range(PASSING_PEERS)]
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        transport, server = await loop.create_datagram_endpoint(Echo, ("0.0.0.0", 0))
+        port = transport.get_extra_info("sockname")[1]
+        for host in [*hosts[:300], *hosts]:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+                peer.bind((host, 0))
+                peer.settimeout(10)
+                peer.sendto(b"ask", ("127.0.0.1", port))
+                assert await server.got.get() == (b"ask", peer.getsockname())
+                assert peer.recv(16) == b"ask"
         transport.close()
 
     run(main())
