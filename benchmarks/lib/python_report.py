@@ -25,7 +25,7 @@ BACKENDS = (
      "`recv` at an edge, registered once", "protocol_64x1"),
     ("stream, sent", "`send` at once, else a poll", "`send` at once, else an edge",
      "protocol_512x1"),
-    ("stream, large pieces", "as above", "as above", "streams_64x100"),
+    ("stream, large pieces", "a multishot poll and `recv`", "as above", "streams_64x100"),
     ("two writes of a turn", "one `sendmsg`", "one `sendmsg`", "two_writes"),
     ("TLS", "as streams, records made in memory", "the same", "tls_1"),
     ("connection accepted", "one multishot accept", "`accept4` at an edge", "accept"),

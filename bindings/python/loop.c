@@ -152,6 +152,7 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *keywords
     return NULL;
   }
   loop->closed = false;
+  loop->pools_input = strcmp(bide_loop_backend(loop->core), "io_uring") == 0;
   if (clock_look(loop) < 0) Py_CLEAR(loop);
   return (PyObject *)loop;
 }

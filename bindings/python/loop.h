@@ -93,6 +93,7 @@ typedef struct loop_object {
   int guests;             /* open ones; see guest.h */
   int guest_timer_fd;     /* -1 without any */
   int outer_origin_depth; /* coroutine origins were tracked so deep before; -1 */
+  bool pools_input; /* small pieces had better come in the core's buffers: on a ring */
   bool closed;
   bool draining;
   bool stopping;

@@ -64,7 +64,10 @@ struct transport_object {
   bool eof_written;
   bool writing_paused;
   bool receive_armed, receive_cancelling;
-  bool large; /* what came last was */
+  bool pooled; /* it is armed for pooled buffers */
+  bool large;  /* what came last was */
+  bool bulky;  /* pieces are worth a receive of their own; until so many small ones came: */
+  uint8_t small_pieces;
   bool poll_armed;
   bool queued;
 };

@@ -1,8 +1,9 @@
 /* transport_read.c: from the socket, or the core's pooled buffers, to the protocol.
  *
- * On epoll the core tells that something came, and it is received here: to where the
- * protocol wants it, or at least just before it is used. On io_uring it comes in pooled
- * buffers.
+ * The core tells that something came, and it is received here: to where the protocol wants
+ * it, or at least just before it is used. On a ring what comes in small pieces comes in
+ * pooled buffers, without a system call each; for large ones the copy out of there and the
+ * memory that many of them pass through cost more than the call.
  *
  * A multishot receive cannot pause: it is cancelled, and armed again by resume_reading.
  * What it had received by then is held. */
@@ -12,8 +13,9 @@
 
 /* After a piece of so many bytes the next is received to where it will stay, into a bytes
  * object or a reader's buffer, which takes memory for the largest there may be and gives
- * back the rest. */
-enum { TRANSPORT_LARGE_BYTES = 32768 };
+ * back the rest. On a ring a connection goes over to that with its first such piece, and
+ * back after so many successive smaller ones. */
+enum { TRANSPORT_LARGE_BYTES = 32768, TRANSPORT_SMALL_PIECES = 32 };
 
 enum { TRANSPORT_KEPT_BYTES = 262144, TRANSPORT_COPIED_BYTES = 4096 };
 
@@ -30,8 +32,13 @@ static void transport_on_receive(bide_op *op);
 
 void transport_update_reading(transport_object *self) {
   bool wanted = transport_takes_input(self) && !self->eof_received && self->held == NULL;
+  bool pooled = self->loop->pools_input && !self->bulky;
   if (wanted && !self->receive_armed) {
-    bide_prep_recv_ready(&self->receive, self->fd);
+    self->pooled = pooled;
+    if (pooled)
+      bide_prep_recv_multi(&self->receive, self->fd);
+    else
+      bide_prep_recv_ready(&self->receive, self->fd);
     self->receive.cb = transport_on_receive;
     int code = bide_loop_submit(self->loop->core, &self->receive);
     if (code < 0) {
@@ -40,7 +47,8 @@ void transport_update_reading(transport_object *self) {
     }
     self->receive_armed = true;
     Py_INCREF(self);
-  } else if (!wanted && self->receive_armed && !self->receive_cancelling) {
+  } else if (self->receive_armed && !self->receive_cancelling &&
+             (!wanted || pooled != self->pooled)) {
     self->receive_cancelling = true;
     bide_loop_cancel(self->loop->core, &self->receive);
   }
@@ -259,6 +267,17 @@ static int transport_receive_plain(transport_object *self) {
   return self->stream ? transport_receive_stream(self) : transport_receive_bytes(self);
 }
 
+/* Goes over from pooled buffers to receives of its own, or back. */
+static void transport_weigh_piece(transport_object *self, size_t len) {
+  if (len >= TRANSPORT_LARGE_BYTES) {
+    self->small_pieces = 0;
+    self->bulky = true;
+  } else if (self->bulky && ++self->small_pieces == TRANSPORT_SMALL_PIECES) {
+    self->bulky = false;
+  }
+  if (self->bulky == self->pooled) transport_update_reading(self);
+}
+
 /* A receive that is at its end asks no protocol for a buffer. What was told before a pause
  * is held: a protocol that pauses every other turn must get on. */
 static void transport_receive(transport_object *self, bool last) {
@@ -267,6 +286,7 @@ static void transport_receive(transport_object *self, bool last) {
   bool plain = self->tls == NULL && !self->paused && !last;
   int result = plain ? transport_receive_plain(self) : transport_receive_piece(self);
   self->large = result >= TRANSPORT_LARGE_BYTES;
+  if (self->loop->pools_input && result > 0) transport_weigh_piece(self, (size_t)result);
   if (self->stream && result > 0) self->loop->kept_bytes += (size_t)result;
   if (result > 0 || result == BIDE_EAGAIN) return;
   transport_on_end(self, result);
@@ -283,6 +303,7 @@ static void transport_take_completion(transport_object *self, const bide_op *op)
     uint16_t buffer_id = op->buffer_id;
     if (result > 0) transport_give(self, op->buffer, (size_t)result);
     bide_buffer_release(self->loop->core, buffer_id);
+    if (result > 0) transport_weigh_piece(self, (size_t)result);
   }
   if (result <= 0 && result != BIDE_ECANCELED) transport_on_end(self, result);
 }
@@ -320,7 +341,7 @@ void transport_pause_reading(transport_object *self) {
   if (self->closing || self->paused) return;
   self->paused = true;
   transport_update_reading(self);
-  if (self->receive_cancelling) (void)bide_loop_flush(self->loop->core);
+  if (self->receive_cancelling && self->pooled) (void)bide_loop_flush(self->loop->core);
 }
 
 void transport_resume_reading(transport_object *self) {

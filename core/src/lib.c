@@ -9,6 +9,7 @@
 #include "backend/pollset.c"
 #include "backend/ring.c"
 #include "backend/sqe.c"
+#include "backend/tellers.c"
 #include "backend/uring.c"
 #include "backend/waker.c"
 #include "base.c"

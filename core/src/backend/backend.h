@@ -68,7 +68,7 @@ typedef struct bide__backend_class {
   /* fd is about to be closed. */
   void (*forget)(bide__backend *backend, int fd);
   void (*release_buffer)(bide__backend *backend, uint16_t id);
-  /* See bide_receive. NULL where no completion has BIDE_OP_READY. */
+  /* See bide_receive. */
   int (*receive)(bide__backend *backend, bide_op *op, void *base, size_t len);
 } bide__backend_class;
 

@@ -31,6 +31,18 @@ static void sqe_fill_accept(ring_sqe *sqe, const bide_op *op) {
   if (op->kind == BIDE_OP_ACCEPT_MULTI) sqe->ioprio = RING_ACCEPT_MULTISHOT;
 }
 
+static void sqe_fill_recv_multi(ring_sqe *sqe, const bide_op *op) {
+  if (op->args.recv_multi.ready) {
+    sqe->opcode = RING_OP_POLL_ADD;
+    sqe->len = RING_POLL_MULTISHOT;
+    sqe->op_flags = POLLIN | POLLRDHUP;
+  } else {
+    sqe->opcode = RING_OP_RECV;
+    sqe->ioprio = RING_RECV_MULTISHOT;
+    sqe->flags = RING_SQE_BUFFER_SELECT;
+  }
+}
+
 static void sqe_fill_path(ring_sqe *sqe, const bide_op *op) {
   if (op->kind == BIDE_OP_OPENAT) {
     sqe->opcode = RING_OP_OPENAT;
@@ -62,9 +74,7 @@ void bide__sqe_fill(ring_sqe *sqe, const bide_op *op) {
       sqe_fill_io(sqe, op, RING_OP_RECV);
       break;
     case BIDE_OP_RECV_MULTI:
-      sqe->opcode = RING_OP_RECV;
-      sqe->ioprio = RING_RECV_MULTISHOT;
-      sqe->flags = RING_SQE_BUFFER_SELECT;
+      sqe_fill_recv_multi(sqe, op);
       break;
     case BIDE_OP_SEND:
       sqe_fill_io(sqe, op, RING_OP_SEND);

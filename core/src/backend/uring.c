@@ -20,6 +20,7 @@
 #include "pollset.h"
 #include "ring.h"
 #include "sqe.h"
+#include "tellers.h"
 
 enum {
   URING_TAG_OP = 0,
@@ -35,7 +36,7 @@ enum { URING_ENTRIES_MIN = 8 };
  * for the same reason (linked by scratch.done). starved: receives without a buffer, who
  * have lost their place in the kernel; kept: buffers kept from the kernel for them, whose
  * ids lie in base.buffers.free. set: poll operations on fds that are not the loop's; the
- * ring polls it while some wait. */
+ * ring polls it while some wait. tellers: see there. */
 typedef struct uring {
   bide__backend base;
   ring_queues ring;
@@ -45,6 +46,7 @@ typedef struct uring {
   uint32_t kept;
   bool wake_armed, set_armed;
   bide__pollset set;
+  bide__tellers tellers;
 } uring;
 
 /* Where the kernel reads the eventfds to. Nobody looks at it; it is no member, since a ring
@@ -144,7 +146,7 @@ static int uring_submit(bide__backend *backend, bide_op *op) {
   bide__scratch_of(op)->done = (bide_node){NULL, NULL};
   if (bide__backend_at_once(backend, op)) return 0;
   if (uring_is_in_set(op)) return bide__pollset_submit(&u->set, op);
-  if (op->kind == BIDE_OP_RECV_MULTI) {
+  if (op->kind == BIDE_OP_RECV_MULTI && !bide__tells(op)) {
     int error = uring_buffers_open(u);
     if (error < 0) return error;
   }
@@ -169,6 +171,8 @@ static void uring_cancel(bide__backend *backend, bide_op *op) {
     bide__pollset_cancel(&u->set, op);
     return;
   }
+  bool polled = op->phase_ == BIDE__PHASE_AGAIN || op->phase_ == BIDE__PHASE_DONE;
+  if (bide__tells(op) && polled) bide__tellers_withdraw(op);
   switch (op->phase_) {
     case BIDE__PHASE_BACKLOG:
     case BIDE__PHASE_STARVED:
@@ -316,7 +320,8 @@ static int32_t uring_cancelled_result(const bide_op *op, unsigned tag, int32_t r
   if (tag == URING_TAG_POLL) return BIDE_ECANCELED;
   bool postponed = result == -EAGAIN || result == -EINTR;
   bool starved = result == -ENOBUFS && op->kind == BIDE_OP_RECV_MULTI;
-  return postponed || starved ? BIDE_ECANCELED : result;
+  bool told = result > 0 && bide__tells(op);
+  return postponed || starved || told ? BIDE_ECANCELED : result;
 }
 
 /* A multishot op that the kernel ended though it succeeded goes on. */
@@ -325,6 +330,23 @@ static bool uring_goes_on(uring *u, bide_op *op, const bide_completion *completi
   bool accept = op->kind == BIDE_OP_ACCEPT_MULTI && completion->result >= 0;
   if ((!recv && !accept) || op->state == BIDE_OP_CANCELLING) return false;
   uring_start(u, op);
+  return true;
+}
+
+/* What the kernel's poll says to a teller; false when its user need not hear of it, who is
+ * going to look anyway. A poll that ended begins again, and finds what is there. */
+static bool uring_told(uring *u, bide_completion *completion, bool ended) {
+  bide_op *op = completion->op;
+  bool looked_at = op->phase_ != BIDE__PHASE_KERNEL;
+  if (!ended && (looked_at || op->state == BIDE_OP_CANCELLING)) return false;
+  op->phase_ = BIDE__PHASE_NONE;
+  if (completion->result < 0) return true;
+  if (ended)
+    uring_start(u, op);
+  else
+    bide__tellers_handed_out(&u->tellers, op);
+  completion->result = 0;
+  completion->flags = BIDE_OP_MORE | BIDE_OP_READY;
   return true;
 }
 
@@ -349,10 +371,12 @@ static bool uring_complete(uring *u, uint64_t user_data, int32_t result, uint32_
   bool ended = (flags & RING_CQE_MORE) == 0;
   if (ended && bide__list_linked(&bide__scratch_of(op)->done))
     bide__list_remove(&bide__scratch_of(op)->done);
+  if (ended && bide__tells(op)) bide__tellers_withdraw(op);
   result = uring_polled(op, result);
   if (uring_retries(u, op, tag, result)) return false;
 
   *completion = (bide_completion){op, uring_cancelled_result(op, tag, result), 0, 0};
+  if (bide__tells(op)) return uring_told(u, completion, ended);
   if ((flags & RING_CQE_BUFFER) != 0) {
     uint16_t id = (uint16_t)(flags >> RING_CQE_BUFFER_SHIFT);
     u->base.buffers.lent++;
@@ -378,6 +402,8 @@ static int uring_take_done(uring *u, bide_completion *completions, int max) {
     bool more = (completions[count].flags & BIDE_OP_MORE) != 0;
     if (more && op->kind == BIDE_OP_POLL_MULTI)
       bide__pollset_go_on(op);
+    else if (more && bide__tells(op))
+      bide__tellers_handed_out(&u->tellers, op);
     else if (more)
       uring_start(u, op);
     count++;
@@ -414,7 +440,8 @@ static void uring_release_buffer(bide__backend *backend, uint16_t id) {
 static bool uring_peek(const bide__backend *backend) {
   const uring *u = uring_of_const(backend);
   return !bide__list_empty(&backend->done) || bide__ring_peek(&u->ring) != NULL ||
-         bide__ring_wants_enter(&u->ring) || uring_may_feed(u);
+         !bide__list_empty(&u->tellers.again) || bide__ring_wants_enter(&u->ring) ||
+         uring_may_feed(u);
 }
 
 /* EBUSY and EAGAIN mean: reap first, which the caller does next; ETIME is a timeout. */
@@ -437,12 +464,18 @@ static int uring_flush(bide__backend *backend) {
 static int uring_wait(bide__backend *backend, int64_t timeout_us) {
   uring *u = uring_of(backend);
   uring_refill(u);
+  bide__tellers_look(&u->tellers);
   bool ready = !bide__list_empty(&backend->done) || uring_may_feed(u) ||
                bide__ring_peek(&u->ring) != NULL;
   if (timeout_us != 0 && !ready) return uring_enter(u, true, true, timeout_us);
   bool held_back = bide__ring_wants_enter(&u->ring);
   if (!held_back && bide__ring_unsubmitted(&u->ring) == 0) return 0;
   return uring_enter(u, held_back, false, 0);
+}
+
+static int uring_receive(bide__backend *backend, bide_op *op, void *base, size_t len) {
+  (void)backend;
+  return bide__tellers_receive(op, base, len);
 }
 
 static int uring_fd(const bide__backend *backend) {
@@ -490,6 +523,7 @@ static void uring_forget_waiting(uring *u, bide_node *list, int fd) {
 static void uring_forget(bide__backend *backend, int fd) {
   uring *u = uring_of(backend);
   bide__pollset_forget(&u->set, fd);
+  bide__tellers_forget(&u->tellers, fd);
   uring_forget_unsubmitted(u, fd);
   uring_forget_waiting(u, &u->backlog, fd);
   uring_forget_waiting(u, &u->starved, fd);
@@ -519,6 +553,7 @@ static const bide__backend_class uring_class = {
     .fd = uring_fd,
     .forget = uring_forget,
     .release_buffer = uring_release_buffer,
+    .receive = uring_receive,
 };
 
 static int uring_open(uring *u, const bide__backend_config *config) {
@@ -546,6 +581,7 @@ int bide__uring_new(const bide__backend_config *config, bide__backend **backend)
   bide__list_init(&u->backlog);
   bide__list_init(&u->cancels);
   bide__list_init(&u->starved);
+  bide__tellers_init(&u->tellers, &u->base);
   u->wake_armed = config->ring_for_files; /* another waits, and is woken */
   *backend = &u->base;
   return 0;
