@@ -74,7 +74,8 @@ VARIANTS = {
 # another thread ends that wait would hang, so that only those without threads run.
 VALGRIND_RING_ENVIRONMENT = {"VALGRIND_OPTS": "--undef-value-errors=no"}
 VALGRIND_RING_TESTS = (
-    "test_(cancel|future|interval|ops|recv_multi|scope|task|task_cancel|token|trace|wheel)[.]"
+    "test_(cancel|future|interval|ops|recv_multi|recv_ready|scope|task|task_cancel|token|trace"
+    "|wheel)[.]"
 )
 SANITIZER_ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:abort_on_error=0",
