@@ -169,6 +169,8 @@ int clock_look(loop_object *loop) {
       clock->monotonic_patched || clock_is_foreign(loop, state->names.time, loop_time);
   clock->call_at_foreign = clock_is_foreign(loop, state->names.call_at,
                                             (PyCFunction)(void (*)(void))loop_call_at);
+  clock->call_soon_foreign = clock_is_foreign(
+      loop, state->names.call_soon, (PyCFunction)(void (*)(void))loop_call_soon);
   clock->debug_foreign = clock_is_foreign(loop, state->names.get_debug, loop_get_debug);
   if (patched != clock->patched && loop->core != NULL) {
     if (patched && clock_move_to_heap(loop) < 0) return -1;
@@ -182,7 +184,7 @@ int clock_look(loop_object *loop) {
 
 void clock_attribute_set(loop_object *loop, PyObject *name) {
   if (name == loop->state->names.time || name == loop->state->names.call_at ||
-      name == loop->state->names.get_debug)
+      name == loop->state->names.call_soon || name == loop->state->names.get_debug)
     loop->clock.type_version = CLOCK_UNKNOWN;
 }
 

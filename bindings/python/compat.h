@@ -58,6 +58,11 @@ static inline int compat_weakref_get(PyObject *reference, PyObject **object) {
 #define compat_weakref_get PyWeakref_GetRef
 #endif
 
+/* Where an object of a type that has weak references keeps their list. */
+static inline PyObject **compat_weakrefs(PyObject *object) {
+  return (PyObject **)((char *)object + Py_TYPE(object)->tp_weaklistoffset);
+}
+
 /* Whether writelines() of a socket's transport is write() of what b"".join() makes. */
 #define COMPAT_JOINS_LINES (PY_VERSION_HEX < 0x030C0000)
 

@@ -72,6 +72,24 @@ static int handle_set_traceback(handle_object *handle) {
   return 0;
 }
 
+/* What a handle that nobody has touched holds in these slots, dead ones included. */
+static void handle_set_constants(handle_object *handle) {
+  handle->cancelled = Py_NewRef(Py_False);
+  handle->repr = Py_NewRef(Py_None);
+  handle->source_traceback = Py_NewRef(Py_None);
+}
+
+static inline void handle_reset(PyObject **slot, PyObject *constant) {
+  if (*slot != constant) Py_XSETREF(*slot, Py_NewRef(constant));
+}
+
+static void handle_delete(handle_object *handle) {
+  Py_DECREF(handle->cancelled);
+  Py_DECREF(handle->repr);
+  Py_DECREF(handle->source_traceback);
+  PyObject_GC_Del(handle);
+}
+
 static handle_object *handle_alloc(module_state *state, PyTypeObject *type) {
   handle_pool *pool = handle_pool_of(state, type);
   handle_object *handle = pool->first;
@@ -85,6 +103,7 @@ static handle_object *handle_alloc(module_state *state, PyTypeObject *type) {
   if (handle == NULL) return NULL;
   memset((char *)handle + sizeof(PyObject), 0,
          (size_t)type->tp_basicsize - sizeof(PyObject));
+  handle_set_constants(handle);
   return handle;
 }
 
@@ -98,11 +117,8 @@ static inline handle_object *handle_fill(loop_object *loop, PyTypeObject *type,
     return NULL;
   }
   handle->callback = Py_NewRef(callback);
-  handle->cancelled = Py_NewRef(Py_False);
   handle->context = context;
   handle->loop = (loop_object *)Py_NewRef((PyObject *)loop);
-  handle->repr = Py_NewRef(Py_None);
-  handle->source_traceback = Py_NewRef(Py_None);
   handle->running = false;
   handle->wait = HANDLE_NOT_TIMED;
   if (handle_set_args(handle, args, nargs) < 0) {
@@ -155,9 +171,9 @@ static void handle_clear_values(handle_object *handle) {
   Py_CLEAR(handle->args_slot);
   Py_CLEAR(handle->callback);
   Py_CLEAR(handle->context);
-  Py_CLEAR(handle->repr);
-  Py_CLEAR(handle->source_traceback);
-  Py_CLEAR(handle->cancelled);
+  handle_reset(&handle->repr, Py_None);
+  handle_reset(&handle->source_traceback, Py_None);
+  handle_reset(&handle->cancelled, Py_False);
   Py_CLEAR(handle->timer_slots[COMPAT_TIMER_SLOTS - 1]);
 }
 
@@ -180,7 +196,7 @@ static void handle_free(handle_object *handle) {
   PyTypeObject *type = Py_TYPE(self);
   loop_object *loop = handle->loop;
   handle_pool *pool = handle_pool_of(loop->state, type);
-  PyObject_ClearWeakRefs(self);
+  if (*compat_weakrefs(self) != NULL) PyObject_ClearWeakRefs(self);
   handle_clear_values(handle);
   handle->loop = NULL;
   if (pool->count < HANDLE_POOL_MAX) {
@@ -188,7 +204,7 @@ static void handle_free(handle_object *handle) {
     pool->first = handle;
     pool->count++;
   } else {
-    PyObject_GC_Del(self);
+    handle_delete(handle);
   }
   Py_DECREF(type);
   Py_DECREF(loop);
@@ -207,7 +223,7 @@ void handle_pool_clear(handle_pool *pool) {
   while (pool->first != NULL) {
     handle_object *handle = pool->first;
     pool->first = (handle_object *)handle->callback;
-    PyObject_GC_Del(handle);
+    handle_delete(handle);
   }
   pool->count = 0;
 }

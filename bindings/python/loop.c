@@ -276,6 +276,7 @@ static int loop_traverse(PyObject *self, visitproc visit, void *arg) {
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(loop->fatal);
   Py_VISIT(loop->outer_hooks);
+  Py_VISIT(loop->bare_context);
   Py_VISIT(loop->awaited);
   Py_VISIT(loop->task_factory);
   if (loop->core == NULL) return 0;
@@ -296,6 +297,7 @@ static int loop_clear(PyObject *self) {
   loop_object *loop = (loop_object *)self;
   Py_CLEAR(loop->fatal);
   Py_CLEAR(loop->outer_hooks);
+  Py_CLEAR(loop->bare_context);
   Py_CLEAR(loop->awaited);
   Py_CLEAR(loop->task_factory);
   loop_close_core(loop);

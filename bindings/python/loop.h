@@ -35,6 +35,7 @@ typedef struct loop_clock {
   bool patched;           /* loop.time() is not bide's */
   bool monotonic_patched; /* nor is time.monotonic() Python's */
   bool call_at_foreign;   /* a subclass has its own call_at() */
+  bool call_soon_foreign; /* or call_soon() */
   bool debug_foreign;     /* or get_debug() */
 } loop_clock;
 
@@ -84,6 +85,7 @@ typedef struct loop_object {
   PyObject *awaited;        /* the future whose end ends the run under way; or NULL */
   PyObject *current_handle; /* in debug mode, the one that runs; borrowed */
   PyObject *outer_hooks;    /* sys.get_asyncgen_hooks() of before the run under way */
+  PyObject *bare_context;   /* with no variable, for what asks for none; NULL at first */
   loop_clock clock;
   unsigned long thread_id; /* of the run under way; 0 when none is */
   double slow_s;

@@ -131,6 +131,7 @@
   X(socket_type, "socket", "socket") \
   X(tasks, "asyncio", "tasks") \
   X(get_running_loop, "asyncio.events", "_get_running_loop") \
+  X(set_result_unless_cancelled, "asyncio.futures", "_set_result_unless_cancelled") \
   X(stat_result, "os", "stat_result")
 
 /* X(member, spec, bases' module, bases' names with a space between): the types, all exported
@@ -156,7 +157,7 @@
 typedef struct handle_object handle_object;
 
 /* Dead handles kept for reuse, linked through their callback field. They hold no
- * reference to anything, their type included. */
+ * reference to anything but None and False, their type included. */
 typedef struct handle_pool {
   handle_object *first;
   unsigned count;

@@ -94,6 +94,37 @@ def test_contexts_are_entered_and_left(loop):
     assert given[var] == "changed"
 
 
+def test_sleepers_share_a_context_where_none_can_see(loop):
+    """A context for each would be a tenth of what a sleeping task takes."""
+    var = contextvars.ContextVar("var", default="none")
+    seen = []
+
+    def sleeper(future=None):
+        handle = loop.call_later(
+            0, asyncio.futures._set_result_unless_cancelled, future or loop.create_future(), 1)
+        return handle._context
+
+    class Future(asyncio.Future):
+        """One that could ask for a variable, as its loop could."""
+
+        def set_result(self, result):
+            seen.append(var.get())
+            super().set_result(result)
+
+    async def main():
+        var.set("main's")
+        assert sleeper() is sleeper()
+        assert sleeper(Future(loop=loop))[var] == "main's"
+        await asyncio.sleep(0.001)
+        assert var.get() == "main's"
+        assert seen == ["main's"]
+        loop.call_soon = lambda *args, **options: type(loop).call_soon(loop, *args, **options)
+        assert sleeper()[var] == "main's"
+        del loop.call_soon
+
+    loop.run_until_complete(main())
+
+
 def test_wrong_arguments_are_named(loop):
     with pytest.raises(TypeError, match="call_soon"):
         loop.call_soon()
