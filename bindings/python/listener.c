@@ -151,6 +151,7 @@ static int listener_start(listener_object *self) {
   }
   self->accepting = true;
   list_push(&self->loop->listeners, &self->link);
+  self->loop->listened = true;
   Py_INCREF(self);
   return 0;
 }

@@ -361,7 +361,14 @@ static PyObject *loop_look(PyObject *self, PyObject *unused) {
   (void)unused;
   loop_object *loop = (loop_object *)self;
   if (loop_check_open(loop) < 0) return NULL;
+  loop->connected = true;
   bide_loop_look(loop->core);
+  Py_RETURN_NONE;
+}
+
+static PyObject *loop_paired(PyObject *self, PyObject *unused) {
+  (void)unused;
+  ((loop_object *)self)->paired = true;
   Py_RETURN_NONE;
 }
 
@@ -505,6 +512,8 @@ static PyMethodDef loop_methods[] = {
      "datagram socket; waiter is set once connection_made has been called."},
     {"_look", loop_look, METH_NOARGS,
      "Ask the kernel in the next turn, whatever is ready."},
+    {"_paired", loop_paired, METH_NOARGS,
+     "The other end of a socket may be the loop's too."},
     {"_close", loop_close, METH_NOARGS, "Cancel what is in flight and free the loop."},
     {NULL, NULL, 0, NULL},
 };

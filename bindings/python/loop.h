@@ -57,6 +57,9 @@ typedef struct loop_clock {
  * `core` is NULL from close on. `fatal` is the SystemExit or KeyboardInterrupt that ends
  * the run. `depth` counts the callbacks under way, nested runs being forbidden: 0 or 1;
  * `dirty` is empty when it is 0.
+ * A loop that has both `listened` and `connected` to this host, or was given a Unix socket that
+ * may be `paired` with another, may be its own peer: after it has sent it asks the kernel in
+ * the next turn, as tests of both ends expect. Others need not, and are spared the call.
  * While `draining`, completions settle their owners' books and call no Python code. */
 typedef struct loop_object {
   PyObject_HEAD
@@ -96,6 +99,9 @@ typedef struct loop_object {
   int guest_timer_fd;     /* -1 without any */
   int outer_origin_depth; /* coroutine origins were tracked so deep before; -1 */
   bool pools_input; /* small pieces had better come in the core's buffers: on a ring */
+  bool listened;
+  bool connected;
+  bool paired;
   bool closed;
   bool draining;
   bool stopping;

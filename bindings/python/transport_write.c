@@ -27,7 +27,11 @@ static ssize_t transport_send(transport_object *self, struct iovec *parts, size_
     sent = count == 1 ? send(self->fd, parts->iov_base, parts->iov_len, flags)
                       : sendmsg(self->fd, &message, flags);
   } while (sent < 0 && errno == EINTR);
-  return sent < 0 ? -errno : sent;
+  if (sent < 0) return -errno;
+  const loop_object *loop = self->loop;
+  if (loop->paired || (loop->listened && loop->connected))
+    bide_loop_look_next(loop->core);
+  return sent;
 }
 
 void transport_await_writable(transport_object *self) {

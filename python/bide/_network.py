@@ -136,6 +136,8 @@ class NetworkLoop(TLSLoop):
                 raise ValueError("host and port was not specified and no sock specified")
             _check_stream(sock)
             sock.setblocking(False)
+            if sock.family == socket.AF_UNIX:
+                self._paired()
         elif sock is not None:
             raise ValueError("host/port and sock can not be specified at the same time")
         else:

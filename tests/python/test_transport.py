@@ -104,6 +104,28 @@ def test_a_write_while_the_loop_stands_still_is_sent_when_it_runs(loop, run):
     run(end())
 
 
+@pytest.mark.parametrize("paired", [False, True])
+def test_what_is_sent_is_received_two_turns_later(run, paired):
+    """Tests of both ends on one loop count the turns by sleep(0)."""
+
+    async def main():
+        if paired:
+            loop, ends = asyncio.get_running_loop(), socket.socketpair()
+            here, there = [(await loop.create_connection(Recorder, sock=s))[1] for s in ends]
+            closables = here, there
+        else:
+            here, there, listening = await connected_pair()
+            closables = listening, here, there
+        for size in range(1, 301):
+            here.transport.write(b"x")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert len(there.data) == size
+        await close_all(*closables)
+
+    run(main())
+
+
 def test_a_slow_reader_pauses_the_writer_and_bounds_its_memory(run):
     size = 8_000_000
     payload = noise(size)

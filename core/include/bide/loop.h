@@ -204,6 +204,10 @@ BIDE_EXTERN int bide_loop_cancel(bide_loop *loop, bide_op *op);
  * forgetting an fd does so by itself. The loop's thread. */
 BIDE_EXTERN void bide_loop_look(bide_loop *loop);
 
+/* The same for after the turn under way, whose calls go on without a look at the clock: for
+ * what many calls of a turn do, such as sending. The loop's thread. */
+BIDE_EXTERN void bide_loop_look_next(bide_loop *loop);
+
 /* Forgets and closes fd at once, on the loop's thread: for sockets, pipes and the
  * like that operations were used on, when none is in flight. Returns close(2)'s
  * code; the fd is gone in any case. */
