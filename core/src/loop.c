@@ -435,10 +435,11 @@ int bide_loop_dispatch(bide_loop *loop) {
 
 /* Whether the next turn can be of ready calls alone. */
 static bool loop_only_ready(const bide_loop *loop) {
-  return bide_loop_turn_ended(loop) && !loop_clock_is_due(loop) && !loop->look &&
-         !loop->interrupted && loop->batch_next == loop->batch_count &&
-         bide__inbox_empty(&loop->inbox) && loop->timings == NULL &&
-         !loop_timer_is_near(loop) && !loop->backend->class->peek(loop->backend);
+  return bide_loop_turn_ended(loop) && !loop_clock_is_due(loop) &&
+         !loop_must_look(loop) && !loop->interrupted &&
+         loop->batch_next == loop->batch_count && bide__inbox_empty(&loop->inbox) &&
+         loop->timings == NULL && !loop_timer_is_near(loop) &&
+         !loop->backend->class->peek(loop->backend);
 }
 
 int bide_loop_dispatch_ready(bide_loop *loop) {

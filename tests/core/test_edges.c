@@ -444,7 +444,8 @@ static uint64_t edges_clock_stands(void *user) {
  * that is asked for, or a closed fd, brings what has come in the very next turn. */
 static void edges_look_asks_the_kernel_at_once(void) {
   bide_hooks hooks = {.clock_us = edges_clock_stands};
-  for (int closes = 0; closes < 2; closes++) {
+  void (*looks[])(bide_loop *) = {bide_loop_look, bide_loop_look_next, NULL};
+  for (int way = 0; way < 3; way++) {
     bide_loop *loop = harness_loop_hooked(&hooks);
     edges_spinner spinner = {.call.cb = edges_spin, .loop = loop};
     bide_op op = {0};
@@ -456,15 +457,16 @@ static void edges_look_asks_the_kernel_at_once(void) {
     REQUIRE(bide_loop_call_soon(loop, &spinner.call) == 0);
     net_settle(loop);
     CHECK_INT(write(fds[1], "x", 1), 1);
-    if (closes)
+    if (looks[way] == NULL)
       CHECK_INT(bide_loop_close_fd(loop, other), 0);
     else
-      bide_loop_look(loop);
+      looks[way](loop);
+    CHECK_INT(bide_loop_dispatch_ready(loop), 0);
     CHECK_INT(bide_loop_wait(loop, 0), 0);
     bide_loop_dispatch(loop);
     CHECK_INT(op.state, BIDE_OP_DONE);
     bide_call_cancel(loop, &spinner.call);
-    if (!closes) close(other);
+    if (looks[way] != NULL) close(other);
     net_close_pair(loop, fds);
     harness_loop_close(loop);
   }
