@@ -6,7 +6,7 @@
  * deadline). Three things follow.
  *   - Timers with one deadline always share one slot, whenever they were started, so that
  *     the slot's list keeps them in the order of their starts. A slot is emptied downwards
- *     only when all levels below it are empty, front first, which keeps that order.
+ *     only when all levels below it are empty, and in its order, which keeps that order.
  *   - A lower level's deadlines agree with `now` in every digit above it, so they all come
  *     before those of the levels above; within a level no slot is behind `now`. The first
  *     slot of the lowest level in use is therefore the next one: no rotation is needed.
@@ -19,10 +19,7 @@
 #include "hints.h"
 #include "list.h"
 
-enum {
-  WHEEL_DIGIT_BITS = 6,
-  WHEEL_FAR = 2 /* from this level on the timers of a slot are in no cache */
-};
+enum { WHEEL_DIGIT_BITS = 6 };
 
 static_assert(BIDE__WHEEL_SLOTS == 1 << WHEEL_DIGIT_BITS, "a digit names a slot");
 static_assert(BIDE__WHEEL_LEVELS * WHEEL_DIGIT_BITS >= 64,
@@ -46,6 +43,10 @@ static unsigned wheel_index_of(uint64_t deadline_us, unsigned level) {
   return (unsigned)(deadline_us >> (level * WHEEL_DIGIT_BITS)) % BIDE__WHEEL_SLOTS;
 }
 
+static uint64_t wheel_deadline_of(const bide_node *node) {
+  return BIDE_CONTAINER_OF(node, bide_timer, slot_)->deadline_us;
+}
+
 static inline void wheel_place(bide__wheel *wheel, bide_timer *timer) {
   unsigned level = wheel_level_of(wheel->now_us, timer->deadline_us);
   unsigned index = wheel_index_of(timer->deadline_us, level);
@@ -58,10 +59,8 @@ static inline void wheel_place(bide__wheel *wheel, bide_timer *timer) {
  * a deadline in the past is nearly always the latest of the due ones. */
 static BIDE__SELDOM void wheel_place_due(bide__wheel *wheel, bide_timer *timer) {
   bide_node *before = wheel->due.prev;
-  while (before != &wheel->due &&
-         BIDE_CONTAINER_OF(before, bide_timer, slot_)->deadline_us > timer->deadline_us) {
+  while (before != &wheel->due && wheel_deadline_of(before) > timer->deadline_us)
     before = before->prev;
-  }
   /* A push before the follower is an insertion behind `before`. */
   bide__list_push(before->next, &timer->slot_);
 }
@@ -110,15 +109,64 @@ static uint64_t wheel_slot_start(const bide__wheel *wheel, unsigned level) {
   return above | index << shift;
 }
 
-/* Timers that were started at any time lie anywhere, and who walks along their list waits for
- * memory at each. From both ends at once that is half as long, and then the cache has them. */
-static void wheel_fetch(const bide_node *slot) {
-  const bide_node *front = slot->next, *back = slot->prev;
-  while (front != back && front != slot) {
-    front = front->next;
-    if (front != back) back = back->prev;
+/* How a slot's timers go down to one level: into the gap of their slot there. Those that came
+ * from the front lie before it, in their order, and those that came from the back behind it.
+ * `before` names the node before the gap, for the slots that are not empty. */
+typedef struct wheel_gaps {
+  unsigned level;
+  bide_node *before[BIDE__WHEEL_SLOTS];
+} wheel_gaps;
+
+/* False for a timer that belongs elsewhere: it is due, or goes further down. */
+static inline bool wheel_fill_gap(bide__wheel *wheel, wheel_gaps *gaps, bide_node *node,
+                                  bool from_front) {
+  uint64_t deadline_us = wheel_deadline_of(node);
+  if (deadline_us == wheel->now_us ||
+      wheel_level_of(wheel->now_us, deadline_us) != gaps->level)
+    return false;
+  unsigned index = wheel_index_of(deadline_us, gaps->level);
+  bide_node *slot = &wheel->slots[gaps->level * BIDE__WHEEL_SLOTS + index];
+  if (bide__list_empty(slot)) {
+    wheel->occupied[gaps->level] |= UINT64_C(1) << index;
+    gaps->before[index] = slot;
   }
-  bide__use(front);
+  /* A push before the follower is an insertion behind. */
+  bide__list_push(gaps->before[index]->next, node);
+  if (from_front) gaps->before[index] = node;
+  return true;
+}
+
+static void wheel_lower(bide__wheel *wheel, bide_node *node) {
+  if (wheel_deadline_of(node) == wheel->now_us)
+    bide__list_push(&wheel->due, node);
+  else
+    wheel_place(wheel, BIDE_CONTAINER_OF(node, bide_timer, slot_));
+}
+
+/* Sends the timers of a list, which is left as it is, to the levels below. They were started at
+ * any time and lie anywhere in memory, for which who walks along their list waits at each: from
+ * both ends at once that is half as long. Those from the back that are going elsewhere than most
+ * wait until the others are there. */
+static void wheel_scatter(bide__wheel *wheel, unsigned level, bide_node *front,
+                          bide_node *back) {
+  wheel_gaps gaps = {.level = level - 1};
+  bide_node last;
+  bide__list_init(&last);
+  for (bool met = false; !met;) {
+    bide_node *after = front->next, *before = back->prev;
+    __builtin_prefetch(after);
+    __builtin_prefetch(before);
+    met = front == back || after == back;
+    if (front != back) {
+      back->next = NULL;
+      if (!wheel_fill_gap(wheel, &gaps, back, false)) bide__list_push(last.next, back);
+    }
+    front->next = NULL;
+    if (!wheel_fill_gap(wheel, &gaps, front, true)) wheel_lower(wheel, front);
+    front = after;
+    back = before;
+  }
+  for (bide_node *node; (node = bide__list_pop(&last)) != NULL;) wheel_lower(wheel, node);
 }
 
 /* Empties the first slot of that level, at whose start `now` stands: what is due goes to
@@ -126,20 +174,14 @@ static void wheel_fetch(const bide_node *slot) {
 static void wheel_descend(bide__wheel *wheel, unsigned level) {
   unsigned index = (unsigned)__builtin_ctzll(wheel->occupied[level]);
   bide_node *slot = &wheel->slots[level * BIDE__WHEEL_SLOTS + index];
-  if (level >= WHEEL_FAR) wheel_fetch(slot);
-  bide_node *node = slot->next, *after;
+  bide_node *front = slot->next, *back = slot->prev;
   wheel->occupied[level] &= ~(UINT64_C(1) << index);
-  bide__list_init(slot);
-  for (; node != slot; node = after) {
-    after = node->next;
-    __builtin_prefetch(after);
-    node->next = NULL;
-    bide_timer *timer = BIDE_CONTAINER_OF(node, bide_timer, slot_);
-    if (timer->deadline_us == wheel->now_us)
-      bide__list_push(&wheel->due, node);
-    else
-      wheel_place(wheel, timer);
+  if (level == 0) {
+    bide__list_splice(&wheel->due, slot);
+    return;
   }
+  bide__list_init(slot);
+  wheel_scatter(wheel, level, front, back);
 }
 
 void bide__wheel_advance(bide__wheel *wheel, uint64_t now_us) {

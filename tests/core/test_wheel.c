@@ -190,6 +190,33 @@ static void wheel_fires_at_each_level_boundary(void) {
   }
 }
 
+/* A slot goes down a level from both its ends: timers with one deadline must not be mixed up by
+ * it, however many there are and wherever they go. */
+static void wheel_keeps_the_order_of_starts(void) {
+  enum { TIMERS = 500 };
+  static bide__wheel wheel;
+  static bide_timer timers[TIMERS];
+  static const uint64_t deadlines_us[] = {0, 0, 1, 63, 64, 4095, 4096, 200000, 262143};
+  for (size_t count = 1; count <= TIMERS; count += count < 20 ? 1 : 160) {
+    uint64_t base_us = UINT64_C(5) << 24;
+    size_t taken = 0;
+    bide__wheel_init(&wheel, 1);
+    for (size_t i = 0; i < count; i++) {
+      timers[i] = (bide_timer){.deadline_us = base_us + deadlines_us[i * i % 9]};
+      bide__wheel_add(&wheel, &timers[i]);
+    }
+    bide__wheel_advance(&wheel, base_us + 300000);
+    bide_timer *before = NULL;
+    for (bide_timer *timer; (timer = wheel_take_due(&wheel)) != NULL; before = timer) {
+      taken++;
+      if (before == NULL) continue;
+      CHECK(before->deadline_us <= timer->deadline_us);
+      CHECK(before->deadline_us < timer->deadline_us || before < timer);
+    }
+    CHECK_INT(taken, count);
+  }
+}
+
 static void wheel_does_not_go_back(void) {
   static bide__wheel wheel;
   bide__wheel_init(&wheel, 1000);
@@ -222,6 +249,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(wheel_agrees_with_a_sorted_array),
     HARNESS_TEST(wheel_agrees_for_big_jumps),
     HARNESS_TEST(wheel_fires_at_each_level_boundary),
+    HARNESS_TEST(wheel_keeps_the_order_of_starts),
     HARNESS_TEST(wheel_does_not_go_back),
     HARNESS_TEST(wheel_wakes_once_a_level_at_most),
 };
