@@ -34,10 +34,8 @@ if(support_sources)
 endif()
 
 add_custom_target(bide_tests)
-foreach(source IN LISTS test_sources)
-  get_filename_component(name ${source} NAME_WE)
-  add_executable(${name} ${source})
-  target_link_libraries(${name} PRIVATE bide_test_support m dl)
+
+function(bide_add_core_test name)
   add_dependencies(bide_tests ${name})
   foreach(backend IN LISTS BIDE_BACKENDS)
     add_test(NAME ${name}.${backend}
@@ -49,4 +47,21 @@ foreach(source IN LISTS test_sources)
       SKIP_RETURN_CODE 77
       TIMEOUT ${BIDE_TEST_TIMEOUT_S})
   endforeach()
+endfunction()
+
+foreach(source IN LISTS test_sources)
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(${name} ${source})
+  target_link_libraries(${name} PRIVATE bide_test_support m dl)
+  bide_add_core_test(${name})
+endforeach()
+
+# What is an assert in a debug build is an error code in a release: the tests of misuse are made
+# with a core of either kind.
+foreach(name test_misuse test_misuse_threads)
+  add_executable(${name}_release tests/core/${name}.c core/src/lib.c)
+  target_include_directories(${name}_release PRIVATE core/include core/src tests/core)
+  target_compile_definitions(${name}_release PRIVATE NDEBUG)
+  target_link_libraries(${name}_release PRIVATE bide_flags Threads::Threads)
+  bide_add_core_test(${name}_release)
 endforeach()

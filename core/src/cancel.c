@@ -1,7 +1,9 @@
 /* cancel.c: see cancel.h. */
 #include <bide/cancel.h>
 
+#include "future_internal.h"
 #include "list.h"
+#include "loop_internal.h"
 
 /* ---- deadlines ---- */
 
@@ -16,16 +18,16 @@ static void cancel_timeout_init(bide_timeout *timeout, bide_future *target) {
   *timeout = (bide_timeout){.target = target, .timer_ = {.cb = cancel_timeout_expired}};
 }
 
-void bide_timeout_start(bide_loop *loop, bide_timeout *timeout, bide_future *target,
-                        uint64_t timeout_us) {
+int bide_timeout_start(bide_loop *loop, bide_timeout *timeout, bide_future *target,
+                       uint64_t timeout_us) {
   cancel_timeout_init(timeout, target);
-  bide_timer_start(loop, &timeout->timer_, timeout_us);
+  return bide_timer_start(loop, &timeout->timer_, timeout_us);
 }
 
-void bide_timeout_start_at(bide_loop *loop, bide_timeout *timeout, bide_future *target,
-                           uint64_t deadline_us) {
+int bide_timeout_start_at(bide_loop *loop, bide_timeout *timeout, bide_future *target,
+                          uint64_t deadline_us) {
   cancel_timeout_init(timeout, target);
-  bide_timer_start_at(loop, &timeout->timer_, deadline_us);
+  return bide_timer_start_at(loop, &timeout->timer_, deadline_us);
 }
 
 bool bide_timeout_end(bide_loop *loop, bide_timeout *timeout) {
@@ -58,6 +60,7 @@ static void cancel_take_tree(bide_token *token, int reason, bide_node *links) {
 /* One link at a time, since a cancel may call anybody, who may take off others. A token is
  * not looked at any more: it may be freed by then. */
 static int cancel_token(bide_token *token, int reason) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(token->loop))) return BIDE_ETHREAD;
   if (token->reason != 0) return BIDE_EALREADY;
   bide_node links;
   bide__list_init(&links);
@@ -75,17 +78,20 @@ static void cancel_token_expired(bide_timer *timer) {
   cancel_token(BIDE_CONTAINER_OF(timer, bide_token, timer_), BIDE_ETIME);
 }
 
-void bide_token_init(bide_token *token, bide_loop *loop, bide_token *parent) {
+int bide_token_init(bide_token *token, bide_loop *loop, bide_token *parent) {
   *token = (bide_token){.loop = loop, .timer_ = {.cb = cancel_token_expired}};
   bide__list_init(&token->children_);
   bide__list_init(&token->links_);
-  if (parent == NULL) return;
-  assert(parent->loop == loop);
+  if (parent == NULL) return 0;
+  if (BIDE__MISUSE(parent->loop != loop)) return BIDE_EINVAL;
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
   token->reason = parent->reason;
   if (parent->reason == 0) bide__list_push(&parent->children_, &token->siblings_);
+  return 0;
 }
 
 int bide_token_free(bide_token *token) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(token->loop))) return BIDE_ETHREAD;
   if (!bide__list_empty(&token->children_)) return BIDE_EBUSY;
   bide_timer_stop(token->loop, &token->timer_);
   if (bide__list_linked(&token->siblings_)) bide__list_remove(&token->siblings_);
@@ -96,8 +102,9 @@ int bide_token_free(bide_token *token) {
 
 int bide_token_cancel(bide_token *token) { return cancel_token(token, BIDE_ECANCELED); }
 
-void bide_token_cancel_at(bide_token *token, uint64_t deadline_us) {
-  if (token->reason == 0) bide_timer_start_at(token->loop, &token->timer_, deadline_us);
+int bide_token_cancel_at(bide_token *token, uint64_t deadline_us) {
+  if (token->reason != 0) return 0;
+  return bide_timer_start_at(token->loop, &token->timer_, deadline_us);
 }
 
 static void cancel_link_woken(bide_waiter *waiter, bide_future *future) {
@@ -107,19 +114,22 @@ static void cancel_link_woken(bide_waiter *waiter, bide_future *future) {
   bide__list_remove(&link->node_);
 }
 
-void bide_token_bind(bide_token *token, bide_token_link *link, bide_future *future) {
-  assert(future->loop == token->loop);
+int bide_token_bind(bide_token *token, bide_token_link *link, bide_future *future) {
+  if (BIDE__MISUSE(future->loop != token->loop)) return BIDE_EINVAL;
+  if (BIDE__MISUSE(!bide__loop_is_ours(token->loop))) return BIDE_ETHREAD;
   *link = (bide_token_link){.waiter_ = {.wake = cancel_link_woken}};
   if (token->reason != 0) {
     bide_future_cancel(future);
-  } else if (bide_future_wait(future, &link->waiter_) == 0) {
+  } else if (bide__future_wait(future, &link->waiter_) == 0) {
     link->target_ = future;
     bide__list_push(&token->links_, &link->node_);
   }
+  return 0;
 }
 
 void bide_token_unbind(bide_token_link *link) {
   if (link->target_ == NULL) return;
+  if (BIDE__MISUSE(!bide__loop_is_ours(link->target_->loop))) return;
   bide_future_forget(link->target_, &link->waiter_);
   link->target_ = NULL;
   if (bide__list_linked(&link->node_)) bide__list_remove(&link->node_);

@@ -9,6 +9,9 @@
 
 #include <assert.h>
 
+#include "future_internal.h"
+#include "loop_internal.h"
+
 enum { COMBINE_ALL, COMBINE_ALL_SETTLED, COMBINE_ANY, COMBINE_RACE, COMBINE_SELECT };
 
 static void combine_release(bide_combination *self) {
@@ -88,22 +91,31 @@ static void combine_cancel(bide_future *future) {
 
 /* A branch that has settled has no owner. */
 static void combine_wait(bide_combination *self, bide_branch *branch) {
-  assert(branch->future->loop == self->future.loop);
   branch->waiter_ = (bide_waiter){.wake = combine_wake};
-  bool waits = bide_future_wait(branch->future, &branch->waiter_) == 0;
+  bool waits = bide__future_wait(branch->future, &branch->waiter_) == 0;
   branch->owner_ = waits ? self : NULL;
   if (waits) self->pending_++;
+}
+
+static bool combine_any_foreign(const bide_loop *loop, const bide_branch *branches,
+                                size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (branches[i].future->loop != loop) return true;
+  return false;
 }
 
 static void combine_start(bide_loop *loop, bide_combination *self, int kind,
                           bide_branch *branches, size_t count) {
   *self = (bide_combination){
       .branches = branches, .count = count, .pending_ = 1, .kind_ = (uint8_t)kind};
+  if (BIDE__MISUSE(combine_any_foreign(loop, branches, count))) {
+    bide__future_refuse(&self->future, loop, BIDE_EINVAL);
+    return;
+  }
   bide_future_init(&self->future, loop);
   self->future.cancel = combine_cancel;
   if (count == 0 && kind > COMBINE_ALL_SETTLED) self->error_ = BIDE_EINVAL;
-  for (size_t i = 0; i < count; i++)
-    combine_wait(self, &branches[i]);
+  for (size_t i = 0; i < count; i++) combine_wait(self, &branches[i]);
   /* Counted once all have begun, since what is decided cancels them. */
   for (size_t i = 0; i < count; i++)
     if (branches[i].owner_ == NULL) combine_count(self, &branches[i]);

@@ -185,17 +185,19 @@ static void debug_called(bide__debug *hooks, void (*function)(void), uint64_t be
 
 /* ---- life ---- */
 
-void bide_debug_stop(bide_loop *loop) {
+int bide_debug_stop(bide_loop *loop) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
   bide__debug *hooks = bide__loop_head_of(loop)->debug;
-  if (hooks == NULL) return;
+  if (hooks == NULL) return 0;
   debug_registry *self = debug_of(hooks);
   bide__loop_head_of(loop)->debug = NULL;
-  bide__loop_observe(bide__loop_head_of(loop));
+  bide__loop_observe(loop);
   if (bide__list_linked(&self->closer.node)) bide__list_remove(&self->closer.node);
   for (size_t i = 0; i < self->capacity; i++)
     if (self->entries[i].key != NULL) debug_tell_unawaited(self, &self->entries[i]);
   bide__free(self->entries);
   bide__free(self);
+  return 0;
 }
 
 static void debug_loop_closed(bide__closer *closer) {
@@ -206,6 +208,7 @@ int bide_debug_start(bide_loop *loop, const bide_debug_options *options) {
   bide__loop_head *head = bide__loop_head_of(loop);
   if (options == NULL || options->size != sizeof *options || options->report == NULL)
     return BIDE_EINVAL;
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
   if (head->debug != NULL) return BIDE_EALREADY;
   debug_registry *self = bide__zalloc(sizeof *self);
   debug_entry *entries = bide__zalloc(DEBUG_INITIAL * sizeof *entries);
@@ -223,7 +226,7 @@ int bide_debug_start(bide_loop *loop, const bide_debug_options *options) {
   self->capacity = DEBUG_INITIAL;
   bide__list_push(&head->closers, &self->closer.node);
   head->debug = &self->hooks;
-  bide__loop_observe(head);
+  bide__loop_observe(loop);
   return 0;
 }
 
@@ -266,6 +269,7 @@ static int debug_dump_task(const debug_registry *self, const debug_entry *entry,
 }
 
 int bide_debug_dump(bide_loop *loop, int fd) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
   bide__debug *hooks = bide__loop_head_of(loop)->debug;
   if (hooks == NULL) return 0;
   const debug_registry *self = debug_of(hooks);

@@ -1,8 +1,6 @@
 /* future.c: see future.h; the waiters form the ring that future_internal.h speaks of. */
 #include <bide/future.h>
 
-#include <assert.h>
-
 #include <stdio.h>
 
 #include "future_internal.h"
@@ -39,6 +37,7 @@ static BIDE__SELDOM void future_wake_all(bide_future *future) {
 /* Most have one waiter; who is woken cannot wait for the same future again. */
 static inline int future_settle(bide_future *future, bide_future_state state,
                                 intptr_t value, int error) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(future->loop))) return BIDE_ETHREAD;
   if (bide_future_is_settled(future)) return BIDE_EALREADY;
   future->value = value;
   /* A task's flags and place are not needed any more: one word is one store. */
@@ -53,10 +52,12 @@ static inline int future_settle(bide_future *future, bide_future_state state,
     return 0;
   }
   future->waiters_ = NULL;
-  if (last->wake == bide__task_wake)
+  if (last->wake == bide__task_wake) {
     bide__task_wake(last, future);
-  else
+  } else {
+    last->next_ = NULL;
     last->wake(last, future);
+  }
   return 0;
 }
 
@@ -65,13 +66,15 @@ int bide_future_resolve(bide_future *future, intptr_t value) {
 }
 
 int bide_future_reject(bide_future *future, int error) {
-  assert(error < 0);
+  if (BIDE__MISUSE(error >= 0)) return BIDE_EINVAL;
   return future_settle(
       future, error == BIDE_ECANCELED ? BIDE_FUTURE_CANCELLED : BIDE_FUTURE_REJECTED, 0,
       error);
 }
 
 int bide_future_cancel(bide_future *future) {
+  if (BIDE__MISUSE(future->loop == NULL)) return BIDE_EINVAL;
+  if (BIDE__MISUSE(!bide__loop_is_ours(future->loop))) return BIDE_ETHREAD;
   if (bide_future_is_settled(future)) return BIDE_EALREADY;
   if (future->cancel == NULL) return bide_future_reject(future, BIDE_ECANCELED);
   future->cancel(future);
@@ -79,7 +82,12 @@ int bide_future_cancel(bide_future *future) {
 }
 
 int bide_future_wait(bide_future *future, bide_waiter *waiter) {
-  assert(waiter->wake != NULL);
+  if (BIDE__MISUSE(!bide__loop_is_ours(future->loop))) return BIDE_ETHREAD;
+  if (BIDE__MISUSE(waiter->wake == NULL || waiter->next_ != NULL)) return BIDE_EINVAL;
+  return bide__future_wait(future, waiter);
+}
+
+int bide__future_wait(bide_future *future, bide_waiter *waiter) {
   if (bide_future_is_settled(future)) {
     bide__debug *debug = bide__loop_head_of(future->loop)->debug;
     if (debug != NULL) debug->taken(debug, future);
@@ -129,7 +137,6 @@ int bide_block_on(bide_future *future) {
 
 static void future_io_completed(bide_op *op) {
   bide_io *io = BIDE_CONTAINER_OF(op, bide_io, op);
-  assert((op->flags & BIDE_OP_MORE) == 0);
   if (op->result < 0) {
     bide_future_reject(&io->future, op->result);
   } else {
@@ -142,12 +149,22 @@ static void future_io_cancel(bide_future *future) {
   bide_loop_cancel(future->loop, &io->op);
 }
 
-void bide_io_start(bide_loop *loop, bide_io *io) {
+static bool future_is_multishot(const bide_op *op) {
+  return op->kind == BIDE_OP_ACCEPT_MULTI || op->kind == BIDE_OP_RECV_MULTI;
+}
+
+int bide_io_start(bide_loop *loop, bide_io *io) {
+  if (BIDE__MISUSE(io->op.state == BIDE_OP_SUBMITTED ||
+                   io->op.state == BIDE_OP_CANCELLING))
+    return BIDE_EBUSY;
   bide_future_init(&io->future, loop);
   io->future.cancel = future_io_cancel;
   io->op.cb = future_io_completed;
-  int result = bide_loop_submit(loop, &io->op);
-  if (result < 0) bide_future_reject(&io->future, result);
+  int result = BIDE__MISUSE(future_is_multishot(&io->op))
+                   ? BIDE_EINVAL
+                   : bide_loop_submit(loop, &io->op);
+  if (result < 0) bide__future_refuse(&io->future, loop, result);
+  return result;
 }
 
 static void future_sleep_ended(bide_timer *timer) {
@@ -159,11 +176,15 @@ static void future_sleep_cancel(bide_future *future) {
   bide_future_reject(future, BIDE_ECANCELED);
 }
 
-void bide_sleep_start(bide_loop *loop, bide_sleep *sleep, uint64_t timeout_us) {
+int bide_sleep_start(bide_loop *loop, bide_sleep *sleep, uint64_t timeout_us) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) {
+    bide__future_refuse(&sleep->future, loop, BIDE_ETHREAD);
+    return BIDE_ETHREAD;
+  }
   bide_future_init(&sleep->future, loop);
   sleep->future.cancel = future_sleep_cancel;
   sleep->timer = (bide_timer){.cb = future_sleep_ended};
-  bide_timer_start(loop, &sleep->timer, timeout_us);
+  return bide_timer_start(loop, &sleep->timer, timeout_us);
 }
 
 void bide__future_describe(const bide_future *future, char *text, size_t bytes) {

@@ -21,6 +21,15 @@ static inline void bide__future_add(bide_future *future, bide_waiter *waiter) {
   future->waiters_ = waiter;
 }
 
+/* Makes a future that is rejected from its beginning: also where a thread is refused that may
+ * settle none. */
+static inline void bide__future_refuse(bide_future *future, bide_loop *loop, int error) {
+  *future = (bide_future){.loop = loop, .error = error, .state = BIDE_FUTURE_REJECTED};
+}
+
+/* bide_future_wait for who knows that the loop is its own and that the waiter waits for nothing. */
+int bide__future_wait(bide_future *future, bide_waiter *waiter);
+
 /* task.c's: how a task is woken, as nearly all that wait are tasks: by its name it is no call. */
 void bide__task_wake(bide_waiter *waiter, bide_future *future);
 

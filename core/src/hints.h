@@ -2,12 +2,12 @@
 #ifndef BIDE_SRC_HINTS_H
 #define BIDE_SRC_HINTS_H
 
+#include <pthread.h>
+#include <stdint.h>
+
 /* What the way that is taken a million times a second leaves aside: calls to it need no
  * registers saved where they do not happen. */
 #define BIDE__SELDOM __attribute__((cold, noinline))
-
-/* Keeps the compiler from leaving out how the value came about. */
-static inline void bide__use(const void *value) { __asm__ volatile("" : : "r"(value)); }
 
 /* Between two looks at memory that another thread will change. */
 static inline void bide__relax(void) {
@@ -15,6 +15,18 @@ static inline void bide__relax(void) {
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   __asm__ volatile("yield");
+#endif
+}
+
+/* A number of the thread's own, never 0: where its thread pointer points, which pthread_self
+ * returns by a call. */
+static inline uintptr_t bide__thread(void) {
+#if defined(__x86_64__)
+  uintptr_t self;
+  __asm__("mov %%fs:0, %0" : "=r"(self));
+  return self;
+#else
+  return (uintptr_t)pthread_self();
 #endif
 }
 

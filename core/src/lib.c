@@ -23,6 +23,7 @@
 #include "interval.c"
 #include "local.c"
 #include "loop.c"
+#include "loop_calls.c"
 #include "loop_fd.c"
 #include "loop_metrics.c"
 #include "loop_park.c"

@@ -1,14 +1,22 @@
 /* local.c: see local.h. The entries are a list that branches: inheriting shares its tail. */
 #include <bide/local.h>
 
-#include <assert.h>
+#include "misuse.h"
 
 static const char local_name_key;
 
-void bide_local_set(bide_task *task, bide_local *local, const void *key, void *value) {
-  assert(local != task->locals_);
+static bool local_is_set(const bide_task *task, const bide_local *local) {
+  const bide_local *each = task->locals_;
+  while (each != NULL && each != local) each = each->next_;
+  return each != NULL;
+}
+
+/* An entry that is set twice would follow itself. */
+int bide_local_set(bide_task *task, bide_local *local, const void *key, void *value) {
+  if (BIDE__MISUSE(local_is_set(task, local))) return BIDE_EINVAL;
   *local = (bide_local){.key = key, .value = value, .next_ = task->locals_};
   task->locals_ = local;
+  return 0;
 }
 
 void *bide_local_get(const bide_task *task, const void *key) {
@@ -18,13 +26,14 @@ void *bide_local_get(const bide_task *task, const void *key) {
   return NULL;
 }
 
-void bide_local_inherit(bide_task *task, const bide_task *from) {
-  assert(task->locals_ == NULL);
+int bide_local_inherit(bide_task *task, const bide_task *from) {
+  if (BIDE__MISUSE(task->locals_ != NULL)) return BIDE_EINVAL;
   task->locals_ = from->locals_;
+  return 0;
 }
 
-void bide_task_set_name(bide_task *task, bide_local *local, const char *name) {
-  bide_local_set(task, local, &local_name_key, (void *)(uintptr_t)name);
+int bide_task_set_name(bide_task *task, bide_local *local, const char *name) {
+  return bide_local_set(task, local, &local_name_key, (void *)(uintptr_t)name);
 }
 
 const char *bide_task_name(const bide_task *task) {

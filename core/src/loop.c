@@ -23,13 +23,6 @@ enum {
 
 static const int64_t loop_timeout_max_us = 3600 * INT64_C(1000000);
 
-/* ---- checks ---- */
-
-int bide__loop_check(const bide_loop *loop) {
-  unsigned forks = atomic_load_explicit(&bide__forks, memory_order_relaxed);
-  return loop->generation == forks ? 0 : BIDE_EFORKED;
-}
-
 int bide_loop_check(const bide_loop *loop) { return bide__loop_check(loop); }
 
 /* ---- life ---- */
@@ -63,7 +56,7 @@ static int loop_init(bide_loop *loop, const bide_loop_options *options) {
       .file_pool = options->file_pool,
   };
   if (options->hooks != NULL) loop->head.hooks = *options->hooks;
-  loop->generation = bide__fork_generation();
+  loop->head.generation = bide__fork_generation();
   loop->stride = 1;
   loop->spin_us = loop->spin_left_us = options->spin_us;
   bide__list_init(&loop->firing);
@@ -104,7 +97,8 @@ int bide_loop_close(bide_loop *loop) {
   if (loop == NULL) return 0;
   bool forked = bide__loop_check(loop) < 0;
   if (!forked) {
-    if (atomic_load(&loop->running) || loop->head.in_flight > 0) return BIDE_EBUSY;
+    if (bide_loop_is_running(loop) || loop->dispatching > 0 || loop->head.in_flight > 0)
+      return BIDE_EBUSY;
     assert(loop->batch_next == loop->batch_count);
     loop_tell_closers(loop);
   }
@@ -134,13 +128,13 @@ static int loop_start(bide_loop *loop, bide_op *op) {
 }
 
 int bide_loop_submit(bide_loop *loop, bide_op *op) {
-  assert(bide__loop_is_ours(loop));
-  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
+  int error = bide__loop_admit(loop);
+  if (error < 0) return error;
   if (op->state != BIDE_OP_IDLE || op->kind >= BIDE_OP_KIND_COUNT) return BIDE_EINVAL;
   op->loop_ = loop;
   op->state = BIDE_OP_SUBMITTED;
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_OP_SUBMIT, op, op->kind);
-  int error = loop_start(loop, op);
+  error = loop_start(loop, op);
   if (error < 0) {
     op->state = BIDE_OP_IDLE;
     return error;
@@ -154,8 +148,8 @@ int bide_loop_submit(bide_loop *loop, bide_op *op) {
 }
 
 int bide_loop_cancel(bide_loop *loop, bide_op *op) {
-  assert(bide__loop_is_ours(loop));
-  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
+  int error = bide__loop_admit(loop);
+  if (error < 0) return error;
   if (op->state == BIDE_OP_CANCELLING) return BIDE_EALREADY;
   if (op->state != BIDE_OP_SUBMITTED) return BIDE_ENOENT;
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_OP_CANCEL, op, op->kind);
@@ -179,9 +173,11 @@ static void loop_complete(bide_loop *loop, bide_completion *completion) {
   op->result = completion->result;
   op->flags = completion->flags;
   op->buffer_id = completion->buffer_id;
-  op->buffer = (completion->flags & BIDE_OP_BUFFER) != 0
-                   ? bide__buffers_data(&loop->backend->buffers, op->buffer_id)
-                   : NULL;
+  op->buffer = NULL;
+  if ((completion->flags & BIDE_OP_BUFFER) != 0) {
+    bide__buffers_give(&loop->backend->buffers, op->buffer_id);
+    op->buffer = bide__buffers_data(&loop->backend->buffers, op->buffer_id);
+  }
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_OP_COMPLETE, op, op->kind);
   if ((completion->flags & BIDE_OP_MORE) == 0) {
     op->state = BIDE_OP_DONE;
@@ -192,8 +188,8 @@ static void loop_complete(bide_loop *loop, bide_completion *completion) {
 }
 
 int bide_loop_reap(bide_loop *loop, bide_completion *completions, int max) {
-  assert(bide__loop_is_ours(loop));
-  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
+  int error = bide__loop_admit(loop);
+  if (error < 0) return error;
   bide__loop_end_timeouts(loop);
   int count = 0;
   while (count < max && loop->batch_next < loop->batch_count)
@@ -259,9 +255,9 @@ static int loop_spin_and_wait(bide_loop *loop, int64_t timeout_us) {
 }
 
 int bide_loop_wait(bide_loop *loop, int64_t timeout_us) {
-  assert(bide__loop_is_ours(loop));
-  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
-  bide__ready_open(&loop->head.ready);
+  int error = bide__loop_admit(loop);
+  if (error < 0) return error;
+  bide__ready_unpark(&loop->head.ready);
   if (timeout_us != 0 && bide_loop_timeout(loop) == 0) timeout_us = 0;
   if (timeout_us == 0) {
     bool known = loop->backend->class->peek(loop->backend);
@@ -278,9 +274,9 @@ int bide_loop_wait(bide_loop *loop, int64_t timeout_us) {
 }
 
 int bide_loop_flush(bide_loop *loop) {
-  assert(bide__loop_is_ours(loop));
-  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
-  int error = loop->backend->class->flush(loop->backend);
+  int error = bide__loop_admit(loop);
+  if (error < 0) return error;
+  error = loop->backend->class->flush(loop->backend);
   bide__waker_arm_fd(&loop->backend->waker);
   if (bide__inbox_has_come(&loop->inbox)) bide__waker_write(&loop->backend->waker);
   return error;
@@ -342,7 +338,7 @@ static void loop_pick(bide_loop *loop) {
   uint32_t count = bide__ready_count(&loop->head.ready);
   if (count < 2) return;
   size_t picked = loop->head.hooks.pick(loop->head.hooks.user, count);
-  assert(picked < count);
+  if (BIDE__MISUSE(picked >= count)) picked = 0;
   bide__ready_pick(&loop->head.ready, (uint32_t)picked);
 }
 
@@ -372,9 +368,7 @@ static BIDE__SELDOM int loop_run_observed(bide_loop *loop, bide__entry entry) {
   return 1;
 }
 
-static inline int loop_run_entry(bide_loop *loop) {
-  bide__entry entry = bide__ready_take(&loop->head.ready);
-  if (loop->head.observed) return loop_run_observed(loop, entry);
+static inline int loop_run_entry(bide_loop *loop, bide__entry entry) {
   if (bide__entry_is_task(entry)) {
     bide__task_resume(&loop->head, bide__entry_task(entry));
     return 1;
@@ -390,7 +384,9 @@ static inline int loop_run_calls(bide_loop *loop) {
   int made = 0;
   while (!bide_loop_turn_ended(loop) && !loop_clock_is_due(loop) && !loop->interrupted) {
     if (loop->head.hooks.pick != NULL) loop_pick(loop);
-    made += loop_run_entry(loop);
+    bide__entry entry = bide__ready_take(&loop->head.ready, loop->head.ready.head);
+    made += loop->head.observed ? loop_run_observed(loop, entry)
+                                : loop_run_entry(loop, entry);
   }
   return made;
 }
@@ -418,9 +414,10 @@ static bool loop_timer_is_near(const bide_loop *loop) {
  * in the turn at whose beginning it is due, also where work is ready in every turn: a
  * deadline of a microsecond is not to lose against what takes several turns. */
 int bide_loop_dispatch(bide_loop *loop) {
-  assert(bide__loop_is_ours(loop));
-  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
+  int error = bide__loop_admit(loop);
+  if (error < 0) return error;
   loop->interrupted = false;
+  loop->dispatching++;
   bool timed = loop->timings != NULL;
   uint64_t began_us = timed ? bide__loop_begin_timing(loop) : 0;
   loop_reap_batch(loop);
@@ -430,6 +427,7 @@ int bide_loop_dispatch(bide_loop *loop) {
   made += bide__loop_dispatch_timers(loop);
   loop->metrics.turns++;
   if (timed) bide__loop_end_timing(loop, began_us);
+  loop->dispatching--;
   return made;
 }
 
@@ -443,12 +441,14 @@ static bool loop_only_ready(const bide_loop *loop) {
 }
 
 int bide_loop_dispatch_ready(bide_loop *loop) {
-  assert(bide__loop_is_ours(loop));
   if (bide__ready_count(&loop->head.ready) == 0) return 0;
-  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
+  int error = bide__loop_admit(loop);
+  if (error < 0) return error;
   if (!loop_only_ready(loop)) return 0;
   loop->turn_end = loop->head.ready.tail;
+  loop->dispatching++;
   int made = loop_run_calls(loop);
+  loop->dispatching--;
   loop->metrics.calls += (uint64_t)made;
   loop->metrics.turns++;
   return made;
@@ -467,7 +467,8 @@ static int loop_turn(bide_loop *loop, bide_run_mode mode) {
 
 /* The clock is due: whether ready calls alone may go on, as nothing else has come. */
 static BIDE__SELDOM bool loop_ready_may_go_on(bide_loop *loop) {
-  if (loop->stopping || loop->interrupted || loop->look || loop->timings != NULL)
+  if (loop->stopping || loop->interrupted || loop->look || loop->timings != NULL ||
+      loop->head.observed)
     return false;
   return loop_since_look_us(loop) < LOOP_LOOK_US && !loop_timer_is_near(loop) &&
          bide__inbox_empty(&loop->inbox) && !loop->backend->class->peek(loop->backend);
@@ -477,21 +478,23 @@ static BIDE__SELDOM bool loop_ready_may_go_on(bide_loop *loop) {
  * asked. A turn that the dispatch has not ended, or has ended as the last, is left as it is;
  * after a stop among these calls, those that are ready make up the last. */
 static void loop_run_ready(bide_loop *loop) {
-  if (loop->head.hooks.pick != NULL || loop->stopping) return;
+  if (loop->head.hooks.pick != NULL || loop->stopping || loop->head.observed) return;
   if (!bide_loop_turn_ended(loop) || loop_timer_is_near(loop)) return;
-  uint32_t before = loop->head.ready.head;
-  while (bide__ready_count(&loop->head.ready) > 0 &&
-         (!loop_clock_is_due(loop) || loop_ready_may_go_on(loop)))
-    loop_run_entry(loop);
-  loop->metrics.calls += loop->head.ready.head - before;
+  bide__ready *ready = &loop->head.ready;
+  uint32_t before = ready->head;
+  for (uint32_t head; (head = ready->head) != ready->tail;) {
+    if (head == loop->check && !loop_ready_may_go_on(loop)) break;
+    loop_run_entry(loop, bide__ready_take(ready, head));
+  }
+  loop->metrics.calls += ready->head - before;
   loop->turn_end = loop->stopping ? loop->head.ready.tail : loop->head.ready.head;
 }
 
 int bide_loop_run(bide_loop *loop, bide_run_mode mode) {
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
-  if (atomic_load(&loop->running)) return BIDE_ERUNNING;
-  loop->thread = pthread_self();
-  atomic_store(&loop->running, true);
+  uintptr_t nobody = 0;
+  if (!atomic_compare_exchange_strong(&loop->head.runner, &nobody, bide__thread()))
+    return BIDE_ERUNNING;
   bool until_stopped = mode == BIDE_RUN_UNTIL_STOPPED, over;
   int error;
   do {
@@ -500,20 +503,22 @@ int bide_loop_run(bide_loop *loop, bide_run_mode mode) {
     over = (loop->stopping || !until_stopped) && bide_loop_turn_ended(loop);
   } while (error == 0 && !over && !loop->interrupted);
   loop->stopping = loop->interrupted = false;
-  atomic_store(&loop->running, false);
+  atomic_store(&loop->head.runner, 0);
   return error;
 }
 
-void bide_loop_stop(bide_loop *loop) {
-  assert(bide__loop_is_ours(loop));
+int bide_loop_stop(bide_loop *loop) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
   loop->stopping = true;
   loop->check = loop->head.ready.head; /* ends what runs calls without looking further */
+  return 0;
 }
 
-void bide_loop_interrupt(bide_loop *loop) {
-  assert(bide__loop_is_ours(loop));
+int bide_loop_interrupt(bide_loop *loop) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
   loop->interrupted = true;
   loop->check = loop->head.ready.head;
+  return 0;
 }
 
 static void loop_cancel_all(bide_loop *loop) {
@@ -523,7 +528,7 @@ static void loop_cancel_all(bide_loop *loop) {
 
 int bide_loop_drain(bide_loop *loop) {
   if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
-  if (atomic_load(&loop->running)) return BIDE_ERUNNING;
+  if (bide_loop_is_running(loop)) return BIDE_ERUNNING;
   while (loop->head.in_flight > 0) {
     loop_cancel_all(loop);
     bool offloads_alone = bide__list_empty(&loop->in_flight);
@@ -564,38 +569,20 @@ uint64_t bide_loop_now_us(const bide_loop *loop) {
   return hooks->clock_us != NULL ? hooks->clock_us(hooks->user) : bide_clock_us();
 }
 
-bool bide_loop_is_running(const bide_loop *loop) { return atomic_load(&loop->running); }
+bool bide_loop_is_running(const bide_loop *loop) {
+  return atomic_load(&loop->head.runner) != 0;
+}
 
 /* The next look at the clock comes at once too, which ends a run of ready calls. */
-void bide_loop_look(bide_loop *loop) {
-  assert(bide__loop_is_ours(loop));
+int bide_loop_look(bide_loop *loop) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
   loop->look = true;
   loop->check = loop->head.ready.head;
+  return 0;
 }
 
-void bide_loop_look_next(bide_loop *loop) {
-  assert(bide__loop_is_ours(loop));
+int bide_loop_look_next(bide_loop *loop) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
   loop->look = true;
-}
-
-int bide_loop_call_soon(bide_loop *loop, bide_call *call) {
-  assert(bide__loop_is_ours(loop));
-  return call->state_ == BIDE__CALL_IDLE ? bide__loop_make_ready(loop, call) : 0;
-}
-
-void bide_call_cancel(bide_loop *loop, bide_call *call) {
-  assert(bide__loop_is_ours(loop));
-  if (call->state_ == BIDE__CALL_QUEUED) bide__ready_remove(&loop->head.ready, call);
-}
-
-void bide_post(bide_loop *loop, bide_call *call) {
-  bide__waker *waker = &loop->backend->waker;
-  bide__waker_enter(waker);
-  bide__inbox_push(&loop->inbox, call);
-  bide__waker_tell(waker);
-}
-
-void bide_wake(bide_loop *loop) {
-  bide__waker_enter(&loop->backend->waker);
-  bide__waker_notify(&loop->backend->waker);
+  return 0;
 }

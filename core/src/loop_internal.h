@@ -7,6 +7,8 @@
 
 #include "debug_hooks.h"
 #include "hints.h"
+#include "memory.h"
+#include "misuse.h"
 #include "ready.h"
 #include "trace_ring.h"
 
@@ -21,9 +23,11 @@ typedef struct bide__loop_head {
   bide__ready ready;
   bide__trace *trace; /* NULL when off, as is debug */
   bide__debug *debug;
-  bool observed;    /* either is on */
-  uint32_t budget;  /* awaits that the task under way may make without suspending */
-  size_t in_flight; /* operations, and what else holds the loop (bide__loop_hold) */
+  bool observed;             /* either is on */
+  unsigned generation;       /* of forks, when the loop was made */
+  _Atomic(uintptr_t) runner; /* the thread in bide_loop_run, or 0 */
+  uint32_t budget;           /* awaits that the task under way may make without suspending */
+  size_t in_flight;          /* operations, and what else holds the loop (bide__loop_hold) */
   bide_hooks hooks;
   bide_node closers;
 } bide__loop_head;
@@ -32,13 +36,39 @@ static inline bide__loop_head *bide__loop_head_of(bide_loop *loop) {
   return (bide__loop_head *)(void *)loop;
 }
 
+static inline const bide__loop_head *bide__loop_head_of_const(const bide_loop *loop) {
+  return (const bide__loop_head *)(const void *)loop;
+}
+
+/* False where another thread runs the loop. */
+static inline bool bide__loop_is_ours(const bide_loop *loop) {
+  uintptr_t runner =
+      atomic_load_explicit(&bide__loop_head_of_const(loop)->runner, memory_order_relaxed);
+  return runner == bide__thread() || runner == 0;
+}
+
+/* 0, or BIDE_EFORKED in a child of the loop's process. */
+static inline int bide__loop_check(const bide_loop *loop) {
+  unsigned forks = atomic_load_explicit(&bide__forks, memory_order_relaxed);
+  return bide__loop_head_of_const(loop)->generation == forks ? 0 : BIDE_EFORKED;
+}
+
+/* 0, BIDE_EFORKED, or BIDE_ETHREAD where another thread runs the loop. */
+static inline int bide__loop_admit(const bide_loop *loop) {
+  if (bide__loop_check(loop) < 0) return BIDE_EFORKED;
+  return BIDE__MISUSE(!bide__loop_is_ours(loop)) ? BIDE_ETHREAD : 0;
+}
+
 static inline bide__trace *bide__loop_trace(bide_loop *loop) {
   return bide__loop_head_of(loop)->trace;
 }
 
-/* After trace or debug were turned on or off. */
-static inline void bide__loop_observe(bide__loop_head *head) {
+/* After trace or debug were turned on or off. A run of ready calls, which nobody observes, ends
+ * with the look. */
+static inline void bide__loop_observe(bide_loop *loop) {
+  bide__loop_head *head = bide__loop_head_of(loop);
   head->observed = head->trace != NULL || head->debug != NULL;
+  bide_loop_look(loop);
 }
 
 /* Something that is no operation (an offload) is in flight: the loop must not be closed.
@@ -48,14 +78,14 @@ void bide__loop_release(bide_loop *loop);
 
 /* An outer loop waits on the fd alone, until the next wait. */
 static inline bool bide__loop_is_parked(const bide__loop_head *head) {
-  return head->ready.room == 0;
+  return head->ready.parked;
 }
 
 /* Something was given to the loop: if it is parked the outer loop is told. */
 static inline void bide__loop_unpark(bide_loop *loop) {
   bide__loop_head *head = bide__loop_head_of(loop);
   if (!bide__loop_is_parked(head)) return;
-  bide__ready_open(&head->ready);
+  bide__ready_unpark(&head->ready);
   bide_wake(loop);
 }
 
@@ -79,8 +109,5 @@ static inline int bide__loop_make_ready(bide_loop *loop, bide_call *call) {
 /* task.c's: what a loop does with a task that is ready; and where trace or debug are on. */
 void bide__task_resume(bide__loop_head *head, bide_task *task);
 void bide__task_resume_observed(bide_task *task);
-
-/* 0, or BIDE_EFORKED in a child of the loop's process. */
-int bide__loop_check(const bide_loop *loop);
 
 #endif

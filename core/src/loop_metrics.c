@@ -1,5 +1,4 @@
 /* loop_metrics.c: see metrics.h. */
-#include <assert.h>
 #include <string.h>
 
 #include "loop_struct.h"
@@ -69,6 +68,7 @@ void bide__loop_end_operation(bide_loop *loop, const bide_op *op) {
 void bide__loop_free_timings(bide_loop *loop) { bide__free(loop->timings); }
 
 int bide_metrics_time(bide_loop *loop, bool on) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
   if (loop->timings == NULL && !on) return 0;
   if (loop->timings == NULL) loop->timings = bide__zalloc(sizeof *loop->timings);
   if (loop->timings == NULL) return BIDE_ENOMEM;
@@ -90,13 +90,14 @@ void bide_metrics_get(const bide_loop *loop, bide_metrics *metrics) {
   metrics->ready_wait = loop->timings->ready_wait;
 }
 
-void bide_metrics_get_operation(const bide_loop *loop, bide_op_kind kind,
-                                bide_histogram *histogram) {
-  assert(kind < BIDE_OP_KIND_COUNT);
+int bide_metrics_get_operation(const bide_loop *loop, bide_op_kind kind,
+                               bide_histogram *histogram) {
+  if (BIDE__MISUSE(kind >= BIDE_OP_KIND_COUNT)) return BIDE_EINVAL;
   if (loop->timings == NULL)
     *histogram = (bide_histogram){.sum_us = 0};
   else
     *histogram = loop->timings->operations[kind];
+  return 0;
 }
 
 uint64_t bide_histogram_quantile_us(const bide_histogram *histogram, double quantile) {

@@ -3,6 +3,6 @@
 
 int bide_loop_park(bide_loop *loop) {
   int error = bide_loop_flush(loop);
-  if (error == 0) bide__ready_shut(&bide__loop_head_of(loop)->ready);
+  if (error == 0) bide__ready_park(&bide__loop_head_of(loop)->ready);
   return error;
 }

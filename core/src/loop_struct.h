@@ -4,7 +4,6 @@
 #define BIDE_SRC_LOOP_STRUCT_H
 
 #include <bide/metrics.h>
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "backend/backend.h"
@@ -40,20 +39,12 @@ struct bide_loop {
   bide_metrics metrics;          /* its histograms are not used */
   struct bide__timings *timings; /* NULL until they were asked for */
 
-  atomic_bool running;
   bool stopping, interrupted;
-  bool look;          /* the next wait asks the kernel in any case */
-  bool timer_started; /* since the clock was last read: it may be due already */
-  pthread_t thread;   /* while running */
-  unsigned generation;
+  bool look;            /* the next wait asks the kernel in any case */
+  bool timer_started;   /* since the clock was last read: it may be due already */
+  unsigned dispatching; /* dispatches under way, one in another's callback */
   char reason[BIDE__REASON_BYTES];
 };
-
-/* For asserts. */
-static inline bool bide__loop_is_ours(const bide_loop *loop) {
-  return !atomic_load_explicit(&loop->running, memory_order_relaxed) ||
-         pthread_equal(loop->thread, pthread_self());
-}
 
 /* Reads the clock into now_us. */
 static inline uint64_t bide__loop_clock(bide_loop *loop) {

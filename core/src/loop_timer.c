@@ -1,6 +1,4 @@
 /* loop_timer.c: the loop's timers, and the operations that are timeouts. */
-#include <assert.h>
-
 #include "list.h"
 #include "loop_struct.h"
 
@@ -72,27 +70,31 @@ static BIDE__SELDOM void loop_timer_take_off(bide_loop *loop, bide_timer *timer)
   bide__wheel_remove(&loop->wheel, timer);
 }
 
-void bide_timer_start_at(bide_loop *loop, bide_timer *timer, uint64_t deadline_us) {
-  assert(bide__loop_is_ours(loop));
+int bide_timer_start_at(bide_loop *loop, bide_timer *timer, uint64_t deadline_us) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
   if (bide_timer_is_active(timer)) loop_timer_take_off(loop, timer);
   timer->deadline_us = deadline_us;
   loop->timer_started = true;
   bide__wheel_add(&loop->wheel, timer);
-  if (bide__loop_is_parked(&loop->head) || loop->head.observed) loop_timer_tell_start(loop, timer);
+  if (bide__loop_is_parked(&loop->head) || loop->head.observed)
+    loop_timer_tell_start(loop, timer);
+  return 0;
 }
 
-void bide_timer_start(bide_loop *loop, bide_timer *timer, uint64_t timeout_us) {
+int bide_timer_start(bide_loop *loop, bide_timer *timer, uint64_t timeout_us) {
   /* The clock rounds down: one more, or the timer could be early by what it lost. */
   uint64_t from_us = bide_loop_now_us(loop) + (timeout_us > 0);
   uint64_t deadline_us = from_us + timeout_us;
-  bide_timer_start_at(loop, timer, deadline_us < from_us ? UINT64_MAX : deadline_us);
+  return bide_timer_start_at(loop, timer,
+                             deadline_us < from_us ? UINT64_MAX : deadline_us);
 }
 
-void bide_timer_stop(bide_loop *loop, bide_timer *timer) {
-  assert(bide__loop_is_ours(loop));
-  if (!bide_timer_is_active(timer)) return;
+int bide_timer_stop(bide_loop *loop, bide_timer *timer) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
+  if (!bide_timer_is_active(timer)) return 0;
   bide__wheel_remove(&loop->wheel, timer);
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_TIMER_STOP, timer, 0);
+  return 0;
 }
 
 bool bide_timer_is_active(const bide_timer *timer) { return timer->slot_.next != NULL; }

@@ -11,18 +11,21 @@ int bide_trace_start(bide_loop *loop, size_t events_max) {
   return BIDE_EOPNOTSUPP;
 #else
   bide__loop_head *head = bide__loop_head_of(loop);
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
   if (head->trace != NULL) return BIDE_EALREADY;
   head->trace = bide__trace_new(events_max, &head->hooks);
-  bide__loop_observe(head);
+  bide__loop_observe(loop);
   return head->trace != NULL ? 0 : BIDE_ENOMEM;
 #endif
 }
 
-void bide_trace_stop(bide_loop *loop) {
+int bide_trace_stop(bide_loop *loop) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
   bide__loop_head *head = bide__loop_head_of(loop);
   bide__trace_free(head->trace);
   head->trace = NULL;
-  bide__loop_observe(head);
+  bide__loop_observe(loop);
+  return 0;
 }
 
 size_t bide_trace_read(bide_loop *loop, bide_trace_event *events, size_t max,

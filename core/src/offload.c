@@ -1,5 +1,6 @@
 #include <bide/offload.h>
 
+#include "future_internal.h"
 #include "loop_internal.h"
 
 static void offload_run(bide_work *work) {
@@ -42,10 +43,10 @@ int bide_offload_start(bide_loop *loop, bide_pool *pool, bide_offload *offload,
   offload->pool_ = pool;
   offload->work_ = (bide_work){.run = offload_run, .done = offload_done, .data = loop};
   offload->call_ = (bide_call){.cb = offload_settle};
-  int result = bide__loop_check(loop);
+  int result = BIDE__MISUSE(fn == NULL) ? BIDE_EINVAL : bide__loop_admit(loop);
   if (result == 0) result = bide_pool_submit(pool, &offload->work_, priority);
   if (result < 0) {
-    bide_future_reject(&offload->future, result);
+    bide__future_refuse(&offload->future, loop, result);
     return result;
   }
   bide__loop_hold(loop);

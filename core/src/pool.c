@@ -8,7 +8,6 @@
  * the next if there is more. So a burst costs the one who submits it one system call. */
 #include <bide/pool.h>
 
-#include <assert.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,6 +18,7 @@
 #include "hints.h"
 #include "list.h"
 #include "memory.h"
+#include "misuse.h"
 #include "stack.h"
 
 enum {
@@ -429,9 +429,8 @@ static int pool_submit_bounded(bide_pool *pool, bide_work *work) {
 }
 
 int bide_pool_submit(bide_pool *pool, bide_work *work, bide_priority priority) {
-  assert(work->run != NULL);
-  assert(work->done != NULL);
-  assert((unsigned)priority < BIDE_PRIORITY_COUNT);
+  if (BIDE__MISUSE(work->run == NULL || work->done == NULL)) return BIDE_EINVAL;
+  if (BIDE__MISUSE((unsigned)priority >= BIDE_PRIORITY_COUNT)) return BIDE_EINVAL;
   if (pool_is_foreign(pool)) return BIDE_EFORKED;
   work->state_ = POOL_WORK_QUEUED;
   work->priority_ = (uint8_t)priority;
@@ -462,26 +461,38 @@ int bide_pool_cancel(bide_pool *pool, bide_work *work) {
   return result;
 }
 
+/* Whether it is one of the pool's own workers that calls. */
+static bool pool_is_worker(bide_pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  uint32_t i = 0;
+  while (i < pool->threads && !pthread_equal(pool->workers[i].thread, pthread_self()))
+    i++;
+  bool worker = i < pool->threads;
+  pthread_mutex_unlock(&pool->lock);
+  return worker;
+}
+
 static void pool_join(bide_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   atomic_store(&pool->ending, true);
   pool_tell(pool);
   pthread_cond_broadcast(&pool->work_came);
   pthread_mutex_unlock(&pool->lock);
-  for (uint32_t i = 0; i < pool->threads; i++) {
-    int error = pthread_join(pool->workers[i].thread, NULL);
-    assert(error == 0); /* EDEADLK: a worker frees its own pool */
-    (void)error;
-  }
+  for (uint32_t i = 0; i < pool->threads; i++)
+    pthread_join(pool->workers[i].thread, NULL);
   pthread_cond_destroy(&pool->work_came);
   pthread_mutex_destroy(&pool->lock);
 }
 
-void bide_pool_free(bide_pool *pool) {
-  if (pool == NULL) return;
-  if (!pool_is_foreign(pool)) pool_join(pool);
+int bide_pool_free(bide_pool *pool) {
+  if (pool == NULL) return 0;
+  if (!pool_is_foreign(pool)) {
+    if (BIDE__MISUSE(pool_is_worker(pool))) return BIDE_EDEADLK;
+    pool_join(pool);
+  }
   pthread_attr_destroy(&pool->attributes);
   bide__free(pool);
+  return 0;
 }
 
 void bide_pool_stats_get(bide_pool *pool, bide_pool_stats *stats) {

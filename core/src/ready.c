@@ -10,7 +10,7 @@ int bide__ready_init(bide__ready *ready) {
   if (ready->entries == NULL) return BIDE_ENOMEM;
   ready->mask = READY_INITIAL - 1;
   ready->head = ready->tail = 0;
-  bide__ready_open(ready);
+  bide__ready_unpark(ready);
   return 0;
 }
 
@@ -19,10 +19,12 @@ void bide__ready_free(bide__ready *ready) { bide__free(ready->entries); }
 /* A call knows its slot, in order to be cancelled. */
 static void ready_place(bide__entry *entries, uint32_t slot, bide__entry entry) {
   entries[slot] = entry;
-  if (entry != 0 && !bide__entry_is_task(entry)) ((bide_call *)entry)->slot_ = slot;
+  if (bide__entry_is_task(entry) || entry == BIDE__READY_CALL) return;
+  ((bide_call *)(entry - BIDE__READY_CALL))->slot_ = slot;
 }
 
-int bide__ready_grow(bide__ready *ready) {
+/* Doubles the ring. */
+static int ready_grow(bide__ready *ready) {
   uint32_t capacity = ready->mask + 1;
   if (capacity > UINT32_MAX / 2) return BIDE_ENOMEM;
   bide__entry *entries = bide__alloc((size_t)capacity * 2 * sizeof *entries);
@@ -33,13 +35,18 @@ int bide__ready_grow(bide__ready *ready) {
   bide__free(ready->entries);
   ready->entries = entries;
   ready->mask = mask;
-  if (ready->room > 0) bide__ready_open(ready);
+  return 0;
+}
+
+int bide__ready_make_room(bide__ready *ready) {
+  if (bide__ready_count(ready) > ready->mask && ready_grow(ready) < 0) return BIDE_ENOMEM;
+  ready->limit = ready->parked ? ready->tail + 1 : ready->head + ready->mask + 1;
   return 0;
 }
 
 void bide__ready_remove(bide__ready *ready, bide_call *call) {
-  assert(ready->entries[call->slot_] == (bide__entry)call);
-  ready->entries[call->slot_] = 0;
+  assert(ready->entries[call->slot_] == ((bide__entry)call | BIDE__READY_CALL));
+  ready->entries[call->slot_] = BIDE__READY_CALL;
   call->state_ = BIDE__CALL_IDLE;
 }
 
@@ -53,7 +60,7 @@ void bide__ready_pick(bide__ready *ready, uint32_t offset) {
 }
 
 void bide__inbox_push(bide__inbox *inbox, bide_call *call) {
-  call->state_ = BIDE__CALL_POSTED;
+  __atomic_store_n(&call->state_, BIDE__CALL_POSTED, __ATOMIC_RELAXED);
   bide__stack_push(&inbox->stack, &call->posted_);
 }
 

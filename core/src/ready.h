@@ -4,8 +4,8 @@
  * which matters once they no longer fit the cache. It grows by doubling and never
  * shrinks. A cancelled call leaves an empty slot.
  *
- * A task that was woken is nothing but its address, marked: most of what runs are those, none
- * is ever taken off the ring, and what runs them all is the same. */
+ * A task that was woken is nothing but its address: most of what runs are those, none is ever
+ * taken off the ring, and what runs them all is the same. It is the calls that are marked. */
 #ifndef BIDE_SRC_READY_H
 #define BIDE_SRC_READY_H
 
@@ -20,25 +20,27 @@ enum { BIDE__CALL_IDLE = 0, BIDE__CALL_QUEUED, BIDE__CALL_POSTED };
 
 enum { BIDE__READY_PREFETCH = 4 }; /* calls ahead */
 
-/* The address of a call, or that of a task and one, or 0. */
+/* The address of a task, or that of a call and one; one alone where a call was cancelled. */
 typedef uintptr_t bide__entry;
 
-enum { BIDE__READY_TASK = 1 };
+enum { BIDE__READY_CALL = 1 };
 
-/* head and tail count for ever; slot = count & mask. tail - head calls wait. room: how many
- * may be put into it as it is, those that are in it included: its capacity, or 0 while the
- * loop is parked and somebody must be told. */
+/* head and tail count for ever; slot = count & mask. tail - head calls wait. limit: where the
+ * tail must not go on without a look, since the ring may be full, or the loop is parked and
+ * somebody must be told. It may lie nearer than that: the head moves without it. */
 typedef struct bide__ready {
   bide__entry *entries;
-  uint32_t mask, head, tail, room;
+  uint32_t mask, head, tail, limit;
+  bool parked;
 } bide__ready;
 
 int bide__ready_init(bide__ready *ready);
 void bide__ready_free(bide__ready *ready);
 void bide__ready_remove(bide__ready *ready, bide_call *call);
 
-/* Doubles the ring. Returns 0 or BIDE_ENOMEM. */
-int bide__ready_grow(bide__ready *ready);
+/* Where the tail has come to the limit: moves that, for one more at least, and for that doubles
+ * a ring that is full. Returns 0 or BIDE_ENOMEM. */
+int bide__ready_make_room(bide__ready *ready);
 
 /* Brings the call that waits so far behind the head to the head: a hook's choice. */
 void bide__ready_pick(bide__ready *ready, uint32_t offset);
@@ -47,57 +49,57 @@ static inline uint32_t bide__ready_count(const bide__ready *ready) {
   return ready->tail - ready->head;
 }
 
-static inline bool bide__ready_full(const bide__ready *ready) {
-  return bide__ready_count(ready) > ready->mask;
-}
-
+/* Before a put. */
 static inline bool bide__ready_takes(const bide__ready *ready) {
-  return bide__ready_count(ready) < ready->room;
+  return ready->tail != ready->limit;
 }
 
-static inline void bide__ready_shut(bide__ready *ready) { ready->room = 0; }
-
-static inline void bide__ready_open(bide__ready *ready) { ready->room = ready->mask + 1; }
-
-/* Not into a full ring. Inline, as is take: a task's step is little more. */
-static inline void bide__ready_put(bide__ready *ready, bide_call *call) {
-  uint32_t slot = ready->tail++ & ready->mask;
-  call->slot_ = slot;
-  call->state_ = BIDE__CALL_QUEUED;
-  ready->entries[slot] = (bide__entry)call;
+static inline void bide__ready_park(bide__ready *ready) {
+  ready->parked = true;
+  ready->limit = ready->tail;
 }
 
+static inline void bide__ready_unpark(bide__ready *ready) {
+  ready->parked = false;
+  ready->limit = ready->head + ready->mask + 1;
+}
+
+/* Inline, as is take: a task's step is little more. */
 static inline void bide__ready_put_task(bide__ready *ready, bide_task *task) {
-  ready->entries[ready->tail++ & ready->mask] = (bide__entry)task | BIDE__READY_TASK;
+  ready->entries[ready->tail++ & ready->mask] = (bide__entry)task;
 }
 
 /* Returns 0 or BIDE_ENOMEM. */
 static inline int bide__ready_push(bide__ready *ready, bide_call *call) {
-  if (bide__ready_full(ready) && bide__ready_grow(ready) < 0) return BIDE_ENOMEM;
-  bide__ready_put(ready, call);
+  if (!bide__ready_takes(ready) && bide__ready_make_room(ready) < 0) return BIDE_ENOMEM;
+  uint32_t slot = ready->tail++ & ready->mask;
+  call->slot_ = slot;
+  call->state_ = BIDE__CALL_QUEUED;
+  ready->entries[slot] = (bide__entry)call | BIDE__READY_CALL;
   return 0;
 }
 
-/* The next entry, taken off; 0 for a call that was cancelled. Not on an empty ring. */
-static inline bide__entry bide__ready_take(bide__ready *ready) {
+/* The next entry, taken off. Not on an empty ring. head: the ring's, which whoever looked for
+ * an end has at hand. */
+static inline bide__entry bide__ready_take(bide__ready *ready, uint32_t head) {
   assert(bide__ready_count(ready) > 0);
-  uint32_t head = ready->head++;
+  ready->head = head + 1;
   bide__entry ahead = ready->entries[(head + BIDE__READY_PREFETCH) & ready->mask];
   __builtin_prefetch((const void *)ahead);
   return ready->entries[head & ready->mask];
 }
 
 static inline bool bide__entry_is_task(bide__entry entry) {
-  return (entry & BIDE__READY_TASK) != 0;
+  return (entry & BIDE__READY_CALL) == 0;
 }
 
 static inline bide_task *bide__entry_task(bide__entry entry) {
-  return (bide_task *)(entry - BIDE__READY_TASK);
+  return (bide_task *)entry;
 }
 
 /* The call of an entry that is no task, which is idle from here on; NULL for none. */
 static inline bide_call *bide__entry_call(bide__entry entry) {
-  bide_call *call = (bide_call *)entry;
+  bide_call *call = (bide_call *)(entry - BIDE__READY_CALL);
   if (call != NULL) call->state_ = BIDE__CALL_IDLE;
   return call;
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "memory.h"
+#include "misuse.h"
 #include "runtime_struct.h"
 
 enum {
@@ -192,7 +193,7 @@ int bide_runtime_new(const bide_runtime_options *options, bide_runtime **runtime
 uint32_t bide_runtime_count(const bide_runtime *runtime) { return runtime->count; }
 
 bide_loop *bide_runtime_loop(const bide_runtime *runtime, uint32_t index) {
-  assert(index < runtime->count);
+  if (BIDE__MISUSE(index >= runtime->count)) return NULL;
   return runtime->workers[index].loop;
 }
 

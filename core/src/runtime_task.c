@@ -8,8 +8,6 @@
  * A cancel of one that is not queued any more is posted to its worker. That call and the end
  * may pass each other: the remote goes home only when both are done with it, and whichever is
  * the second sends it. REMOTE_CANCELLING says that the call is under way. */
-#include <assert.h>
-
 #include "loop_internal.h"
 #include "runtime_struct.h"
 
@@ -227,7 +225,7 @@ static void runtime_task_cancel(bide_future *future) {
 static int runtime_task_prepare(bide_runtime *runtime, bide_loop *home,
                                 bide_remote *remote, bide_task_fn poll) {
   bide__worker *current = bide__runtime_current();
-  int error = home != NULL ? bide__loop_check(home) : 0;
+  int error = home != NULL ? bide__loop_admit(home) : 0;
   if (error < 0) return error;
   if (!bide__runtime_enter(runtime)) return BIDE_ECANCELED;
   atomic_fetch_add(&runtime->live, 1);
@@ -286,11 +284,12 @@ int bide_runtime_spawn_on(bide_runtime *runtime, uint32_t index, bide_loop *home
   return 0;
 }
 
-void bide_runtime_stats_of(const bide_runtime *runtime, uint32_t index,
-                           bide_runtime_stats *stats) {
-  assert(index < runtime->count);
+int bide_runtime_stats_of(const bide_runtime *runtime, uint32_t index,
+                          bide_runtime_stats *stats) {
+  if (BIDE__MISUSE(index >= runtime->count)) return BIDE_EINVAL;
   bide__worker *worker = (bide__worker *)(uintptr_t)&runtime->workers[index];
   pthread_mutex_lock(&worker->lock);
   *stats = worker->stats;
   pthread_mutex_unlock(&worker->lock);
+  return 0;
 }

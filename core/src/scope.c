@@ -6,7 +6,9 @@
 
 #include <assert.h>
 
+#include "future_internal.h"
 #include "list.h"
+#include "loop_internal.h"
 
 static void scope_release(bide_scope *scope) {
   assert(scope->running > 0);
@@ -72,8 +74,7 @@ int bide_scope_spawn_at(bide_scope *scope, bide_child *child, bide_task_fn poll,
   bide_loop *loop = scope->future.loop;
   int error = scope_refusal(scope);
   if (error < 0) {
-    bide_future_init(&child->task.future, loop);
-    bide_future_reject(&child->task.future, error);
+    bide__future_refuse(&child->task.future, loop, error);
     return error;
   }
   error = bide_task_spawn_at(loop, &child->task, poll, place);
@@ -85,11 +86,12 @@ int(bide_scope_spawn)(bide_scope *scope, bide_child *child, bide_task_fn poll) {
 }
 
 int bide_scope_add(bide_scope *scope, bide_member *member, bide_future *future) {
-  assert(future->loop == scope->future.loop);
+  if (BIDE__MISUSE(future->loop != scope->future.loop)) return BIDE_EINVAL;
+  if (BIDE__MISUSE(!bide__loop_is_ours(future->loop))) return BIDE_ETHREAD;
   if (bide_future_is_settled(&scope->future)) return BIDE_EALREADY;
   *member = (bide_member){
       .future = future, .scope = scope, .waiter_ = {.wake = scope_member_ended}};
-  if (bide_future_wait(future, &member->waiter_) < 0) {
+  if (bide__future_wait(future, &member->waiter_) < 0) {
     scope_count(scope, future->error);
     return 0;
   }

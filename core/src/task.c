@@ -13,8 +13,6 @@
  * a task in a loop of receives would outlive its scope's cancel otherwise. */
 #include <bide/task.h>
 
-#include <assert.h>
-
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -65,17 +63,23 @@ static void task_step(bide_call *call);
 static void task_call_soon(bide_task *task, bide_call_cb step) {
   bide_loop *loop = task->future.loop;
   task->wait_.call.cb = step;
-  if (bide__loop_make_ready(loop, &task->wait_.call) < 0)
-    bide_post(loop, &task->wait_.call);
+  if (bide__loop_make_ready(loop, &task->wait_.call) == 0) return;
+  task->wait_.call.state_ = BIDE__CALL_IDLE;
+  bide_post(loop, &task->wait_.call);
 }
 
-/* The queue is full, or an outer loop must be told. */
+/* The queue may be full, or an outer loop must be told. */
 static BIDE__SELDOM void task_make_ready_slowly(bide_task *task) {
-  task_call_soon(task, task_step);
+  bide_loop *loop = task->future.loop;
+  bide__ready *ready = &bide__loop_head_of(loop)->ready;
+  bide__loop_unpark(loop);
+  if (bide__ready_make_room(ready) == 0)
+    bide__ready_put_task(ready, task);
+  else
+    task_call_soon(task, task_step);
 }
 
-static inline void task_make_ready(bide_task *task) {
-  bide__loop_head *head = bide__loop_head_of(task->future.loop);
+static inline void task_make_ready(bide__loop_head *head, bide_task *task) {
   if (bide__ready_takes(&head->ready))
     bide__ready_put_task(&head->ready, task);
   else
@@ -83,14 +87,16 @@ static inline void task_make_ready(bide_task *task) {
 }
 
 /* Ends the wait with that status. */
-static inline void task_end_wait(bide_task *task, int status) {
+static inline void task_end_wait(bide__loop_head *head, bide_task *task, int status) {
   task->awaiting_ = NULL;
   task->future.error = status;
-  task_make_ready(task);
+  task_make_ready(head, task);
 }
 
+/* What a task waits for is of its own loop. */
 void bide__task_wake(bide_waiter *waiter, bide_future *future) {
-  task_end_wait(BIDE_CONTAINER_OF(waiter, bide_task, wait_.waiter), future->error);
+  task_end_wait(bide__loop_head_of(future->loop),
+                BIDE_CONTAINER_OF(waiter, bide_task, wait_.waiter), future->error);
 }
 
 /* The same for a wait of which a flag of TASK_OF_WAIT was set. Most have none, and are woken
@@ -99,7 +105,7 @@ static void task_end_noted(bide_task *task, int status) {
   if (task_has(task, TASK_CANCEL_PASSED) && status != BIDE_ECANCELED)
     task_set(task, TASK_CANCEL_PENDING);
   task_clear(task, TASK_OF_WAIT);
-  task_end_wait(task, status);
+  task_end_wait(bide__loop_head_of(task->future.loop), task, status);
 }
 
 static void task_wake_noted(bide_waiter *waiter, bide_future *future) {
@@ -128,22 +134,28 @@ static BIDE__SELDOM void task_tell_resume(bide_task *task) {
   if (debug != NULL) debug->resumes(debug, task);
 }
 
+static BIDE__SELDOM void task_end_without_outcome(bide_task *task) {
+  bide_future_reject(&task->future, BIDE_EINVAL);
+}
+
+/* A poll function that says that its task has ended must have told how. */
+static inline bool task_poll(bide_task *task) {
+  if (task->poll_(task) == BIDE_POLL_PENDING) return false;
+  if (BIDE__MISUSE(!bide__future_settled(&task->future))) task_end_without_outcome(task);
+  return true;
+}
+
 static BIDE__SELDOM void task_poll_and_finish(bide_task *task) {
-  if (task->poll_(task) == BIDE_POLL_PENDING) return;
-  assert(bide__future_settled(&task->future));
+  if (!task_poll(task)) return;
   if (task->finished != NULL) task->finished(task);
 }
 
-/* The poll comes last where nobody is told, so that the compiler can jump there. */
 void bide__task_resume(bide__loop_head *head, bide_task *task) {
   head->budget = BIDE_TASK_BUDGET;
-  if (task->finished != NULL) {
+  if (task->finished != NULL)
     task_poll_and_finish(task);
-    return;
-  }
-  bide_poll poll = task->poll_(task);
-  assert(poll == BIDE_POLL_PENDING || bide__future_settled(&task->future));
-  (void)poll;
+  else
+    (void)task_poll(task);
 }
 
 void bide__task_resume_observed(bide_task *task) {
@@ -181,11 +193,11 @@ static BIDE__SELDOM void task_tell_spawn(bide_task *task, const char *place) {
 /* What must come first, or is told of. */
 static BIDE__SELDOM int task_spawn_slowly(bide_task *task, const char *place) {
   bide_loop *loop = task->future.loop;
-  int result = bide__loop_check(loop);
+  int result = bide__loop_admit(loop);
   task->wait_.call.cb = task_step;
   if (result == 0) result = bide__loop_make_ready(loop, &task->wait_.call);
   if (result < 0) {
-    bide_future_reject(&task->future, result);
+    bide__future_refuse(&task->future, loop, result);
     return result;
   }
   task_tell_spawn(task, place);
@@ -199,7 +211,7 @@ int bide_task_spawn_at(bide_loop *loop, bide_task *task, bide_task_fn poll,
   task->locals_ = NULL;
   task->awaiting_ = NULL;
   bide__loop_head *head = bide__loop_head_of(loop);
-  if (bide__loop_check(loop) < 0 || !bide__ready_takes(&head->ready) || head->observed)
+  if (bide__loop_admit(loop) < 0 || !bide__ready_takes(&head->ready) || head->observed)
     return task_spawn_slowly(task, place);
   bide__ready_put_task(&head->ready, task);
   return 0;
@@ -282,6 +294,7 @@ static void task_deliver_cancel(bide_task *task) {
 }
 
 int bide_task_cancel(bide_task *task) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(task->future.loop))) return BIDE_ETHREAD;
   if (bide_future_is_settled(&task->future)) return BIDE_EALREADY;
   BIDE__TRACE(bide__loop_trace(task->future.loop), BIDE_TRACE_CANCEL, task, 0);
   bide__debug *debug = task_debug(task);
@@ -300,15 +313,13 @@ bool bide_task_shield(bide_task *task, bool shielded) {
 }
 
 static inline void task_wait(bide_task *task, bide_future *future) {
-  assert(future->loop == task->future.loop);
-  assert(future != &task->future);
   task->wait_.waiter.wake = bide__task_wake;
   bide__future_add(future, &task->wait_.waiter);
   task->awaiting_ = future;
 }
 
 static BIDE__SELDOM bool task_end_turn(bide_task *task) {
-  task_make_ready(task);
+  task_make_ready(bide__loop_head_of(task->future.loop), task);
   return true;
 }
 
@@ -336,8 +347,18 @@ static BIDE__SELDOM bool task_await_cancelled(bide_task *task, bide_future *futu
   return true;
 }
 
+static BIDE__SELDOM bool task_refuse_wait(bide_task *task) {
+  task->future.error = BIDE_EINVAL;
+  return false;
+}
+
+static inline bool task_is_foreign(const bide_task *task, const bide_future *future) {
+  return future->loop != task->future.loop;
+}
+
 bool bide_task_await(bide_task *task, bide_future *future) {
   if (bide__future_settled(future)) return task_take_result(task, future);
+  if (BIDE__MISUSE(task_is_foreign(task, future))) return task_refuse_wait(task);
   if (task_has(task, TASK_CANCEL_PENDING)) return task_await_cancelled(task, future);
   task_wait(task, future);
   return true;
@@ -345,6 +366,7 @@ bool bide_task_await(bide_task *task, bide_future *future) {
 
 bool bide_task_await_shielded(bide_task *task, bide_future *future) {
   if (bide_future_is_settled(future)) return task_take_result(task, future);
+  if (BIDE__MISUSE(task_is_foreign(task, future))) return task_refuse_wait(task);
   if (task_take_cancel(task)) {
     task->future.error = BIDE_ECANCELED;
     return false;
@@ -381,7 +403,7 @@ static BIDE__SELDOM void task_tell_end(bide_task *task, int error) {
 }
 
 bide_poll bide_task_return(bide_task *task, intptr_t value, int error) {
-  assert(error <= 0);
+  if (BIDE__MISUSE(error > 0)) error = BIDE_EINVAL;
   if (bide__loop_head_of(task->future.loop)->observed) task_tell_end(task, error);
   if (error < 0) {
     bide_future_reject(&task->future, error);

@@ -444,7 +444,7 @@ static uint64_t edges_clock_stands(void *user) {
  * that is asked for, or a closed fd, brings what has come in the very next turn. */
 static void edges_look_asks_the_kernel_at_once(void) {
   bide_hooks hooks = {.clock_us = edges_clock_stands};
-  void (*looks[])(bide_loop *) = {bide_loop_look, bide_loop_look_next, NULL};
+  int (*looks[])(bide_loop *) = {bide_loop_look, bide_loop_look_next, NULL};
   for (int way = 0; way < 3; way++) {
     bide_loop *loop = harness_loop_hooked(&hooks);
     edges_spinner spinner = {.call.cb = edges_spin, .loop = loop};
@@ -460,7 +460,7 @@ static void edges_look_asks_the_kernel_at_once(void) {
     if (looks[way] == NULL)
       CHECK_INT(bide_loop_close_fd(loop, other), 0);
     else
-      looks[way](loop);
+      CHECK_INT(looks[way](loop), 0);
     CHECK_INT(bide_loop_dispatch_ready(loop), 0);
     CHECK_INT(bide_loop_wait(loop, 0), 0);
     bide_loop_dispatch(loop);
@@ -488,12 +488,16 @@ static void edges_post(bide_loop *loop) {
   bide_post(loop, &call);
 }
 
+static void edges_look(bide_loop *loop) { CHECK_INT(bide_loop_look(loop), 0); }
+
+static void edges_interrupt(bide_loop *loop) { CHECK_INT(bide_loop_interrupt(loop), 0); }
+
 /* Turns of ready calls alone end when the clock is due, and at once with anything that such a
  * turn would keep waiting. */
 static void edges_ready_turns_keep_nothing_waiting(void) {
   bide_hooks hooks = {.clock_us = edges_clock_stands};
-  void (*disturb[])(bide_loop *) = {edges_nop, edges_post, bide_loop_look,
-                                    bide_loop_interrupt};
+  void (*disturb[])(bide_loop *) = {edges_nop, edges_post, edges_look,
+                                    edges_interrupt};
   bide_loop *loop = harness_loop_hooked(&hooks);
   edges_spinner spinner = {.call.cb = edges_spin, .loop = loop};
   CHECK_INT(bide_loop_dispatch_ready(loop), 0);

@@ -46,9 +46,9 @@ static void errno_rows_are_distinct_and_complete(void) {
       CHECK(other != code && strcmp(other_name, name) != 0);
     }
   }
-  CHECK_INT(code, BIDE_ELAGGED);
+  CHECK_INT(code, BIDE_ETHREAD);
   CHECK(bide_error_row(count, &code) == NULL);
-  CHECK_INT(code, BIDE_ELAGGED); /* written only with a row */
+  CHECK_INT(code, BIDE_ETHREAD); /* written only with a row */
 }
 
 static const harness_test tests[] = {

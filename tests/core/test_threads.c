@@ -1,8 +1,7 @@
-/* A loop and several threads: posts, wakes, runs in one thread after another, and misuse. */
+/* A loop and several threads: posts, wakes, and runs in one thread after another. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sys/wait.h>
 
 #include "net_pair.h"
 
@@ -171,55 +170,11 @@ static void threads_travels_between_threads(void) {
   harness_loop_close(t.loop);
 }
 
-#if !defined(NDEBUG) && !defined(__SANITIZE_THREAD__)
-
-typedef struct threads_note {
-  bide_call call;
-  bide_loop *loop;
-} threads_note;
-
-static void *threads_misuse(void *argument) {
-  threads_note *note = argument;
-  bide_loop_call_soon(note->loop, &note->call);
-  return NULL;
-}
-
-static void threads_misuse_from_a_thread(bide_call *call) {
-  static threads_note other;
-  pthread_t thread;
-  other.loop = BIDE_CONTAINER_OF(call, threads_note, call)->loop;
-  pthread_create(&thread, NULL, threads_misuse, &other);
-  pthread_join(thread, NULL);
-}
-
-/* What belongs to the loop's thread, called from another while it runs, is caught where it
- * happens and not when the queue is broken. */
-static void threads_wrong_thread_is_an_assert(void) {
-  pid_t child = fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    fclose(stderr); /* the assert's message is expected */
-    bide_loop *loop = harness_loop_new();
-    threads_note note = {.loop = loop, .call.cb = threads_misuse_from_a_thread};
-    bide_loop_call_soon(loop, &note.call);
-    bide_loop_run(loop, BIDE_RUN_ONCE);
-    harness_leave(0);
-  }
-  int status = 0;
-  REQUIRE(waitpid(child, &status, 0) == child);
-  CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-}
-
-#endif
-
 static const harness_test tests[] = {
     HARNESS_TEST(threads_posts_from_threads_all_arrive),
     HARNESS_TEST(threads_posts_leave_room_for_others),
     HARNESS_TEST(threads_wake_ends_a_wait),
     HARNESS_TEST(threads_travels_between_threads),
-#if !defined(NDEBUG) && !defined(__SANITIZE_THREAD__)
-    HARNESS_TEST(threads_wrong_thread_is_an_assert),
-#endif
 };
 
 int main(int argc, char **argv) { return HARNESS_MAIN(tests, argc, argv); }

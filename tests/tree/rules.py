@@ -27,10 +27,11 @@ MAY_LEAF_INCLUDE = {"base", "errno"}
 
 # Files whose name is not their concept's.
 CONCEPT_OF_STEM = {
-    "hints": "base", "list": "base", "memory": "base", "stack": "base", "wheel": "timer",
+    "hints": "base", "list": "base", "memory": "base", "misuse": "base", "stack": "base",
+    "wheel": "timer",
     "loop_internal": "loop", "loop_fd": "loop",
     "loop_trace": "loop", "loop_struct": "loop", "loop_timer": "loop", "loop_park": "loop",
-    "loop_receive": "loop",
+    "loop_receive": "loop", "loop_calls": "loop",
     "choose": "loop", "ready": "loop", "trace_ring": "trace", "channel": "sync",
     "shared_channel": "sync", "waker": "sync",
     "runtime_struct": "runtime", "runtime_task": "runtime",

@@ -11,7 +11,14 @@
  *     read-only (yours to look at) and private (named with a trailing
  *     underscore; never touch them).
  *   - One thread runs a loop at a time. Only functions that say "any thread"
- *     may be called while another thread runs the loop.
+ *     may be called while another thread is in its bide_loop_run: the others
+ *     refuse with BIDE_ETHREAD then, and do nothing.
+ *   - Misuse that the library can see is an assert in a debug build; with
+ *     NDEBUG it is refused with the code that the function names for it, and
+ *     nothing is changed. What it cannot see is the caller's: pointers that are
+ *     none, memory given back, or handed to an init, start or spawn function
+ *     again, while the library has it, and a loop driven by two threads without
+ *     bide_loop_run.
  */
 #ifndef BIDE_BASE_H
 #define BIDE_BASE_H
@@ -82,7 +89,8 @@ typedef struct bide_hooks {
    * faults belong into `submit`. */
   int32_t (*complete)(void *user, bide_op *op, int32_t result);
 
-  /* Which of `count` ready calls (count > 1) runs next: an index below count. */
+  /* Which of `count` ready calls (count > 1) runs next: an index below count; for another
+   * the first. */
   size_t (*pick)(void *user, size_t count);
 } bide_hooks;
 

@@ -35,14 +35,14 @@ typedef struct bide_timeout {
 } bide_timeout;
 
 /* Cancels target if it is still pending timeout_us from now. target must live until
- * bide_timeout_end. The loop's thread. */
-BIDE_EXTERN void bide_timeout_start(bide_loop *loop, bide_timeout *timeout,
-                                    bide_future *target, uint64_t timeout_us);
+ * bide_timeout_end. Returns 0. The loop's thread. */
+BIDE_EXTERN int bide_timeout_start(bide_loop *loop, bide_timeout *timeout,
+                                   bide_future *target, uint64_t timeout_us);
 
 /* The same at deadline_us of bide_loop_now_us's clock, so that several steps share one
  * deadline and none has to reckon what is left. */
-BIDE_EXTERN void bide_timeout_start_at(bide_loop *loop, bide_timeout *timeout,
-                                       bide_future *target, uint64_t deadline_us);
+BIDE_EXTERN int bide_timeout_start_at(bide_loop *loop, bide_timeout *timeout,
+                                      bide_future *target, uint64_t deadline_us);
 
 /* Stops it. True when it expired and the target did end cancelled: a target that
  * succeeded in spite of the cancel counts as success. */
@@ -76,8 +76,9 @@ typedef struct bide_token_link {
 } bide_token_link;
 
 /* A token below parent, which may be NULL and must be of the same loop. Below a token that
- * is cancelled it is cancelled from the start, for the same reason. */
-BIDE_EXTERN void bide_token_init(bide_token *token, bide_loop *loop, bide_token *parent);
+ * is cancelled it is cancelled from the start, for the same reason. Returns 0, or BIDE_EINVAL
+ * below a token of another loop: then it has no parent. */
+BIDE_EXTERN int bide_token_init(bide_token *token, bide_loop *loop, bide_token *parent);
 
 /* Takes the token out of the tree and stops its deadline; its storage is yours then. What
  * is bound to it goes on. Returns 0, or BIDE_EBUSY, changing nothing, while there are tokens
@@ -92,14 +93,14 @@ BIDE_EXTERN int bide_token_cancel(bide_token *token);
 
 /* Cancels the token at deadline_us of bide_loop_now_us's clock, with the reason BIDE_ETIME;
  * a deadline it had before is forgotten. Deadlines nest as tokens do: the nearest one above
- * counts. Harmless on a token that is cancelled. */
-BIDE_EXTERN void bide_token_cancel_at(bide_token *token, uint64_t deadline_us);
+ * counts. Returns 0, also for a token that is cancelled, where it does nothing. */
+BIDE_EXTERN int bide_token_cancel_at(bide_token *token, uint64_t deadline_us);
 
 /* Cancels the future with the token: at once if the token is cancelled. Costs nothing when
  * the future has settled. A task waits for a token's cancel by binding a bare future that
- * nobody resolves. O(1). */
-BIDE_EXTERN void bide_token_bind(bide_token *token, bide_token_link *link,
-                                 bide_future *future);
+ * nobody resolves. O(1). Returns 0, or BIDE_EINVAL for a future of another loop. */
+BIDE_EXTERN int bide_token_bind(bide_token *token, bide_token_link *link,
+                                bide_future *future);
 
 /* The future is not the token's any more. Harmless when it was not, or is not any more.
  * O(waiters of the future). */

@@ -71,8 +71,8 @@ BIDE_EXTERN int bide_channel_try_send(bide_channel *channel, const void *item);
 BIDE_EXTERN int bide_channel_try_recv(bide_channel *channel, void *item);
 
 /* No more is sent: senders who wait are rejected, and so are receivers, if they wait.
- * What is in the channel can still be received. Harmless the second time. */
-BIDE_EXTERN void bide_channel_close(bide_channel *channel);
+ * What is in the channel can still be received. Returns 0, the second time too. */
+BIDE_EXTERN int bide_channel_close(bide_channel *channel);
 
 /* ---- watch: the latest value ---- */
 
@@ -89,8 +89,8 @@ typedef struct bide_watch {
 BIDE_EXTERN void bide_watch_init(bide_watch *watch, bide_loop *loop, void *value,
                                  size_t bytes);
 
-/* Copies *value in and wakes all who wait for a change. */
-BIDE_EXTERN void bide_watch_set(bide_watch *watch, const void *value);
+/* Copies *value in and wakes all who wait for a change. Returns 0. */
+BIDE_EXTERN int bide_watch_set(bide_watch *watch, const void *value);
 
 /* Copies the latest value out; returns its version. */
 BIDE_EXTERN uint64_t bide_watch_get(const bide_watch *watch, void *value);
@@ -99,8 +99,8 @@ BIDE_EXTERN uint64_t bide_watch_get(const bide_watch *watch, void *value);
  * Rejected with BIDE_EOF when the watch is closed and nothing new is there. */
 BIDE_EXTERN void bide_watch_wait(bide_watch *watch, bide_wait *wait, uint64_t seen);
 
-/* It will not change any more. */
-BIDE_EXTERN void bide_watch_close(bide_watch *watch);
+/* It will not change any more. Returns 0. */
+BIDE_EXTERN int bide_watch_close(bide_watch *watch);
 
 /* ---- broadcast: each item to all who subscribe ---- */
 
@@ -120,9 +120,10 @@ typedef struct bide_subscription {
   uint64_t next; /* the number of the item that comes next */
 } bide_subscription;
 
-/* Over storage of yours that keeps the latest `capacity` items. */
-BIDE_EXTERN void bide_broadcast_init(bide_broadcast *broadcast, bide_loop *loop,
-                                     void *storage, size_t item_bytes, size_t capacity);
+/* Over storage of yours that keeps the latest `capacity` items. Returns 0, or BIDE_EINVAL for
+ * a capacity of 0: then it is closed. */
+BIDE_EXTERN int bide_broadcast_init(bide_broadcast *broadcast, bide_loop *loop,
+                                    void *storage, size_t item_bytes, size_t capacity);
 
 /* Never waits: it is the slow receivers who lose. Returns 0, or BIDE_EPIPE when closed. */
 BIDE_EXTERN int bide_broadcast_send(bide_broadcast *broadcast, const void *item);
@@ -139,8 +140,8 @@ BIDE_EXTERN int bide_subscription_try_recv(bide_subscription *subscription, void
 /* Waits until try_recv would not say EAGAIN. */
 BIDE_EXTERN void bide_subscription_wait(bide_subscription *subscription, bide_wait *wait);
 
-/* No more is sent. What was sent can still be received. */
-BIDE_EXTERN void bide_broadcast_close(bide_broadcast *broadcast);
+/* No more is sent. What was sent can still be received. Returns 0. */
+BIDE_EXTERN int bide_broadcast_close(bide_broadcast *broadcast);
 
 #ifdef __cplusplus
 }

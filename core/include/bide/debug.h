@@ -55,8 +55,8 @@ typedef struct bide_debug_options {
 BIDE_EXTERN int bide_debug_start(bide_loop *loop, const bide_debug_options *options);
 
 /* Reports what is certain now, and forgets all. Harmless when off. A loop that closes does
- * it. The loop's thread. */
-BIDE_EXTERN void bide_debug_stop(bide_loop *loop);
+ * it. Returns 0. The loop's thread. */
+BIDE_EXTERN int bide_debug_stop(bide_loop *loop);
 
 /* Writes a line for each task that debug knows and that has not ended: where it was spawned,
  * its name, the line at which it stands, and what it waits for: another task by its place, an

@@ -100,7 +100,8 @@ extern "C" {
   X(EFORKED, 4099, 1, "the loop belongs to the parent process; make a new one after fork") \
   X(ERUNNING, 4100, 16, "the loop is already running") \
   X(EQUEUEFULL, 4101, 11, "the pool's queue is full") \
-  X(ELAGGED, 4102, 75, "items were overwritten before they were received")
+  X(ELAGGED, 4102, 75, "items were overwritten before they were received") \
+  X(ETHREAD, 4103, 1, "another thread runs the loop")
 
 enum {
 #define BIDE_ERRNO_X(name, number, text) BIDE_##name = -(number),

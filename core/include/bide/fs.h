@@ -42,8 +42,8 @@ struct bide_read_file {
  * fits `base` (capacity bytes, yours, may be NULL and 0); a larger one is read on into
  * memory of bide's, or into what `grow` gives. Works for files of unknown size (pipes,
  * /proc). cb runs in a dispatch, once. path must stay valid until then. Set cb, data and
- * grow before; nothing else need be initialised. Returns 0 or the submit's error. The
- * loop's thread. */
+ * grow before; nothing else need be initialised. Returns 0, BIDE_EINVAL without a cb, or
+ * the submit's error. The loop's thread. */
 BIDE_EXTERN int bide_read_file_start(bide_loop *loop, bide_read_file *request,
                                      const char *path, void *base, size_t capacity);
 

@@ -27,7 +27,7 @@ typedef enum bide_future_state {
 typedef struct bide_waiter bide_waiter;
 
 /* One who waits. On the future's list from bide_future_wait until it is woken or
- * bide_future_forget. */
+ * bide_future_forget. Zero it before its first use. */
 struct bide_waiter {
   /* public: called once, inside the call that settles the future, in the order of
    * the waits. Keep it short: make something ready. */
@@ -59,19 +59,20 @@ struct bide_future {
 BIDE_EXTERN void bide_future_init(bide_future *future, bide_loop *loop);
 
 /* Each returns 0, or BIDE_EALREADY, changing nothing, for a future that is settled.
- * reject takes a negative code; with BIDE_ECANCELED the state is cancelled. */
+ * reject takes a negative code, BIDE_EINVAL for another; with BIDE_ECANCELED the state is
+ * cancelled. */
 BIDE_EXTERN int bide_future_resolve(bide_future *future, intptr_t value);
 BIDE_EXTERN int bide_future_reject(bide_future *future, int error);
 
 /* Asks for the future's end. With a producer (a task, an operation, a sleep, an
  * offload) it settles once the producer has stopped, perhaps with its success.
- * Returns 0, or BIDE_EALREADY for a settled future. */
+ * Returns 0, BIDE_EALREADY for a settled future, or BIDE_EINVAL for one without a loop. */
 BIDE_EXTERN int bide_future_cancel(bide_future *future);
 
 BIDE_EXTERN bool bide_future_is_settled(const bide_future *future);
 
-/* Adds a waiter. Returns 0, or BIDE_EALREADY for a settled future: the waiter is
- * not called then. */
+/* Adds a waiter. Returns 0, BIDE_EALREADY for a settled future: the waiter is not called
+ * then; or BIDE_EINVAL for one that waits already, or has no `wake`. */
 BIDE_EXTERN int bide_future_wait(bide_future *future, bide_waiter *waiter);
 
 /* Takes a waiter off; harmless if it is not on the list. O(waiters). */
@@ -87,14 +88,16 @@ BIDE_EXTERN int bide_block_on(bide_future *future);
 
 /* Prepare io->op with a bide_prep function, then start it. The future resolves with
  * the result or is rejected with it; cancelling it cancels the op and settles when
- * the op has completed. Single-shot kinds only. Owns the op's cb and data. */
+ * the op has completed. Single-shot kinds only. Owns the op's cb and data. Zero it before its
+ * first use. */
 typedef struct bide_io {
   bide_future future;
   bide_op op;
 } bide_io;
 
-/* Submits. A submit that fails rejects the future with its code. */
-BIDE_EXTERN void bide_io_start(bide_loop *loop, bide_io *io);
+/* Submits. Returns 0 or the submit's error, BIDE_EINVAL for a multishot kind: then the future
+ * is rejected with it. BIDE_EBUSY while it is in flight: then nothing is changed. */
+BIDE_EXTERN int bide_io_start(bide_loop *loop, bide_io *io);
 
 /* ---- a sleep as a future ---- */
 
@@ -103,8 +106,8 @@ typedef struct bide_sleep {
   bide_timer timer;
 } bide_sleep;
 
-BIDE_EXTERN void bide_sleep_start(bide_loop *loop, bide_sleep *sleep,
-                                  uint64_t timeout_us);
+/* Returns 0. */
+BIDE_EXTERN int bide_sleep_start(bide_loop *loop, bide_sleep *sleep, uint64_t timeout_us);
 
 #ifdef __cplusplus
 }

@@ -15,7 +15,7 @@
  * Threads: a loop may be made in one thread, run in another, run again in a
  * third and closed in the first, one thread at a time. While it runs only
  * bide_post and bide_wake may be called from elsewhere; anything else is an
- * assert in a debug build.
+ * assert in a debug build, and does nothing but return BIDE_ETHREAD otherwise.
  *
  * Fork: a child must not use its parent's loop. Submit, cancel, run, wait, flush, reap,
  * dispatch and drain return BIDE_EFORKED there; bide_loop_close only releases the child's
@@ -77,7 +77,7 @@ typedef struct bide_loop_options {
  * (ENOSYS, EPERM, ENOMEM) when io_uring was demanded. Any thread. */
 BIDE_EXTERN int bide_loop_new(const bide_loop_options *options, bide_loop **loop);
 
-/* Frees the loop. Returns BIDE_EBUSY, and does nothing, while it runs or while
+/* Frees the loop. Returns BIDE_EBUSY, and does nothing, while it runs or dispatches, or while
  * operations are in flight (bide_loop_drain ends those). Running timers and ready
  * calls are forgotten, their callbacks not called. NULL is harmless. */
 BIDE_EXTERN int bide_loop_close(bide_loop *loop);
@@ -98,13 +98,13 @@ typedef enum bide_run_mode {
  * the wait. EINTR is not an error: the loop looks again. */
 BIDE_EXTERN int bide_loop_run(bide_loop *loop, bide_run_mode mode);
 
-/* The run ends after the turn under way (or its first, if none is). The loop's
+/* The run ends after the turn under way (or its first, if none is). Returns 0. The loop's
  * thread. */
-BIDE_EXTERN void bide_loop_stop(bide_loop *loop);
+BIDE_EXTERN int bide_loop_stop(bide_loop *loop);
 
 /* The run, or the dispatch, ends after the callback under way; completions and
- * ready calls that it had not come to are kept for the next. The loop's thread. */
-BIDE_EXTERN void bide_loop_interrupt(bide_loop *loop);
+ * ready calls that it had not come to are kept for the next. Returns 0. The loop's thread. */
+BIDE_EXTERN int bide_loop_interrupt(bide_loop *loop);
 
 /* ---- the four primitives ---- */
 
@@ -201,34 +201,35 @@ BIDE_EXTERN int bide_loop_cancel(bide_loop *loop, bide_op *op);
 /* The next wait asks the kernel, also when calls are ready, which may otherwise keep the
  * loop from it for 100 us: for after a system call of the caller's own that gives the loop
  * something to hear of, such as a connect to a server on the same loop. Closing or
- * forgetting an fd does so by itself. The loop's thread. */
-BIDE_EXTERN void bide_loop_look(bide_loop *loop);
+ * forgetting an fd does so by itself. Returns 0. The loop's thread. */
+BIDE_EXTERN int bide_loop_look(bide_loop *loop);
 
 /* The same for after the turn under way, whose calls go on without a look at the clock: for
- * what many calls of a turn do, such as sending. The loop's thread. */
-BIDE_EXTERN void bide_loop_look_next(bide_loop *loop);
+ * what many calls of a turn do, such as sending. Returns 0. The loop's thread. */
+BIDE_EXTERN int bide_loop_look_next(bide_loop *loop);
 
 /* Forgets and closes fd at once, on the loop's thread: for sockets, pipes and the
  * like that operations were used on, when none is in flight. Returns close(2)'s
- * code; the fd is gone in any case. */
+ * code; the fd is gone in any case but for BIDE_ETHREAD. */
 BIDE_EXTERN int bide_loop_close_fd(bide_loop *loop, int fd);
 
 /* Forgets fd without closing it: it goes to somebody else, who will close it.
  * Operations that wait on it in the loop complete with BIDE_ECANCELED: all of them on
  * epoll, on io_uring those that the kernel has not been handed yet. Those that it has go
  * on with the file that they began with. Harmless for an fd that the loop does not know.
- * The loop's thread. */
-BIDE_EXTERN void bide_loop_forget_fd(bide_loop *loop, int fd);
+ * Returns 0 or BIDE_EFORKED. The loop's thread. */
+BIDE_EXTERN int bide_loop_forget_fd(bide_loop *loop, int fd);
 
 /* For the callback of a completion with BIDE_OP_READY: receives into memory of its own.
- * Returns the bytes, 0 at the end of the stream, BIDE_EAGAIN when nothing is left, or
- * another error. */
+ * Returns the bytes, 0 at the end of the stream, BIDE_EAGAIN when nothing is left, BIDE_EINVAL
+ * for another completion, or another error. */
 BIDE_EXTERN int bide_receive(bide_op *op, void *base, size_t len);
 
-/* Gives a pooled buffer back. Each that came with BIDE_OP_BUFFER, exactly once. */
-BIDE_EXTERN void bide_buffer_release(bide_loop *loop, uint16_t buffer_id);
+/* Gives a pooled buffer back. Each that came with BIDE_OP_BUFFER, exactly once: returns 0, or
+ * BIDE_EINVAL for one that is not lent to you. */
+BIDE_EXTERN int bide_buffer_release(bide_loop *loop, uint16_t buffer_id);
 
-/* The bytes of a pooled buffer that is lent to you. */
+/* The bytes of a pooled buffer that is lent to you; NULL for another. */
 BIDE_EXTERN void *bide_buffer_data(const bide_loop *loop, uint16_t buffer_id);
 
 /* ---- ready calls ---- */
@@ -251,14 +252,16 @@ struct bide_call {
 BIDE_EXTERN int bide_loop_call_soon(bide_loop *loop, bide_call *call);
 
 /* The callback will not run. Harmless on a call that is not queued. For calls made
- * ready by bide_loop_call_soon. The loop's thread. */
-BIDE_EXTERN void bide_call_cancel(bide_loop *loop, bide_call *call);
+ * ready by bide_loop_call_soon. Returns 0. The loop's thread. */
+BIDE_EXTERN int bide_call_cancel(bide_loop *loop, bide_call *call);
 
-/* As call_soon, from any thread, and from signal handlers: takes no lock, never
- * fails, wakes the loop once a batch. Posted calls keep their order; a turn takes 1,024 of
+/* As call_soon, from any thread, and from signal handlers: takes no lock, allocates nothing,
+ * wakes the loop once a batch. Posted calls keep their order; a turn takes 1,024 of
  * them at most, so that those of the loop's own thread come between. A call must not be
- * posted twice before it has run. The loop must not be closed meanwhile. */
-BIDE_EXTERN void bide_post(bide_loop *loop, bide_call *call);
+ * posted again before it runs: returns 0, or BIDE_EALREADY for one that is queued or posted
+ * (two threads that post it at the same moment are not told apart from one). The loop must not
+ * be closed meanwhile. */
+BIDE_EXTERN int bide_post(bide_loop *loop, bide_call *call);
 
 /* Makes a wait under way, or the next one, return. Any thread, and signal
  * handlers. */

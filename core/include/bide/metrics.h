@@ -44,9 +44,10 @@ BIDE_EXTERN void bide_metrics_get(const bide_loop *loop, bide_metrics *metrics);
 
 /* How long operations of a kind took while bide_metrics_time is on, from their submit to their
  * last completion, waits for a peer included: one at a time of each kind is sampled, so that one
- * that waits for ever costs the others nothing. Zero if it was never on. The loop's thread. */
-BIDE_EXTERN void bide_metrics_get_operation(const bide_loop *loop, bide_op_kind kind,
-                                            bide_histogram *histogram);
+ * that waits for ever costs the others nothing. Zero if it was never on. Returns 0, or
+ * BIDE_EINVAL for what is no kind. The loop's thread. */
+BIDE_EXTERN int bide_metrics_get_operation(const bide_loop *loop, bide_op_kind kind,
+                                           bide_histogram *histogram);
 
 /* The length that a share of what was counted did not exceed: quantile 0.99 is the p99, as the
  * upper end of its bucket. 0 for an empty histogram. Any thread. */

@@ -54,7 +54,8 @@ typedef struct bide_listener bide_listener;
  * ends it. */
 typedef void (*bide_listener_cb)(bide_listener *listener, int result);
 
-/* Caller-owned; belongs to the loop from start until on_stopped. */
+/* Caller-owned; belongs to the loop from start until on_stopped. Zero it before its first
+ * start. */
 struct bide_listener {
   /* public */
   bide_listener_cb cb;
@@ -70,8 +71,9 @@ struct bide_listener {
   uint8_t state_;
 };
 
-/* Accepts on a listening fd, which stays yours to close after on_stopped. Returns 0
- * or the submit's error. The loop's thread. */
+/* Accepts on a listening fd, which stays yours to close after on_stopped. Returns 0,
+ * BIDE_EINVAL without a cb, BIDE_EALREADY for one that has not stopped, or the submit's
+ * error. The loop's thread. */
 BIDE_EXTERN int bide_listener_start(bide_loop *loop, bide_listener *listener, int fd);
 
 /* Ends it: on_stopped follows once nothing is in flight, in a later dispatch or, when

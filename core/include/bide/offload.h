@@ -31,8 +31,8 @@ struct bide_offload {
 /* Queues fn. Results come back in batches, with one wake a batch. Cancelling the
  * future takes back what no worker has started; what runs, runs to its end and
  * resolves. The pool must live until the future has settled. Returns 0; on an error
- * (those of bide_pool_submit, BIDE_EFORKED) the future is rejected with it too. data may
- * be set before. The loop's thread. */
+ * (those of bide_pool_submit, BIDE_EINVAL without an fn, BIDE_EFORKED) the future is
+ * rejected with it too. data may be set before. The loop's thread. */
 BIDE_EXTERN int bide_offload_start(bide_loop *loop, bide_pool *pool,
                                    bide_offload *offload, bide_offload_fn fn,
                                    bide_priority priority);

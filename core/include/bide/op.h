@@ -158,7 +158,8 @@ struct bide_op {
 
 /* The prepare functions set the kind and the arguments and make the op idle;
  * they keep cb and data. None can fail and none touches a loop. Zero an op before its
- * first use. One that is in flight must not be prepared: an assert in a debug build.
+ * first use. One that is in flight must not be prepared: an assert in a debug build, otherwise
+ * it goes on as it was, and the submit that follows returns BIDE_EINVAL.
  *
  * Sockets may be blocking or not: an operation waits, the loop's thread never
  * does. */

@@ -59,14 +59,14 @@ struct bide_work {
 BIDE_EXTERN int bide_pool_new(const bide_pool_options *options, bide_pool **pool);
 
 /* Lets the jobs that wait and those that run finish, then joins the threads and
- * frees the pool. NULL is harmless. Any thread but a worker of the pool, while no other
- * call on the pool is under way. In a child after fork it only frees: the threads are
- * the parent's. */
-BIDE_EXTERN void bide_pool_free(bide_pool *pool);
+ * frees the pool. NULL is harmless. Returns 0, or BIDE_EDEADLK, doing nothing, on a worker of
+ * the pool. Any other thread, while no other call on the pool is under way. In a child after
+ * fork it only frees: the threads are the parent's. */
+BIDE_EXTERN int bide_pool_free(bide_pool *pool);
 
-/* Returns 0, BIDE_EQUEUEFULL when queue_max jobs wait, or the code of
- * pthread_create when there is no worker at all and none can be started. Any
- * thread. In a child after fork: BIDE_EFORKED. */
+/* Returns 0, BIDE_EQUEUEFULL when queue_max jobs wait, BIDE_EINVAL without a run or a
+ * done or for a priority that is none, or the code of pthread_create when there is no
+ * worker at all and none can be started. Any thread. In a child after fork: BIDE_EFORKED. */
 BIDE_EXTERN int bide_pool_submit(bide_pool *pool, bide_work *work,
                                  bide_priority priority);
 

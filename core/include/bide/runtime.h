@@ -46,7 +46,7 @@ typedef struct bide_runtime_options {
 BIDE_EXTERN int bide_runtime_new(const bide_runtime_options *options,
                                  bide_runtime **runtime);
 
-/* How many loops it has, and each of them; an index below the count. Any thread. */
+/* How many loops it has, and each of them; NULL for an index beyond. Any thread. */
 BIDE_EXTERN uint32_t bide_runtime_count(const bide_runtime *runtime);
 BIDE_EXTERN bide_loop *bide_runtime_loop(const bide_runtime *runtime, uint32_t index);
 
@@ -85,8 +85,8 @@ struct bide_remote {
 
 /* Runs the task on any of the loops. home: the loop whose thread calls, to which the future
  * will belong and which cannot be closed until it settles; or NULL, from any thread. Returns 0,
- * BIDE_EFORKED, or BIDE_ECANCELED when the runtime is being shut down: then nothing runs. What
- * fails later (memory, on the loop that runs it) rejects the future. */
+ * BIDE_ETHREAD, BIDE_EFORKED, or BIDE_ECANCELED when the runtime is being shut down: then
+ * nothing runs. What fails later (memory, on the loop that runs it) rejects the future. */
 BIDE_EXTERN int bide_runtime_spawn(bide_runtime *runtime, bide_loop *home,
                                    bide_remote *remote, bide_task_fn poll);
 
@@ -100,9 +100,10 @@ typedef struct bide_runtime_stats {
   uint64_t stolen;  /* movable tasks that it took from others and ran */
 } bide_runtime_stats;
 
-/* Counters of one of the loops, as they are at some moment of the call. Any thread. */
-BIDE_EXTERN void bide_runtime_stats_of(const bide_runtime *runtime, uint32_t index,
-                                       bide_runtime_stats *stats);
+/* Counters of one of the loops, as they are at some moment of the call. Returns 0, or
+ * BIDE_EINVAL when there is none of that number. Any thread. */
+BIDE_EXTERN int bide_runtime_stats_of(const bide_runtime *runtime, uint32_t index,
+                                      bide_runtime_stats *stats);
 
 #ifdef __cplusplus
 }

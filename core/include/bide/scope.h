@@ -76,7 +76,8 @@ BIDE_EXTERN int bide_scope_spawn_at(bide_scope *scope, bide_child *child,
 
 /* Makes any future a member: an operation, a sleep, an offload, another scope's. A settled
  * one counts at once. When the members were asked to end so is this one, and the scope
- * waits for it all the same. Returns 0, or BIDE_EALREADY for a scope that has ended. */
+ * waits for it all the same. Returns 0, BIDE_EALREADY for a scope that has ended, or
+ * BIDE_EINVAL for a future of another loop. */
 BIDE_EXTERN int bide_scope_add(bide_scope *scope, bide_member *member,
                                bide_future *future);
 

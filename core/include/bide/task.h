@@ -36,8 +36,8 @@
  * all, the await returns that, so that no result is lost, and the cancel is kept for the
  * next await that would suspend. A task may catch a cancel by going on, and clean up with
  * further awaits; bide_task_shield keeps the next cancel from those. A circle of tasks that
- * await one another is opened by the cancel of any: one of the awaits returns
- * BIDE_ECANCELED.
+ * await one another, or of one that awaits itself, is opened by the cancel of any: one of the
+ * awaits returns BIDE_ECANCELED.
  *
  * Budget. An await of what has settled goes on at once, but BIDE_TASK_BUDGET of them in a row
  * make the task wait for its next turn, so that one that always finds work (a channel that
@@ -56,7 +56,8 @@ extern "C" {
 
 typedef enum bide_poll { BIDE_POLL_PENDING = 0, BIDE_POLL_READY = 1 } bide_poll;
 
-/* Runs the task until it awaits or ends. Called on the loop's thread. */
+/* Runs the task until it awaits or ends. Called on the loop's thread. BIDE_POLL_READY is what
+ * bide_task_return returns; without that call the task's future is rejected with BIDE_EINVAL. */
 typedef bide_poll (*bide_task_fn)(bide_task *task);
 
 /* Caller-owned; belongs to the loop from spawn until its future settles and
@@ -84,8 +85,9 @@ enum { BIDE_TASK_BUDGET = 128 };
 #define BIDE_FRAME(task, type, member) BIDE_CONTAINER_OF(task, type, member)
 
 /* Makes the task ready; its first poll comes at the next dispatch. Keeps `finished`;
- * initialises the rest. Returns 0, BIDE_ENOMEM (the ready queue) or BIDE_EFORKED;
- * on an error the future is rejected with it, and neither poll nor `finished` is called. */
+ * initialises the rest. Returns 0, BIDE_ENOMEM (the ready queue), BIDE_EFORKED or
+ * BIDE_ETHREAD; on an error the future is rejected with it, and neither poll nor `finished` is
+ * called. */
 BIDE_EXTERN int bide_task_spawn(bide_loop *loop, bide_task *task, bide_task_fn poll);
 
 /* What bide_task_spawn calls, with the place ("file.c:12") that debug.h names the task by; it
@@ -121,11 +123,14 @@ BIDE_EXTERN int bide_task_status(const bide_task *task);
  */
 BIDE_EXTERN bool bide_task_shield(bide_task *task, bool shielded);
 
-/* For the macros. Return true when the task must suspend. */
+/* For the macros. Return true when the task must suspend. The status of an await of a future of
+ * another loop is BIDE_EINVAL, at once. */
 BIDE_EXTERN bool bide_task_await(bide_task *task, bide_future *future);
 BIDE_EXTERN bool bide_task_await_shielded(bide_task *task, bide_future *future);
 BIDE_EXTERN bool bide_task_yield(bide_task *task);
 BIDE_EXTERN bool bide_task_sleep(bide_task *task, uint64_t timeout_us);
+
+/* Settles the task's future: `error` is 0 or a negative code; one above 0 is BIDE_EINVAL. */
 BIDE_EXTERN bide_poll bide_task_return(bide_task *task, intptr_t value, int error);
 
 #if defined(__GNUC__) && __GNUC__ >= 7 || defined(__clang__)

@@ -27,17 +27,16 @@ struct bide_timer {
 };
 
 /* Fires once, timeout_us from now or later (the clock is read anew: never
- * early). A running timer is moved. The loop's thread. */
-BIDE_EXTERN void bide_timer_start(bide_loop *loop, bide_timer *timer,
-                                  uint64_t timeout_us);
+ * early). A running timer is moved. Returns 0. The loop's thread. */
+BIDE_EXTERN int bide_timer_start(bide_loop *loop, bide_timer *timer, uint64_t timeout_us);
 
 /* The same with an absolute deadline. */
-BIDE_EXTERN void bide_timer_start_at(bide_loop *loop, bide_timer *timer,
-                                     uint64_t deadline_us);
+BIDE_EXTERN int bide_timer_start_at(bide_loop *loop, bide_timer *timer,
+                                    uint64_t deadline_us);
 
 /* After this the callback will not be called. Harmless on a timer that does not
- * run. The loop's thread. */
-BIDE_EXTERN void bide_timer_stop(bide_loop *loop, bide_timer *timer);
+ * run. Returns 0. The loop's thread. */
+BIDE_EXTERN int bide_timer_stop(bide_loop *loop, bide_timer *timer);
 
 /* True from start until it fires or is stopped. The loop's thread. */
 BIDE_EXTERN bool bide_timer_is_active(const bide_timer *timer);

@@ -49,8 +49,8 @@ typedef struct bide_trace_event {
  * BIDE_EOPNOTSUPP in a build without trace. The loop's thread. */
 BIDE_EXTERN int bide_trace_start(bide_loop *loop, size_t events_max);
 
-/* Stops tracing and frees the ring. Harmless when off. The loop's thread. */
-BIDE_EXTERN void bide_trace_stop(bide_loop *loop);
+/* Stops tracing and frees the ring. Harmless when off. Returns 0. The loop's thread. */
+BIDE_EXTERN int bide_trace_stop(bide_loop *loop);
 
 /* Copies the oldest events not read yet into `events`, at most `max`, and
  * returns how many; *lost (may be NULL) is how many were overwritten unread

@@ -45,8 +45,8 @@ BIDE_EXTERN int bide_waker_wake(bide_waker *waker);
 BIDE_EXTERN void bide_waker_wait(bide_waker *waker, bide_wait *wait);
 
 /* The task's end of it: wakes are refused from here on, and waits are cancelled. The
- * references stay what they are. Harmless the second time. The loop's thread. */
-BIDE_EXTERN void bide_waker_close(bide_waker *waker);
+ * references stay what they are. Returns 0, the second time too. The loop's thread. */
+BIDE_EXTERN int bide_waker_close(bide_waker *waker);
 
 #ifdef __cplusplus
 }

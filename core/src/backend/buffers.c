@@ -9,7 +9,8 @@
 
 int bide__buffers_open(bide__buffers *buffers) {
   if (buffers->memory != NULL) return 0;
-  uint16_t *ids = bide__alloc(buffers->count * sizeof *ids);
+  size_t ids_bytes = buffers->count * sizeof(uint16_t);
+  uint16_t *ids = bide__zalloc(ids_bytes + buffers->count * sizeof *buffers->out);
   if (ids == NULL) return BIDE_ENOMEM;
   void *memory = mmap(NULL, (size_t)buffers->count * buffers->bytes,
                       PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -20,6 +21,7 @@ int bide__buffers_open(bide__buffers *buffers) {
   for (uint32_t i = 0; i < buffers->count; i++)
     ids[i] = (uint16_t)(buffers->count - 1 - i);
   buffers->free = ids;
+  buffers->out = (bool *)((char *)ids + ids_bytes);
   buffers->memory = memory;
   return 0;
 }

@@ -13,6 +13,7 @@ typedef struct bide__buffers {
   uint32_t lent;
   uint16_t *free; /* epoll: a stack of count - lent ids; io_uring, whose kernel-side ring
                    * holds them, keeps a few here */
+  bool *out;      /* by id: its bytes were told of, and it was not given back since */
 } bide__buffers;
 
 /* Maps the memory, once. Returns 0 or BIDE_ENOMEM. */
@@ -23,6 +24,15 @@ void bide__buffers_close(bide__buffers *buffers);
 int bide__buffers_lend(bide__buffers *buffers);
 void bide__buffers_return(bide__buffers *buffers, uint16_t id);
 void *bide__buffers_data(const bide__buffers *buffers, uint16_t id);
+
+/* Its bytes go to the loop's user, who has it until it is given back. */
+static inline void bide__buffers_give(bide__buffers *buffers, uint16_t id) {
+  buffers->out[id] = true;
+}
+
+static inline bool bide__buffers_is_out(const bide__buffers *buffers, uint16_t id) {
+  return buffers->memory != NULL && id < buffers->count && buffers->out[id];
+}
 
 static inline bool bide__buffers_any_free(const bide__buffers *buffers) {
   return buffers->lent < buffers->count;

@@ -13,11 +13,12 @@
 #include <unistd.h>
 
 #include "../memory.h"
+#include "../misuse.h"
 
 enum { READ_FILE_OPEN = 0, READ_FILE_READ, READ_FILE_CLOSE };
 
 enum {
-  READ_FILE_FIRST_BYTES = 16384,  /* the first allocation for a file of unknown size */
+  READ_FILE_FIRST_BYTES = 16384, /* the first allocation for a file of unknown size */
   /* Of one op. A ring copies what the page cache has while it takes the op, on the loop's own
    * thread: some 100 us for so much, between which others have their turn. */
   READ_FILE_AT_ONCE_MAX = 1 << 20
@@ -150,6 +151,7 @@ static void read_file_completed(bide_op *op) {
 
 int bide_read_file_start(bide_loop *loop, bide_read_file *request, const char *path,
                          void *base, size_t capacity) {
+  if (BIDE__MISUSE(request->cb == NULL)) return BIDE_EINVAL;
   request->result = 0;
   request->syscall = NULL;
   request->base = base;

@@ -9,7 +9,7 @@
  * listener ends when the caller has returned. */
 #include <bide/net.h>
 
-#include <assert.h>
+#include "../misuse.h"
 
 enum { LISTENER_STOPPED = 0, LISTENER_ACCEPTING, LISTENER_PAUSED, LISTENER_STOPPING };
 enum { LISTENER_BACKOFF_US = 1000000 };
@@ -102,7 +102,8 @@ static void listener_completed(bide_op *op) {
 }
 
 int bide_listener_start(bide_loop *loop, bide_listener *listener, int fd) {
-  assert(listener->cb != NULL);
+  if (BIDE__MISUSE(listener->cb == NULL)) return BIDE_EINVAL;
+  if (BIDE__MISUSE(listener->state_ != LISTENER_STOPPED)) return BIDE_EALREADY;
   listener->loop = loop;
   listener->fd = fd;
   listener->op_ = (bide_op){.cb = listener_completed};

@@ -1,14 +1,13 @@
 /* barrier.c: see sync.h. */
-#include <assert.h>
-
 #include "wait.h"
 
-void bide_barrier_init(bide_barrier *barrier, bide_loop *loop, uint32_t parties) {
-  assert(parties > 0);
+int bide_barrier_init(bide_barrier *barrier, bide_loop *loop, uint32_t parties) {
+  bool nobody = BIDE__MISUSE(parties == 0);
   barrier->loop = loop;
-  barrier->parties = parties;
+  barrier->parties = nobody ? 1 : parties;
   barrier->waiting = 0;
   bide__list_init(&barrier->waits_);
+  return nobody ? BIDE_EINVAL : 0;
 }
 
 static void barrier_cancel(bide_future *future) {
@@ -21,7 +20,7 @@ static void barrier_cancel(bide_future *future) {
 }
 
 void bide_barrier_wait(bide_barrier *barrier, bide_wait *wait) {
-  bide__wait_init(wait, barrier->loop, barrier, barrier_cancel);
+  if (!bide__wait_init(wait, barrier->loop, barrier, barrier_cancel)) return;
   wait->need_ = 1;
   bide__wait_enqueue(&barrier->waits_, wait);
   if (++barrier->waiting < barrier->parties) return;

@@ -5,7 +5,9 @@
 #include <bide/channel.h>
 #include <bide/errno.h>
 
+#include "../future_internal.h"
 #include "../list.h"
+#include "../loop_internal.h"
 #include "../memory.h"
 
 enum { CHANNEL_INITIAL = 16 };
@@ -30,7 +32,7 @@ void bide_channel_init_unbounded(bide_channel *channel, bide_loop *loop,
 }
 
 void bide_channel_free(bide_channel *channel) {
-  bide_channel_close(channel);
+  if (bide_channel_close(channel) < 0) return;
   if (channel->grows_) bide__free(channel->items_);
   channel->items_ = NULL;
   channel->count = channel->capacity = 0;
@@ -88,12 +90,14 @@ static void channel_cancel(bide_future *future) {
 static void channel_begin(bide_channel *channel, bide_passage *passage, void *item,
                           bide_node *queue, int code) {
   *passage = (bide_passage){.item_ = item};
+  if (code < 0 && code != BIDE_EAGAIN) {
+    bide__future_refuse(&passage->future, channel->loop, code);
+    return;
+  }
   bide_future_init(&passage->future, channel->loop);
   passage->future.cancel = channel_cancel;
   if (code == BIDE_EAGAIN)
     bide__list_push(queue, &passage->node_);
-  else if (code < 0)
-    bide_future_reject(&passage->future, code);
   else
     bide_future_resolve(&passage->future, 0);
 }
@@ -103,7 +107,13 @@ static bide_passage *channel_next(bide_node *queue) {
   return node != NULL ? BIDE_CONTAINER_OF(node, bide_passage, node_) : NULL;
 }
 
+/* A shared channel's ring belongs to no loop. */
+static bool channel_is_ours(const bide_channel *channel) {
+  return channel->loop == NULL || bide__loop_is_ours(channel->loop);
+}
+
 int bide_channel_try_send(bide_channel *channel, const void *item) {
+  if (BIDE__MISUSE(!channel_is_ours(channel))) return BIDE_ETHREAD;
   if (channel->closed) return BIDE_EPIPE;
   bide_passage *receiver = channel_next(&channel->receivers_);
   if (receiver == NULL) return channel_push(channel, item);
@@ -113,6 +123,7 @@ int bide_channel_try_send(bide_channel *channel, const void *item) {
 }
 
 int bide_channel_try_recv(bide_channel *channel, void *item) {
+  if (BIDE__MISUSE(!channel_is_ours(channel))) return BIDE_ETHREAD;
   if (channel->count == 0 && bide__list_empty(&channel->senders_))
     return channel->closed ? BIDE_EOF : BIDE_EAGAIN;
   bide_passage *sender = channel_next(&channel->senders_);
@@ -137,11 +148,13 @@ void bide_channel_recv(bide_channel *channel, bide_passage *recv, void *item) {
   channel_begin(channel, recv, item, &channel->receivers_, code);
 }
 
-void bide_channel_close(bide_channel *channel) {
+int bide_channel_close(bide_channel *channel) {
+  if (BIDE__MISUSE(!channel_is_ours(channel))) return BIDE_ETHREAD;
   channel->closed = true;
   bide_passage *passage;
   while ((passage = channel_next(&channel->senders_)) != NULL)
     bide_future_reject(&passage->future, BIDE_EPIPE);
   while ((passage = channel_next(&channel->receivers_)) != NULL)
     bide_future_reject(&passage->future, BIDE_EOF);
+  return 0;
 }

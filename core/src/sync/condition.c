@@ -1,6 +1,4 @@
 /* condition.c: see sync.h. */
-#include <assert.h>
-
 #include "semaphore.h"
 #include "wait.h"
 
@@ -26,18 +24,26 @@ static void condition_cancel(bide_future *future) {
 }
 
 void bide_condition_wait(bide_condition *condition, bide_wait *wait) {
-  assert(bide_mutex_is_locked(condition->mutex));
-  bide__wait_init(wait, condition->mutex->semaphore_.loop, condition, condition_cancel);
+  if (!bide__wait_init(wait, condition->mutex->semaphore_.loop, condition,
+                       condition_cancel))
+    return;
+  if (BIDE__MISUSE(!bide_mutex_is_locked(condition->mutex))) {
+    bide_future_reject(&wait->future, BIDE_EPERM);
+    return;
+  }
   bide__wait_enqueue(&condition->waits_, wait);
   bide_mutex_unlock(condition->mutex);
 }
 
-void bide_condition_notify(bide_condition *condition, size_t count) {
-  assert(bide_mutex_is_locked(condition->mutex));
+int bide_condition_notify(bide_condition *condition, size_t count) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(condition->mutex->semaphore_.loop)))
+    return BIDE_ETHREAD;
+  if (BIDE__MISUSE(!bide_mutex_is_locked(condition->mutex))) return BIDE_EPERM;
   for (; count > 0 && !bide__list_empty(&condition->waits_); count--)
     condition_relock(condition, bide__wait_dequeue(&condition->waits_));
+  return 0;
 }
 
-void bide_condition_notify_all(bide_condition *condition) {
-  bide_condition_notify(condition, SIZE_MAX);
+int bide_condition_notify_all(bide_condition *condition) {
+  return bide_condition_notify(condition, SIZE_MAX);
 }

@@ -70,6 +70,7 @@ static void foreign_waker_woken(bide_call *call) {
 }
 
 int bide_waker_new(bide_loop *loop, bide_waker **waker) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
   bide_waker *made = bide__zalloc(sizeof *made);
   if (made == NULL) return BIDE_ENOMEM;
   atomic_init(&made->references, 2);
@@ -100,10 +101,12 @@ void bide_waker_wait(bide_waker *waker, bide_wait *wait) {
   if (waker->loop == NULL) bide_future_cancel(&wait->future);
 }
 
-void bide_waker_close(bide_waker *waker) {
-  if (waker->loop == NULL) return;
+int bide_waker_close(bide_waker *waker) {
+  if (waker->loop == NULL) return 0;
+  if (BIDE__MISUSE(!bide__loop_is_ours(waker->loop))) return BIDE_ETHREAD;
   bide_waker_ref(waker);
   if (!foreign_waker_shut(waker)) foreign_waker_leave(waker);
   bide__wait_fail_all(&waker->notify.waits_, BIDE_ECANCELED);
   bide_waker_unref(waker);
+  return 0;
 }

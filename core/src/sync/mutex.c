@@ -1,6 +1,8 @@
 /* mutex.c: see sync.h. */
-#include <assert.h>
+#include <bide/errno.h>
 #include <bide/sync.h>
+
+#include "../misuse.h"
 
 void bide_mutex_init(bide_mutex *mutex, bide_loop *loop) {
   bide_semaphore_init(&mutex->semaphore_, loop, 1);
@@ -14,9 +16,9 @@ int bide_mutex_try_lock(bide_mutex *mutex) {
   return bide_semaphore_try_acquire(&mutex->semaphore_, 1);
 }
 
-void bide_mutex_unlock(bide_mutex *mutex) {
-  assert(bide_mutex_is_locked(mutex));
-  bide_semaphore_release(&mutex->semaphore_, 1);
+int bide_mutex_unlock(bide_mutex *mutex) {
+  if (BIDE__MISUSE(!bide_mutex_is_locked(mutex))) return BIDE_EPERM;
+  return bide_semaphore_release(&mutex->semaphore_, 1);
 }
 
 bool bide_mutex_is_locked(const bide_mutex *mutex) {

@@ -1,6 +1,4 @@
 /* semaphore.c: see sync.h. */
-#include <assert.h>
-
 #include "semaphore.h"
 #include "wait.h"
 
@@ -31,8 +29,8 @@ static void semaphore_cancel(bide_future *future) {
 }
 
 void bide_semaphore_acquire(bide_semaphore *semaphore, bide_wait *wait, uint32_t count) {
-  bide__wait_init(wait, semaphore->loop, semaphore, semaphore_cancel);
-  bide__semaphore_enter(semaphore, wait, count);
+  if (bide__wait_init(wait, semaphore->loop, semaphore, semaphore_cancel))
+    bide__semaphore_enter(semaphore, wait, count);
 }
 
 void bide__semaphore_enter(bide_semaphore *semaphore, bide_wait *wait, uint32_t count) {
@@ -42,14 +40,17 @@ void bide__semaphore_enter(bide_semaphore *semaphore, bide_wait *wait, uint32_t 
 }
 
 int bide_semaphore_try_acquire(bide_semaphore *semaphore, uint32_t count) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(semaphore->loop))) return BIDE_ETHREAD;
   if (!bide__list_empty(&semaphore->waits_) || semaphore->permits < count)
     return BIDE_EAGAIN;
   semaphore->permits -= count;
   return 0;
 }
 
-void bide_semaphore_release(bide_semaphore *semaphore, uint32_t count) {
-  assert(semaphore->permits <= UINT32_MAX - count);
+int bide_semaphore_release(bide_semaphore *semaphore, uint32_t count) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(semaphore->loop))) return BIDE_ETHREAD;
+  if (BIDE__MISUSE(semaphore->permits > UINT32_MAX - count)) return BIDE_EOVERFLOW;
   semaphore->permits += count;
   semaphore_serve(semaphore);
+  return 0;
 }

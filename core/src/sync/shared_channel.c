@@ -7,6 +7,7 @@
  * post. */
 #include <bide/shared_channel.h>
 
+#include "../future_internal.h"
 #include "../list.h"
 #include "../loop_internal.h"
 #include "../memory.h"
@@ -75,12 +76,18 @@ static void shared_channel_cancel(bide_future *future) {
   bide_future_reject(future, BIDE_ECANCELED);
 }
 
-static void shared_channel_prepare(bide_shared_channel *channel, bide_loop *loop,
+/* False on a thread that is not the loop's, on which the transfer is refused. */
+static bool shared_channel_prepare(bide_shared_channel *channel, bide_loop *loop,
                                    bide_transfer *transfer, void *item) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) {
+    bide__future_refuse(&transfer->future, loop, BIDE_ETHREAD);
+    return false;
+  }
   *transfer = (bide_transfer){
       .channel_ = channel, .item_ = item, .call_ = {.cb = shared_channel_served}};
   bide_future_init(&transfer->future, loop);
   transfer->future.cancel = shared_channel_cancel;
+  return true;
 }
 
 /* Under the lock: what has to wait waits. */
@@ -134,7 +141,7 @@ int bide_shared_channel_try_recv(bide_shared_channel *channel, void *item) {
 
 void bide_shared_channel_send(bide_shared_channel *channel, bide_loop *loop,
                               bide_transfer *send, const void *item) {
-  shared_channel_prepare(channel, loop, send, (void *)(uintptr_t)item);
+  if (!shared_channel_prepare(channel, loop, send, (void *)(uintptr_t)item)) return;
   pthread_mutex_lock(&channel->lock_);
   int result = shared_channel_send_locked(channel, item);
   if (result == BIDE_EAGAIN) shared_channel_enqueue(send, &channel->senders_);
@@ -144,7 +151,7 @@ void bide_shared_channel_send(bide_shared_channel *channel, bide_loop *loop,
 
 void bide_shared_channel_recv(bide_shared_channel *channel, bide_loop *loop,
                               bide_transfer *recv, void *item) {
-  shared_channel_prepare(channel, loop, recv, item);
+  if (!shared_channel_prepare(channel, loop, recv, item)) return;
   pthread_mutex_lock(&channel->lock_);
   int result = shared_channel_recv_locked(channel, item);
   if (result == BIDE_EAGAIN) shared_channel_enqueue(recv, &channel->receivers_);

@@ -1,16 +1,23 @@
 /* wait.c: see wait.h. */
 #include "wait.h"
 
+#include "../future_internal.h"
+
 static void wait_cancel(bide_future *future) {
   bide__list_remove(&bide__wait_of_future(future)->node_);
   bide_future_reject(future, BIDE_ECANCELED);
 }
 
-void bide__wait_init(bide_wait *wait, bide_loop *loop, void *owner,
+bool bide__wait_init(bide_wait *wait, bide_loop *loop, void *owner,
                      void (*cancel)(bide_future *future)) {
   *wait = (bide_wait){.owner_ = owner};
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) {
+    bide__future_refuse(&wait->future, loop, BIDE_ETHREAD);
+    return false;
+  }
   bide_future_init(&wait->future, loop);
   wait->future.cancel = cancel != NULL ? cancel : wait_cancel;
+  return true;
 }
 
 void bide__wait_enqueue(bide_node *queue, bide_wait *wait) {

@@ -6,6 +6,7 @@
 #include <bide/sync.h>
 
 #include "../list.h"
+#include "../loop_internal.h"
 
 static inline bide_wait *bide__wait_of_node(bide_node *node) {
   return BIDE_CONTAINER_OF(node, bide_wait, node_);
@@ -15,8 +16,9 @@ static inline bide_wait *bide__wait_of_future(bide_future *future) {
   return BIDE_CONTAINER_OF(future, bide_wait, future);
 }
 
-/* Makes it pending. `cancel` may be NULL for a wait that leaves its queue and that is all. */
-void bide__wait_init(bide_wait *wait, bide_loop *loop, void *owner,
+/* Makes it pending. `cancel` may be NULL for a wait that leaves its queue and that is all. False
+ * where another thread runs the loop: then it is rejected. */
+bool bide__wait_init(bide_wait *wait, bide_loop *loop, void *owner,
                      void (*cancel)(bide_future *future));
 
 void bide__wait_enqueue(bide_node *queue, bide_wait *wait);
