@@ -1,18 +1,23 @@
 # The C tests: every tests/core/test_*.c is a program, run once per backend.
 #
-# They link against a build of the core of their own, with its asserts on and its
-# internal functions visible.
+# They link against a build of the core of their own, with its asserts on (but where branches
+# are counted) and its internal functions visible.
 
 set(BIDE_BACKENDS io_uring epoll auto CACHE STRING "The backends that the tests run on")
 set(BIDE_TEST_VARIANT apart CACHE STRING
   "What this build is called in the tests' environment: apart, one, asan, tsan or valgrind")
+option(BIDE_TEST_ASSERTS "Test a core that asserts; without, one that refuses misuse" ON)
 set(BIDE_TEST_WRAPPER "" CACHE STRING "A command that runs the tests, such as valgrind")
 set(BIDE_TEST_TIMEOUT_S 300 CACHE STRING "Seconds after which a test has failed")
 
 add_library(bide_test_core STATIC ${core_sources})
 target_include_directories(bide_test_core PUBLIC core/include core/src)
 target_compile_definitions(bide_test_core PUBLIC BIDE_TESTING)
-target_compile_options(bide_test_core PUBLIC -UNDEBUG)
+if(BIDE_TEST_ASSERTS)
+  target_compile_options(bide_test_core PUBLIC -UNDEBUG)
+else()
+  target_compile_definitions(bide_test_core PUBLIC NDEBUG)
+endif()
 target_link_libraries(bide_test_core PUBLIC bide_flags Threads::Threads)
 if(BIDE_TEST_VARIANT STREQUAL "valgrind")
   target_compile_definitions(bide_test_core PUBLIC BIDE_VALGRIND)
