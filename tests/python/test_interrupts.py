@@ -178,6 +178,11 @@ ANYWHERE = """
             signal.setitimer(signal.ITIMER_REAL, 0)
         except ERROR:
             hits += 1
+        except RuntimeError as error:
+            # A condition of threading's, as at the start of a thread, finds its lock released.
+            if not isinstance(error.__context__, ERROR):
+                raise
+            hits += 1
         assert not loop.is_running(), turn
         assert asyncio._get_running_loop() is None, turn
         assert usable(loop), turn

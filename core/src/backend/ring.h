@@ -71,7 +71,7 @@ enum {
   RING_SQE_BUFFER_SELECT = 1u << 5,
   RING_ACCEPT_MULTISHOT = 1u << 0, /* in ioprio */
   RING_RECV_MULTISHOT = 1u << 1,   /* in ioprio */
-  RING_POLL_MULTISHOT = 1u << 0,   /* in len */
+  RING_POLL_ADD_MULTI = 1u << 0,   /* in len */
   RING_FSYNC_DATASYNC = 1u << 0,
 };
 

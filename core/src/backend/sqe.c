@@ -34,7 +34,7 @@ static void sqe_fill_accept(ring_sqe *sqe, const bide_op *op) {
 static void sqe_fill_recv_multi(ring_sqe *sqe, const bide_op *op) {
   if (op->args.recv_multi.ready) {
     sqe->opcode = RING_OP_POLL_ADD;
-    sqe->len = RING_POLL_MULTISHOT;
+    sqe->len = RING_POLL_ADD_MULTI;
     sqe->op_flags = POLLIN | POLLRDHUP;
   } else {
     sqe->opcode = RING_OP_RECV;
