@@ -114,8 +114,9 @@ def test_sleepers_share_a_context_where_none_can_see(loop):
     async def main():
         var.set("main's")
         assert sleeper() is sleeper()
-        assert sleeper(Future(loop=loop))[var] == "main's"
-        await asyncio.sleep(0.001)
+        future = Future(loop=loop)
+        assert sleeper(future)[var] == "main's"
+        await future
         assert var.get() == "main's"
         assert seen == ["main's"]
         loop.call_soon = lambda *args, **options: type(loop).call_soon(loop, *args, **options)

@@ -55,6 +55,16 @@ async def send_one_by_one(here, there, sizes):
     return sent
 
 
+async def turns_of_the_kernel(count=3):
+    """Turns in each of which the loop has heard all that had come by then."""
+    here, there = socket.socketpair()
+    with here, there:
+        here.setblocking(False)
+        for _ in range(count):
+            there.send(b"!")
+            await asyncio.get_running_loop().sock_recv(here, 1)
+
+
 @pytest.mark.parametrize("protocol", [Recorder, Pausing, Buffered, Narrow])
 def test_pieces_that_grow_and_shrink_arrive_in_order(run, protocol):
     async def main():
@@ -136,13 +146,38 @@ def test_what_lies_behind_urgent_data_arrives(run, before):
     run(main())
 
 
+def test_streams_get_what_comes_in_a_turn_of_many_large_pieces(run):
+    """The loop takes in only so much a turn for readers: what comes above that in another
+    way than they receive in, as a small piece does, would be lost."""
+
+    async def main():
+        pairs = [socket.socketpair() for _ in range(9)]
+        streams = [await asyncio.open_connection(sock=here) for here, _ in pairs]
+        sizes = [LARGE] * 8 + [SMALL]
+        for number in range(10):
+            pieces = [noise(size, number) for size in sizes]
+            for (_, there), piece in zip(pairs, pieces):
+                there.sendall(piece)
+            received = [
+                await reader.readexactly(len(piece))
+                for (reader, _), piece in zip(streams, pieces)
+            ]
+            assert received == pieces
+        for (_, writer), (_, there) in zip(streams, pairs):
+            writer.close()
+            await writer.wait_closed()
+            there.close()
+
+    run(main())
+
+
 def test_a_paused_connection_takes_nothing_whatever_came_before(run):
     async def main():
         here, there, server = await connected_pair()
         sent = await send_one_by_one(here, there, [LARGE])
         there.transport.pause_reading()
         here.transport.write(b"later")
-        await asyncio.sleep(0.01)
+        await turns_of_the_kernel()
         assert there.data == sent
         there.transport.resume_reading()
         await there.until(lambda: there.data == sent + b"later")
