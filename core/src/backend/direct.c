@@ -60,6 +60,14 @@ static int32_t direct_write(const bide_op *op, const bide__fd *entry) {
   return direct_result(write(op->fd, op->args.io.base, len));
 }
 
+int32_t bide__direct_receive(int fd, void *base, size_t len) {
+  int32_t result;
+  do {
+    result = direct_result(recv(fd, base, len, MSG_DONTWAIT));
+  } while (result == -EINTR);
+  return result;
+}
+
 /* connect(2) on a blocking socket waits: it is made non-blocking for the call. */
 int32_t bide__direct_connect(const bide_op *op) {
   int flags = fcntl(op->fd, F_GETFL);

@@ -13,6 +13,9 @@
 int32_t bide__direct_call(const bide_op *op, const bide__fd *entry,
                           bide__buffers *buffers, uint16_t *buffer_id);
 
+/* Receives from a socket without waiting: bytes, 0 at the end, or -errno but -EINTR. */
+int32_t bide__direct_receive(int fd, void *base, size_t len);
+
 /* Begins a connect: its result, or -EINPROGRESS. */
 int32_t bide__direct_connect(const bide_op *op);
 

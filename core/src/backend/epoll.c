@@ -354,13 +354,9 @@ static void epoll_forget(bide__backend *backend, int fd) {
 static int epoll_receive(bide__backend *backend, bide_op *op, void *base, size_t len) {
   epoll *e = epoll_of(backend);
   bide__fd *entry = bide__fds_find(&e->set.fds, op->fd);
-  ssize_t count;
-  do {
-    count = recv(op->fd, base, len, MSG_DONTWAIT);
-  } while (count < 0 && errno == EINTR);
-  int result = count < 0 ? -errno : (int)count;
+  int result = bide__direct_receive(op->fd, base, len);
   entry->ready &= ~(uint32_t)EPOLL_TOLD;
-  if (result == -EAGAIN || bide__fd_is_emptied(entry, (size_t)count, len)) {
+  if (result == -EAGAIN || bide__fd_is_emptied(entry, (size_t)result, len)) {
     entry->ready &= ~(uint32_t)EPOLLIN;
     if (op->phase_ == BIDE__PHASE_AGAIN) {
       bide__list_remove(&bide__scratch_of(op)->as.wait);

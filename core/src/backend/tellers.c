@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include "../list.h"
+#include "direct.h"
 
 enum { TELLERS_LOOK = 64 };
 
@@ -52,15 +52,9 @@ void bide__tellers_look(bide__tellers *tellers) {
 }
 
 int bide__tellers_receive(bide_op *op, void *base, size_t len) {
-  ssize_t count;
-  do {
-    count = recv(op->fd, base, len, MSG_DONTWAIT);
-  } while (count < 0 && errno == EINTR);
-  if (count < 0 && errno == EAGAIN && op->phase_ == BIDE__PHASE_AGAIN) {
-    bide__tellers_withdraw(op);
-    return BIDE_EAGAIN;
-  }
-  return count < 0 ? -errno : (int)count;
+  int result = bide__direct_receive(op->fd, base, len);
+  if (result == -EAGAIN && op->phase_ == BIDE__PHASE_AGAIN) bide__tellers_withdraw(op);
+  return result;
 }
 
 void bide__tellers_forget(bide__tellers *tellers, int fd) {

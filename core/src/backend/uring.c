@@ -228,22 +228,19 @@ static void uring_keep_buffer(uring *u, uint16_t id) {
 static void uring_serve(uring *u, bide_op *op) {
   bide__buffers *buffers = &u->base.buffers;
   uint16_t id = buffers->free[--u->kept];
-  ssize_t result;
-  do {
-    result = recv(op->fd, bide__buffers_data(buffers, id), buffers->bytes, MSG_DONTWAIT);
-  } while (result < 0 && errno == EINTR);
+  void *data = bide__buffers_data(buffers, id);
+  int32_t result = bide__direct_receive(op->fd, data, buffers->bytes);
   if (result > 0) {
     buffers->lent++;
-    bide__backend_done(&u->base, op, (int32_t)result, BIDE_OP_MORE | BIDE_OP_BUFFER);
+    bide__backend_done(&u->base, op, result, BIDE_OP_MORE | BIDE_OP_BUFFER);
     bide__scratch_of(op)->as.outcome.buffer_id = id;
     return;
   }
-  int32_t error = result < 0 ? -errno : 0;
   uring_keep_buffer(u, id);
-  if (error == -EAGAIN)
+  if (result == -EAGAIN)
     uring_start(u, op);
   else
-    bide__backend_done(&u->base, op, error, 0);
+    bide__backend_done(&u->base, op, result, 0);
 }
 
 /* Started again, a starved receive would find the buffers taken by those whose place in
