@@ -1,4 +1,4 @@
-/* future.c: see future.h; the waiters form the ring that future_internal.h speaks of. */
+/* future.c: see future.h; future_internal.h says how the waiters are kept. */
 #include <bide/future.h>
 
 #include <stdio.h>
@@ -14,12 +14,29 @@ bool bide_future_is_settled(const bide_future *future) {
   return future->state != BIDE_FUTURE_PENDING;
 }
 
+/* The last of the ring, or NULL. */
+static bide_waiter *future_last(const bide_future *future) {
+  assert(!bide__future_has_lone(future));
+  return (bide_waiter *)future->waiters_;
+}
+
+static void future_set_last(bide_future *future, const bide_waiter *last) {
+  future->waiters_ = (uintptr_t)last;
+}
+
+void bide__future_spell_out(bide_future *future) {
+  if (!bide__future_has_lone(future)) return;
+  bide_waiter *lone = bide__future_lone(future);
+  *lone = (bide_waiter){.wake = bide__task_wake, .next_ = lone};
+  future_set_last(future, lone);
+}
+
 static bide_waiter *future_take_waiter(bide_future *future) {
-  bide_waiter *last = future->waiters_;
+  bide_waiter *last = future_last(future);
   if (last == NULL) return NULL;
   bide_waiter *first = last->next_;
   if (first == last) {
-    future->waiters_ = NULL;
+    future_set_last(future, NULL);
   } else {
     last->next_ = first->next_;
   }
@@ -34,10 +51,21 @@ static BIDE__SELDOM void future_wake_all(bide_future *future) {
   }
 }
 
-/* Most have one waiter; who is woken cannot wait for the same future again. */
-static inline int future_settle(bide_future *future, bide_future_state state,
-                                intptr_t value, int error) {
-  if (BIDE__MISUSE(!bide__loop_is_ours(future->loop))) return BIDE_ETHREAD;
+/* Most have one waiter. */
+static BIDE__APART void future_wake_ring(bide_future *future) {
+  bide_waiter *last = future_last(future);
+  if (last->next_ != last) {
+    future_wake_all(future);
+    return;
+  }
+  future_set_last(future, NULL);
+  last->next_ = NULL;
+  last->wake(last, future);
+}
+
+/* Who is woken cannot wait for the same future again. head: its loop's. */
+static inline int future_settle_on(bide__loop_head *head, bide_future *future,
+                                   bide_future_state state, intptr_t value, int error) {
   if (bide_future_is_settled(future)) return BIDE_EALREADY;
   future->value = value;
   /* A task's flags and place are not needed any more: one word is one store. */
@@ -45,20 +73,29 @@ static inline int future_settle(bide_future *future, bide_future_state state,
   future->state = (uint8_t)state;
   future->flags_ = 0;
   future->resume_ = 0;
-  bide_waiter *last = future->waiters_;
-  if (last == NULL) return 0;
-  if (last->next_ != last) {
-    future_wake_all(future);
-    return 0;
-  }
-  future->waiters_ = NULL;
-  if (last->wake == bide__task_wake) {
-    bide__task_wake(last, future);
-  } else {
-    last->next_ = NULL;
-    last->wake(last, future);
+  if (bide__future_has_lone(future)) {
+    bide_waiter *lone = bide__future_lone(future);
+    future->waiters_ = 0;
+    bide__task_wake_lone(head, lone, error);
+  } else if (future->waiters_ != 0) {
+    future_wake_ring(future);
   }
   return 0;
+}
+
+/* The loop is not the one that this thread runs. */
+static BIDE__APART int future_settle_apart(bide_future *future, bide_future_state state,
+                                           intptr_t value, int error) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(future->loop))) return BIDE_ETHREAD;
+  return future_settle_on(bide__loop_head_of(future->loop), future, state, value, error);
+}
+
+static inline int future_settle(bide_future *future, bide_future_state state,
+                                intptr_t value, int error) {
+  bide_loop *running = bide__running;
+  if (__builtin_expect(future->loop != running, 0))
+    return future_settle_apart(future, state, value, error);
+  return future_settle_on(bide__loop_head_of(running), future, state, value, error);
 }
 
 int bide_future_resolve(bide_future *future, intptr_t value) {
@@ -97,21 +134,28 @@ int bide__future_wait(bide_future *future, bide_waiter *waiter) {
   return 0;
 }
 
-void bide_future_forget(bide_future *future, bide_waiter *waiter) {
-  bide_waiter *last = future->waiters_;
-  if (last == NULL) return;
-  bide_waiter *before = last;
+/* One of several. */
+static BIDE__SELDOM void future_forget_among(bide_future *future, bide_waiter *waiter) {
+  bide_waiter *last = future_last(future), *before = last;
   while (before->next_ != waiter) {
     before = before->next_;
     if (before == last) return;
   }
-  if (before == waiter) {
-    future->waiters_ = NULL;
-  } else {
-    before->next_ = waiter->next_;
-    if (waiter == last) future->waiters_ = before;
-  }
+  before->next_ = waiter->next_;
+  if (waiter == last) future_set_last(future, before);
   waiter->next_ = NULL;
+}
+
+void bide_future_forget(bide_future *future, bide_waiter *waiter) {
+  if (bide__future_has_lone(future)) {
+    if (bide__future_lone(future) == waiter) future->waiters_ = 0;
+  } else if (waiter->next_ == waiter) {
+    if (future_last(future) != waiter) return;
+    future_set_last(future, NULL);
+    waiter->next_ = NULL;
+  } else if (waiter->next_ != NULL && future->waiters_ != 0) {
+    future_forget_among(future, waiter);
+  }
 }
 
 static void future_stop_loop(bide_waiter *waiter, bide_future *future) {

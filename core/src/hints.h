@@ -9,6 +9,17 @@
  * registers saved where they do not happen. */
 #define BIDE__SELDOM __attribute__((cold, noinline))
 
+/* What is not to be repeated in each that calls it, which would save more registers for it. */
+#define BIDE__APART __attribute__((noinline))
+
+/* A thread's own, at a fixed distance from its pointer: no call looks for it. musl takes such from
+ * no library that is loaded later. */
+#ifdef __GLIBC__
+#define BIDE__THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
+#else
+#define BIDE__THREAD_LOCAL _Thread_local
+#endif
+
 /* Between two looks at memory that another thread will change. */
 static inline void bide__relax(void) {
 #if defined(__x86_64__) || defined(__i386__)

@@ -21,6 +21,8 @@ enum {
   LOOP_BUFFER_BYTES = 32768,
 };
 
+BIDE__THREAD_LOCAL bide_loop *bide__running;
+
 static const int64_t loop_timeout_max_us = 3600 * INT64_C(1000000);
 
 int bide_loop_check(const bide_loop *loop) { return bide__loop_check(loop); }
@@ -477,7 +479,7 @@ static BIDE__SELDOM bool loop_ready_may_go_on(bide_loop *loop) {
 /* Ready calls alone, turn after turn, until something else has come or the kernel must be
  * asked. A turn that the dispatch has not ended, or has ended as the last, is left as it is;
  * after a stop among these calls, those that are ready make up the last. */
-static void loop_run_ready(bide_loop *loop) {
+static BIDE__APART void loop_run_ready(bide_loop *loop) {
   if (loop->head.hooks.pick != NULL || loop->stopping || loop->head.observed) return;
   if (!bide_loop_turn_ended(loop) || loop_timer_is_near(loop)) return;
   bide__ready *ready = &loop->head.ready;
@@ -495,6 +497,8 @@ int bide_loop_run(bide_loop *loop, bide_run_mode mode) {
   uintptr_t nobody = 0;
   if (!atomic_compare_exchange_strong(&loop->head.runner, &nobody, bide__thread()))
     return BIDE_ERUNNING;
+  bide_loop *outer = bide__running;
+  bide__running = loop;
   bool until_stopped = mode == BIDE_RUN_UNTIL_STOPPED, over;
   int error;
   do {
@@ -503,6 +507,7 @@ int bide_loop_run(bide_loop *loop, bide_run_mode mode) {
     over = (loop->stopping || !until_stopped) && bide_loop_turn_ended(loop);
   } while (error == 0 && !over && !loop->interrupted);
   loop->stopping = loop->interrupted = false;
+  bide__running = outer;
   atomic_store(&loop->head.runner, 0);
   return error;
 }

@@ -40,12 +40,17 @@ static inline const bide__loop_head *bide__loop_head_of_const(const bide_loop *l
   return (const bide__loop_head *)(const void *)loop;
 }
 
-/* False where another thread runs the loop. */
+/* False where another thread runs the loop. Nearly always this one does. */
 static inline bool bide__loop_is_ours(const bide_loop *loop) {
   uintptr_t runner =
       atomic_load_explicit(&bide__loop_head_of_const(loop)->runner, memory_order_relaxed);
-  return runner == bide__thread() || runner == 0;
+  return __builtin_expect(runner == bide__thread(), 1) || runner == 0;
 }
+
+/* The loop that this thread runs, in bide_loop_run, or NULL. Whoever finds the loop of what it
+ * settles to be this one goes on with this: the other it has by way of a task, a future and the
+ * ready ring, each of which the processor would wait for before it began to look at the ring. */
+extern BIDE__THREAD_LOCAL bide_loop *bide__running;
 
 /* 0, or BIDE_EFORKED in a child of the loop's process. */
 static inline int bide__loop_check(const bide_loop *loop) {

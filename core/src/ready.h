@@ -80,12 +80,14 @@ static inline int bide__ready_push(bide__ready *ready, bide_call *call) {
 }
 
 /* The next entry, taken off. Not on an empty ring. head: the ring's, which whoever looked for
- * an end has at hand. */
+ * an end has at hand. Few are in the cache still. */
 static inline bide__entry bide__ready_take(bide__ready *ready, uint32_t head) {
   assert(bide__ready_count(ready) > 0);
+  if (ready->tail - head > BIDE__READY_PREFETCH) {
+    bide__entry ahead = ready->entries[(head + BIDE__READY_PREFETCH) & ready->mask];
+    __builtin_prefetch((const void *)ahead);
+  }
   ready->head = head + 1;
-  bide__entry ahead = ready->entries[(head + BIDE__READY_PREFETCH) & ready->mask];
-  __builtin_prefetch((const void *)ahead);
   return ready->entries[head & ready->mask];
 }
 

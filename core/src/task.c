@@ -95,8 +95,11 @@ static inline void task_end_wait(bide__loop_head *head, bide_task *task, int sta
 
 /* What a task waits for is of its own loop. */
 void bide__task_wake(bide_waiter *waiter, bide_future *future) {
-  task_end_wait(bide__loop_head_of(future->loop),
-                BIDE_CONTAINER_OF(waiter, bide_task, wait_.waiter), future->error);
+  bide__task_wake_lone(bide__loop_head_of(future->loop), waiter, future->error);
+}
+
+void bide__task_wake_lone(bide__loop_head *head, bide_waiter *waiter, int error) {
+  task_end_wait(head, BIDE_CONTAINER_OF(waiter, bide_task, wait_.waiter), error);
 }
 
 /* The same for a wait of which a flag of TASK_OF_WAIT was set. Most have none, and are woken
@@ -115,6 +118,7 @@ static void task_wake_noted(bide_waiter *waiter, bide_future *future) {
 /* Notes flags of the wait for awaiting_, which is pending. */
 static void task_note(bide_task *task, unsigned flags) {
   task_set(task, flags);
+  bide__future_spell_out(task->awaiting_);
   task->wait_.waiter.wake = task_wake_noted;
 }
 
@@ -139,29 +143,16 @@ static BIDE__SELDOM void task_end_without_outcome(bide_task *task) {
 }
 
 /* A poll function that says that its task has ended must have told how. */
-static inline bool task_poll(bide_task *task) {
-  if (task->poll_(task) == BIDE_POLL_PENDING) return false;
+inline void bide__task_resume(bide__loop_head *head, bide_task *task) {
+  head->budget = BIDE_TASK_BUDGET;
+  if (task->poll_(task) == BIDE_POLL_PENDING) return;
   if (BIDE__MISUSE(!bide__future_settled(&task->future))) task_end_without_outcome(task);
-  return true;
-}
-
-static BIDE__SELDOM void task_poll_and_finish(bide_task *task) {
-  if (!task_poll(task)) return;
   if (task->finished != NULL) task->finished(task);
 }
 
-void bide__task_resume(bide__loop_head *head, bide_task *task) {
-  head->budget = BIDE_TASK_BUDGET;
-  if (task->finished != NULL)
-    task_poll_and_finish(task);
-  else
-    (void)task_poll(task);
-}
-
 void bide__task_resume_observed(bide_task *task) {
-  bide__loop_head_of(task->future.loop)->budget = BIDE_TASK_BUDGET;
   task_tell_resume(task);
-  task_poll_and_finish(task);
+  bide__task_resume(bide__loop_head_of(task->future.loop), task);
 }
 
 static void task_step(bide_call *call) {
@@ -312,10 +303,17 @@ bool bide_task_shield(bide_task *task, bool shielded) {
   return before;
 }
 
-static inline void task_wait(bide_task *task, bide_future *future) {
+static BIDE__SELDOM void task_wait_behind(bide_task *task, bide_future *future) {
   task->wait_.waiter.wake = bide__task_wake;
   bide__future_add(future, &task->wait_.waiter);
+}
+
+static inline void task_wait(bide_task *task, bide_future *future) {
   task->awaiting_ = future;
+  if (future->waiters_ == 0)
+    bide__future_add_lone(future, &task->wait_.waiter);
+  else
+    task_wait_behind(task, future);
 }
 
 static BIDE__SELDOM bool task_end_turn(bide_task *task) {
@@ -399,7 +397,7 @@ bool bide_task_sleep(bide_task *task, uint64_t timeout_us) {
 static BIDE__SELDOM void task_tell_end(bide_task *task, int error) {
   BIDE__TRACE(bide__loop_trace(task->future.loop), BIDE_TRACE_TASK_DONE, task, error < 0);
   bide__debug *debug = task_debug(task);
-  if (debug != NULL) debug->ended(debug, task, task->future.waiters_ != NULL, error);
+  if (debug != NULL) debug->ended(debug, task, task->future.waiters_ != 0, error);
 }
 
 bide_poll bide_task_return(bide_task *task, intptr_t value, int error) {

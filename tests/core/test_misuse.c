@@ -162,7 +162,7 @@ static int misuse_await_of_another_loop(bool shielded) {
   bide_future_init(&future, other);
   awaiter_spawn(own, &self, &future);
   int code = bide_block_on(&self.task.future);
-  CHECK(future.waiters_ == NULL);
+  CHECK(future.waiters_ == 0);
   harness_loop_close(own);
   harness_loop_close(other);
   return code;
@@ -191,7 +191,7 @@ static int misuse_combine(bide_loop *loop, bide_future *foreign) {
   bide_branch branches[] = {{.future = &own}, {.future = foreign}};
   bide_combination all;
   bide_all_start(loop, &all, branches, 2);
-  CHECK(own.waiters_ == NULL);
+  CHECK(own.waiters_ == 0);
   return all.future.error;
 }
 
@@ -210,7 +210,7 @@ static void misuse_mixes_loops(void) {
   CHECK_INT(bide_token_init(&child, loop, NULL), 0);
   MISUSE(bide_token_bind(&child, &link, &foreign), BIDE_EINVAL);
   MISUSE(misuse_combine(loop, &foreign), BIDE_EINVAL);
-  CHECK(foreign.waiters_ == NULL);
+  CHECK(foreign.waiters_ == 0);
   CHECK_INT(bide_token_free(&parent), 0);
   CHECK_INT(bide_token_free(&child), 0);
   harness_loop_close(loop);

@@ -73,6 +73,64 @@ static void task_many_await_one_future_in_order(void) {
   harness_loop_close(loop);
 }
 
+static int woken;
+
+static void count_wake(bide_waiter *waiter, bide_future *future) {
+  (void)waiter;
+  (void)future;
+  woken++;
+}
+
+/* The future keeps a task that waits alone otherwise than several that wait. */
+static void task_awaits_alone_and_beside_others(void) {
+  bide_loop *loop = harness_loop_new();
+  bide_future future;
+  bide_waiter stranger = {.wake = count_wake}, leaves = stranger, stays = stranger;
+  awaiter waits = {.polled = false};
+  woken = 0;
+  bide_future_init(&future, loop);
+  awaiter_spawn(loop, &waits, &future);
+  run_ready(loop);
+  bide_future_forget(&future, &stranger); /* which does not wait */
+  CHECK_INT(bide_future_wait(&future, &leaves), 0);
+  CHECK_INT(bide_future_wait(&future, &stays), 0);
+  bide_future_forget(&future, &stranger);
+  bide_future_forget(&future, &leaves);
+  bide_future_resolve(&future, 42);
+  CHECK_INT(woken, 1);
+  run_ready(loop);
+  CHECK_INT(waits.task.future.value, 42);
+  harness_loop_close(loop);
+}
+
+typedef struct resolver {
+  bide_call call;
+  bide_future *future;
+} resolver;
+
+static void resolve_it(bide_call *call) {
+  bide_future_resolve(BIDE_CONTAINER_OF(call, resolver, call)->future, 42);
+}
+
+/* A program with two loops on one thread: what one of them runs may settle what belongs to the
+ * other. */
+static void task_is_woken_from_another_loop_of_its_thread(void) {
+  bide_loop *loop = harness_loop_new(), *other = harness_loop_new();
+  bide_future future;
+  resolver resolves = {.call = {.cb = resolve_it}, .future = &future};
+  awaiter waits = {.polled = false};
+  bide_future_init(&future, loop);
+  awaiter_spawn(loop, &waits, &future);
+  run_ready(loop);
+  bide_loop_call_soon(other, &resolves.call);
+  run_ready(other);
+  CHECK(!bide_future_is_settled(&waits.task.future));
+  CHECK_INT(bide_block_on(&waits.task.future), 0);
+  CHECK_INT(waits.task.future.value, 42);
+  harness_loop_close(other);
+  harness_loop_close(loop);
+}
+
 /* An error comes up through a chain of tasks, each awaiting the next. */
 static void task_chain_passes_an_error_up(void) {
   enum { DEEP = 50 };
@@ -416,6 +474,8 @@ static const harness_test tests[] = {
     HARNESS_TEST(task_gives_results_and_errors),
     HARNESS_TEST(task_await_of_a_settled_future_does_not_suspend),
     HARNESS_TEST(task_many_await_one_future_in_order),
+    HARNESS_TEST(task_awaits_alone_and_beside_others),
+    HARNESS_TEST(task_is_woken_from_another_loop_of_its_thread),
     HARNESS_TEST(task_chain_passes_an_error_up),
     HARNESS_TEST(task_awaits_an_operation),
     HARNESS_TEST(task_yields_a_million_times),

@@ -308,7 +308,7 @@ CONDITION = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif)\b\s*(.*)$")
 MAY_TEST = {
     "core/include/bide/base.h": (r"!defined\(__linux__\)", r"defined\(BIDE_EMBEDDED\)"),
     "core/include/bide/task.h": (r"defined\(__GNUC__\).*",),
-    "core/src/hints.h": (r"defined\(__(x86_64|aarch64)__\).*",),
+    "core/src/hints.h": (r"defined\(__(x86_64|aarch64)__\).*", r"__GLIBC__"),
 }
 EVERYWHERE = (r"__cplusplus", r"(defined\()?BIDE_NO_TRACE\)?", r"NDEBUG")
 GUARD = re.compile(r"BIDE\w*_H_?")

@@ -52,7 +52,7 @@ struct bide_future {
   /* private */
   uint8_t flags_; /* the task's that it belongs to, as is resume_ */
   uint16_t resume_;
-  bide_waiter *waiters_;
+  uintptr_t waiters_;
 };
 
 /* Makes a pending future. Any storage; it owns nothing. */
