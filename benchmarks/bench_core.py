@@ -28,11 +28,13 @@ CHART = machine.ROOT / "docs" / "core.svg"
 # Row, what it is, unit, the rival and how many times better than it the mark is, or the
 # mark itself. CPU time where the unit is ns, wall time where several threads take part: us.
 ROWS = (
+    ("syscall", "a system call that does nothing", "ns", None, None),
     ("await_resume", "an await, woken by another task", "ns", ("tokio", 5), 5),
     ("await_floor", "the same by hand: a ring of functions and a flag", "ns", None, None),
     ("ready_await", "an await of what is ready", "ns", None, 2),
     ("random_resume", "a resume in random order over 1,000,000 tasks", "ns", None, 70),
     ("spawn_await", "a spawn and the await of its end", "ns", ("tokio", 8), 12),
+    ("spawn_floor", "the same by hand: a frame, a ring and a flag", "ns", None, None),
     ("sleeping_bytes", "a sleeping task, of 1,000,000", "bytes", None, 110),
     ("sleeping_bytes_ten", "a sleeping task, of 10,000,000", "bytes", None, 100),
     ("channel_hop", "a hop over a channel, task to task", "ns", None, None),
@@ -48,6 +50,7 @@ ROWS = (
     ("offload_1", "a job on 4 threads, 1 in flight", "us", ("libuv", 1.5), None),
     ("offload_64", "a job on 4 threads, 64 in flight", "us", ("libuv", 2), None),
     ("offload_1024", "a job on 4 threads, 1,024 in flight", "us", ("libuv", 5), None),
+    ("offload_floor", "the same by hand: a spinning thread and two rings", "us", None, None),
     ("echo_parked", "a round trip on one connection, the loop asleep", "us", None, None),
     ("echo_spinning", "the same, the loop spinning for 200 us", "us", None, None),
     ("spread_one", "a task of 20 us spawned anywhere, one loop", "us", None, None),

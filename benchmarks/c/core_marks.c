@@ -29,10 +29,12 @@ static void put(const char *row, double value) { printf("\"%s\": %.2f, ", row, v
 
 static void measure_tasks(void) {
   long steps = quick ? MILLION : 4 * MILLION;
+  put("syscall", marks_syscall_ns(steps / 4));
   put("await_resume", marks_await_ns(loop, steps));
   put("await_floor", marks_await_floor_ns(steps));
   put("ready_await", marks_ready_ns(loop, steps));
   put("spawn_await", marks_spawn_ns(loop, steps / 2));
+  put("spawn_floor", marks_spawn_floor_ns(steps / 2));
   put("channel_hop", marks_channel_ns(loop, steps / 2));
   put("mutex_hand_over", marks_mutex_ns(loop, steps / 2));
   put("select", marks_select_ns(loop, steps / 8));
@@ -206,6 +208,7 @@ static void measure_offload(void) {
   put("offload_1", marks_offload_ns(loop, pool, 1, jobs));
   put("offload_64", marks_offload_ns(loop, pool, 64, 4 * jobs));
   put("offload_1024", marks_offload_ns(loop, pool, 1024, 10 * jobs));
+  put("offload_floor", marks_offload_floor_ns(1024, 10 * jobs));
   bide_pool_free(pool);
 }
 

@@ -1,8 +1,15 @@
 #include "floor_marks.h"
 
+#include <bide/errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdalign.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "marks.h"
 
@@ -26,11 +33,22 @@ typedef struct floor_ring {
   uint32_t head, tail;
 } floor_ring;
 
+static void floor_push(floor_ring *ring, floor_task *task) {
+  ring->tasks[ring->tail++ % RING] = task;
+}
+
+static void floor_run(floor_ring *ring) {
+  while (ring->head != ring->tail) {
+    floor_task *next = ring->tasks[ring->head++ % RING];
+    next->poll(next);
+  }
+}
+
 static void floor_wake(floor_task *task) {
   task->thrown = true;
   if (!task->waits) return;
   task->waits = false;
-  task->ring->tasks[task->ring->tail++ % RING] = task;
+  floor_push(task->ring, task);
 }
 
 static void floor_poll(floor_task *self) {
@@ -57,14 +75,131 @@ double marks_await_floor_ns(long steps) {
   one.other = &two;
   two.other = &one;
   one.thrown = true;
-  ring.tasks[ring.tail++] = &one;
-  ring.tasks[ring.tail++] = &two;
+  floor_push(&ring, &one);
+  floor_push(&ring, &two);
   double started_ns = marks_cpu_ns();
-  while (ring.head != ring.tail) {
-    floor_task *next = ring.tasks[ring.head++ % RING];
-    next->poll(next);
-  }
+  floor_run(&ring);
   return (marks_cpu_ns() - started_ns) / (double)steps;
+}
+
+/* ---- a spawn ---- */
+
+typedef struct floor_parent {
+  floor_task task, child;
+} floor_parent;
+
+static void floor_child_poll(floor_task *self) { floor_wake(self->other); }
+
+static void floor_parent_poll(floor_task *self) {
+  floor_task *child = &((floor_parent *)self)->child;
+  switch (self->resume) {
+    case 0:
+      while (self->left-- > 0) {
+        *child =
+            (floor_task){.poll = floor_child_poll, .ring = self->ring, .other = self};
+        floor_push(self->ring, child);
+        self->resume = 1;
+        self->waits = true;
+        return;
+        case 1:
+          self->thrown = false;
+      }
+  }
+}
+
+double marks_spawn_floor_ns(long steps) {
+  floor_ring ring = {.head = 0};
+  floor_parent parent = {
+      .task = {.poll = floor_parent_poll, .ring = &ring, .left = steps}};
+  floor_push(&ring, &parent.task);
+  double started_ns = marks_cpu_ns();
+  floor_run(&ring);
+  return (marks_cpu_ns() - started_ns) / (double)steps;
+}
+
+/* ---- a system call ---- */
+
+double marks_syscall_ns(long count) {
+  double started_ns = marks_cpu_ns();
+  for (long i = 0; i < count; i++) syscall(SYS_getppid);
+  return (marks_cpu_ns() - started_ns) / (double)count;
+}
+
+/* ---- an offload ---- */
+
+enum { FLOOR_JOBS = 1024, CACHE_LINE = 64 };
+
+typedef struct floor_job {
+  intptr_t (*run)(struct floor_job *job);
+  intptr_t value;
+} floor_job;
+
+/* One thread puts, the other takes; as many as there are jobs, so that it is never full. */
+typedef struct floor_way {
+  alignas(CACHE_LINE) _Atomic(size_t) put;
+  alignas(CACHE_LINE) size_t taken;
+  floor_job *jobs[FLOOR_JOBS];
+} floor_way;
+
+typedef struct floor_offload {
+  floor_way there, back;
+  atomic_bool over;
+} floor_offload;
+
+static void floor_put(floor_way *way, floor_job *job) {
+  size_t put = atomic_load_explicit(&way->put, memory_order_relaxed);
+  way->jobs[put % FLOOR_JOBS] = job;
+  atomic_store_explicit(&way->put, put + 1, memory_order_release);
+}
+
+/* NULL where there is none. */
+static floor_job *floor_take(floor_way *way) {
+  if (atomic_load_explicit(&way->put, memory_order_acquire) == way->taken) return NULL;
+  return way->jobs[way->taken++ % FLOOR_JOBS];
+}
+
+static intptr_t floor_nothing(floor_job *job) {
+  (void)job;
+  return 0;
+}
+
+static void *floor_worker(void *argument) {
+  floor_offload *self = argument;
+  while (!atomic_load_explicit(&self->over, memory_order_relaxed)) {
+    floor_job *job = floor_take(&self->there);
+    if (job == NULL) {
+      sched_yield();
+      continue;
+    }
+    job->value = job->run(job);
+    floor_put(&self->back, job);
+  }
+  return NULL;
+}
+
+double marks_offload_floor_ns(int lanes, long count) {
+  static floor_offload self;
+  static floor_job jobs[FLOOR_JOBS];
+  pthread_t thread;
+  if (lanes > FLOOR_JOBS) marks_check(BIDE_EINVAL, "lanes");
+  marks_check(-pthread_create(&thread, NULL, floor_worker, &self), "thread");
+  double started_ns = marks_wall_ns();
+  for (int i = 0; i < lanes; i++) {
+    jobs[i].run = floor_nothing;
+    floor_put(&self.there, &jobs[i]);
+  }
+  for (long ended = 0; ended < count;) {
+    floor_job *job = floor_take(&self.back);
+    if (job == NULL) {
+      sched_yield();
+      continue;
+    }
+    if (++ended + lanes <= count) floor_put(&self.there, job);
+  }
+  double took_ns = marks_wall_ns() - started_ns;
+  atomic_store(&self.over, true);
+  pthread_join(thread, NULL);
+  return took_ns / (double)count;
 }
 
 /* ---- timers ---- */
