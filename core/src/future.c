@@ -194,7 +194,8 @@ static void future_io_cancel(bide_future *future) {
 }
 
 static bool future_is_multishot(const bide_op *op) {
-  return op->kind == BIDE_OP_ACCEPT_MULTI || op->kind == BIDE_OP_RECV_MULTI;
+  return op->kind == BIDE_OP_ACCEPT_MULTI || op->kind == BIDE_OP_RECV_MULTI ||
+         op->kind == BIDE_OP_POLL_MULTI;
 }
 
 int bide_io_start(bide_loop *loop, bide_io *io) {

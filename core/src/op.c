@@ -131,7 +131,7 @@ void bide_prep_poll_foreign(bide_op *op, int fd, unsigned events) {
 }
 
 void bide_prep_poll_multi(bide_op *op, int fd, unsigned events) {
-  op_prepare(op, BIDE_OP_POLL_MULTI, fd);
+  if (!op_prepare(op, BIDE_OP_POLL_MULTI, fd)) return;
   op->args.poll.events = events;
   op->args.poll.foreign = true;
 }

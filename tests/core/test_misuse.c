@@ -255,6 +255,8 @@ static void misuse_operation_in_flight(void) {
   MISUSE((bide_prep_recv_ready(&io.op, -1), bide_loop_submit(loop, &io.op)), BIDE_EINVAL);
   MISUSE((bide_prep_poll_foreign(&io.op, -1, 1), bide_loop_submit(loop, &io.op)),
          BIDE_EINVAL);
+  MISUSE((bide_prep_poll_multi(&io.op, -1, 1), bide_loop_submit(loop, &io.op)),
+         BIDE_EINVAL);
   CHECK_INT(bide_loop_submit(loop, &io.op), BIDE_EINVAL);
   CHECK_INT(bide_loop_close(loop), BIDE_EBUSY);
   CHECK_INT(write(fds[1], "x", 1), 1);
@@ -265,9 +267,14 @@ static void misuse_operation_in_flight(void) {
   harness_loop_close(loop);
 }
 
-static int misuse_io_multishot(bide_loop *loop) {
+static int misuse_io_multishot(bide_loop *loop, bide_op_kind kind) {
   bide_io io = {.op = {.data = NULL}};
-  bide_prep_recv_multi(&io.op, 0);
+  if (kind == BIDE_OP_ACCEPT_MULTI)
+    bide_prep_accept_multi(&io.op, 0);
+  else if (kind == BIDE_OP_POLL_MULTI)
+    bide_prep_poll_multi(&io.op, 0, 1);
+  else
+    bide_prep_recv_multi(&io.op, 0);
   int code = bide_io_start(loop, &io);
   CHECK_INT(io.future.error, code);
   return code;
@@ -275,7 +282,9 @@ static int misuse_io_multishot(bide_loop *loop) {
 
 static void misuse_future_of_many_completions(void) {
   bide_loop *loop = harness_loop_new();
-  MISUSE(misuse_io_multishot(loop), BIDE_EINVAL);
+  MISUSE(misuse_io_multishot(loop, BIDE_OP_ACCEPT_MULTI), BIDE_EINVAL);
+  MISUSE(misuse_io_multishot(loop, BIDE_OP_POLL_MULTI), BIDE_EINVAL);
+  MISUSE(misuse_io_multishot(loop, BIDE_OP_RECV_MULTI), BIDE_EINVAL);
   CHECK_INT(bide_loop_in_flight(loop), 0);
   harness_loop_close(loop);
 }
