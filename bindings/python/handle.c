@@ -58,10 +58,10 @@ static void handle_drop_args(handle_object *handle) {
 
 /* ---- making and freeing ---- */
 
-static handle_pool *handle_pool_of(module_state *state, PyTypeObject *type) {
-  if (type == state->handle_type) return &state->handles;
-  return type == state->timer_handle_type ? &state->timer_handles
-                                          : &state->threadsafe_handles;
+static handle_pool *handle_pool_of(loop_object *loop, PyTypeObject *type) {
+  if (type == loop->state->handle_type) return &loop->handles;
+  return type == loop->state->timer_handle_type ? &loop->timer_handles
+                                                : &loop->threadsafe_handles;
 }
 
 /* Debug mode's record of where the handle was made. */
@@ -90,8 +90,8 @@ static void handle_delete(handle_object *handle) {
   PyObject_GC_Del(handle);
 }
 
-static handle_object *handle_alloc(module_state *state, PyTypeObject *type) {
-  handle_pool *pool = handle_pool_of(state, type);
+static handle_object *handle_alloc(loop_object *loop, PyTypeObject *type) {
+  handle_pool *pool = handle_pool_of(loop, type);
   handle_object *handle = pool->first;
   if (handle != NULL) {
     pool->first = (handle_object *)handle->callback;
@@ -111,7 +111,7 @@ static handle_object *handle_alloc(module_state *state, PyTypeObject *type) {
 static inline handle_object *handle_fill(loop_object *loop, PyTypeObject *type,
                                          PyObject *callback, PyObject *const *args,
                                          Py_ssize_t nargs, PyObject *context) {
-  handle_object *handle = handle_alloc(loop->state, type);
+  handle_object *handle = handle_alloc(loop, type);
   if (handle == NULL) {
     Py_DECREF(context);
     return NULL;
@@ -195,7 +195,7 @@ static void handle_free(handle_object *handle) {
   PyObject *self = (PyObject *)handle;
   PyTypeObject *type = Py_TYPE(self);
   loop_object *loop = handle->loop;
-  handle_pool *pool = handle_pool_of(loop->state, type);
+  handle_pool *pool = handle_pool_of(loop, type);
   if (*compat_weakrefs(self) != NULL) PyObject_ClearWeakRefs(self);
   handle_clear_values(handle);
   handle->loop = NULL;

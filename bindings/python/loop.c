@@ -309,6 +309,10 @@ static void loop_dealloc(PyObject *self) {
   PyTypeObject *type = Py_TYPE(self);
   PyObject_GC_UnTrack(self);
   loop_clear(self);
+  handle_pool_clear(&loop->handles);
+  handle_pool_clear(&loop->timer_handles);
+  handle_pool_clear(&loop->threadsafe_handles);
+  socket_call_pool_clear(&loop->socket_calls);
   PyMem_Free(loop->fds);
   PyMem_Free(loop->scratch);
   PyMem_Free(loop->input);

@@ -11,7 +11,9 @@
 #include "job.h"
 #include "state.h"
 
+typedef struct handle_object handle_object;
 typedef struct poller poller;
+typedef struct socket_call socket_call;
 typedef struct socket_watch socket_watch;
 typedef struct timer_handle_object timer_handle_object;
 typedef struct transport_object transport_object;
@@ -23,6 +25,19 @@ typedef struct fd_slot {
   PyObject *transport; /* of either kind */
   socket_watch *watch;
 } fd_slot;
+
+/* Dead handles kept for reuse, linked through their callback field. They hold no
+ * reference to anything but None and False, their type included. */
+typedef struct handle_pool {
+  handle_object *first;
+  unsigned count;
+} handle_pool;
+
+/* Calls that are over, kept for reuse and linked through their `next`, as handles are. */
+typedef struct socket_call_pool {
+  socket_call *first;
+  unsigned count;
+} socket_call_pool;
 
 /* See clock.h. The heap holds the timers while time() is somebody else's; each is on
  * `scheduled`, which owns it. The versions are those of the last look. */
@@ -52,7 +67,9 @@ typedef struct loop_clock {
  *   watches     of sockets that such calls have waited for; freed by the loop
  *   dirty       transports with bytes to send when the callback returns; owns one each
  *
- * `spare_calls` are bare calls kept for reuse, linked by next alone.
+ * `spare_calls` are bare calls kept for reuse, linked by next alone. The pools are the loop's
+ * own, since two loops may run at the same time where there is no GIL; what they hold dies
+ * with the loop, which each live handle and call keeps alive.
  * `inbox` owns the jobs that workers have finished for this loop.
  * `core` is NULL from close on. `fatal` is the SystemExit or KeyboardInterrupt that ends
  * the run. `depth` counts the callbacks under way, nested runs being forbidden: 0 or 1;
@@ -79,6 +96,10 @@ typedef struct loop_object {
   bide_node calls;
   bide_node watches;
   bide_node dirty;
+  handle_pool handles;
+  handle_pool timer_handles;
+  handle_pool threadsafe_handles;
+  socket_call_pool socket_calls;
   fd_slot *fds;
   size_t fd_count;
   void *scratch; /* where one call that cannot be interrupted receives; NULL at first */

@@ -221,10 +221,6 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
 static int module_clear(PyObject *module) {
   module_state *state = PyModule_GetState(module);
   clock_unwatch(state);
-  handle_pool_clear(&state->handles);
-  handle_pool_clear(&state->timer_handles);
-  handle_pool_clear(&state->threadsafe_handles);
-  socket_call_pool_clear(&state->socket_calls);
   return module_each(state, module_clear_one, NULL);
 }
 

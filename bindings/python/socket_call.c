@@ -303,12 +303,13 @@ enum { SOCKET_CALL_POOL_MAX = 256 };
 static void socket_call_dealloc(PyObject *object) {
   socket_call *self = (socket_call *)object;
   PyTypeObject *type = Py_TYPE(object);
-  socket_call_pool *pool = &self->loop->state->socket_calls;
+  loop_object *loop = self->loop;
+  socket_call_pool *pool = &loop->socket_calls;
   if (!self->over && PyObject_CallFinalizerFromDealloc(object) < 0) return;
   PyObject_GC_UnTrack(object);
   socket_call_clear(object);
   Py_CLEAR(self->sock);
-  Py_CLEAR(self->loop);
+  self->loop = NULL;
   if (pool->count < SOCKET_CALL_POOL_MAX && !PyObject_GC_IsFinalized(object)) {
     self->next = pool->first;
     pool->first = self;
@@ -317,6 +318,7 @@ static void socket_call_dealloc(PyObject *object) {
     PyObject_GC_Del(object);
   }
   Py_DECREF(type);
+  Py_DECREF(loop);
 }
 
 void socket_call_pool_clear(socket_call_pool *pool) {
@@ -328,9 +330,9 @@ void socket_call_pool_clear(socket_call_pool *pool) {
   pool->count = 0;
 }
 
-static socket_call *socket_call_alloc(module_state *state) {
-  PyTypeObject *type = state->socket_call_type;
-  socket_call_pool *pool = &state->socket_calls;
+static socket_call *socket_call_alloc(loop_object *loop) {
+  PyTypeObject *type = loop->state->socket_call_type;
+  socket_call_pool *pool = &loop->socket_calls;
   socket_call *self = pool->first;
   if (self != NULL) {
     pool->first = self->next;
@@ -347,7 +349,7 @@ static socket_call *socket_call_alloc(module_state *state) {
 /* Of a pooled one the references are NULL, and it is on no list. */
 static socket_call *socket_call_new(loop_object *loop, PyObject *sock,
                                     socket_call_kind kind) {
-  socket_call *self = socket_call_alloc(loop->state);
+  socket_call *self = socket_call_alloc(loop);
   if (self == NULL) return NULL;
   self->loop = (loop_object *)Py_NewRef((PyObject *)loop);
   self->sock = Py_NewRef(sock);

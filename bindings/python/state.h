@@ -154,15 +154,6 @@
   X(socket_call_type, socket_call_spec, NULL, NULL) \
   X(datagram_type, datagram_spec, "asyncio", "Transport DatagramTransport")
 
-typedef struct handle_object handle_object;
-
-/* Dead handles kept for reuse, linked through their callback field. They hold no
- * reference to anything but None and False, their type included. */
-typedef struct handle_pool {
-  handle_object *first;
-  unsigned count;
-} handle_pool;
-
 /* Whether a new asyncio.Future is nothing but a reference to its loop; see future.c. */
 typedef enum future_shape { FUTURE_UNKNOWN, FUTURE_BARE, FUTURE_OTHER } future_shape;
 
@@ -192,14 +183,6 @@ typedef struct socket_stock {
   bool methods; /* those that can be stood in for are C's */
 } socket_stock;
 
-typedef struct socket_call socket_call;
-
-/* Calls that are over, kept for reuse and linked through their `next`, as handles are. */
-typedef struct socket_call_pool {
-  socket_call *first;
-  unsigned count;
-} socket_call_pool;
-
 typedef struct module_state {
 #define STATE_X(member, spec, module, name) PyTypeObject *member;
   STATE_TYPES(STATE_X)
@@ -220,10 +203,6 @@ typedef struct module_state {
   stream_stock stream;
   socket_stock socket;
   future_shape future_shape;
-  handle_pool handles;
-  handle_pool timer_handles;
-  handle_pool threadsafe_handles;
-  socket_call_pool socket_calls;
 } module_state;
 
 /* object.name(...), with the arguments that Py_BuildValue makes of a format in parentheses.
