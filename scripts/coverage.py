@@ -25,7 +25,8 @@ TEST_LIMIT_S = 300
 OTHERS = {
     "io_uring": ("backend/epoll.c", "backend/fds.c", "backend/direct.c",
                  "backend/file_jobs.c"),
-    "epoll": ("backend/uring.c", "backend/ring.c", "backend/sqe.c"),
+    "epoll": ("backend/uring.c", "backend/ring.c", "backend/sqe.c", "backend/tellers.c",
+              "backend/tellers.h"),
 }
 
 

@@ -134,7 +134,7 @@ int bide__future_wait(bide_future *future, bide_waiter *waiter) {
   return 0;
 }
 
-/* One of several. */
+/* One of several, or of none. */
 static BIDE__SELDOM void future_forget_among(bide_future *future, bide_waiter *waiter) {
   bide_waiter *last = future_last(future), *before = last;
   while (before->next_ != waiter) {
@@ -149,11 +149,14 @@ static BIDE__SELDOM void future_forget_among(bide_future *future, bide_waiter *w
 void bide_future_forget(bide_future *future, bide_waiter *waiter) {
   if (bide__future_has_lone(future)) {
     if (bide__future_lone(future) == waiter) future->waiters_ = 0;
-  } else if (waiter->next_ == waiter) {
-    if (future_last(future) != waiter) return;
+    return;
+  }
+  bide_waiter *last = future_last(future);
+  if (last == NULL) return;
+  if (last == waiter && waiter->next_ == waiter) {
     future_set_last(future, NULL);
     waiter->next_ = NULL;
-  } else if (waiter->next_ != NULL && future->waiters_ != 0) {
+  } else {
     future_forget_among(future, waiter);
   }
 }

@@ -96,15 +96,25 @@ static void future_forgets_any_waiter(void) {
     CHECK_INT(listeners[gone == 0 ? 1 : 0].order, 1);
     CHECK_INT(counter, 3);
   }
-  listener only;
-  bide_future future;
+  harness_loop_close(loop);
+}
+
+static void future_forgets_only_its_own(void) {
+  bide_loop *loop = harness_loop_new();
+  listener only, elsewhere;
+  bide_future future, other;
   int counter = 0;
   bide_future_init(&future, loop);
+  bide_future_init(&other, loop);
   bide_future_forget(&future, &only.waiter);
   listeners_wait(&only, 1, &counter, &future);
+  listeners_wait(&elsewhere, 1, &counter, &other);
+  bide_future_forget(&future, &elsewhere.waiter);
+  bide_future_resolve(&other, 1);
+  CHECK_INT(counter, 1);
   bide_future_forget(&future, &only.waiter);
   bide_future_resolve(&future, 1);
-  CHECK_INT(counter, 0);
+  CHECK_INT(counter, 1);
   harness_loop_close(loop);
 }
 
@@ -255,6 +265,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(future_tells_rejected_from_cancelled),
     HARNESS_TEST(future_wakes_many_waiters_in_order),
     HARNESS_TEST(future_forgets_any_waiter),
+    HARNESS_TEST(future_forgets_only_its_own),
     HARNESS_TEST(future_waiter_may_forget_others_while_woken),
     HARNESS_TEST(block_on_returns_when_it_settles),
     HARNESS_TEST(block_on_ends_with_a_stop),
