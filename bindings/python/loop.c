@@ -438,6 +438,8 @@ static int loop_set_slow(PyObject *self, PyObject *value, void *unused) {
   ((PyCFunction)(void (*)(void))(function)), METH_FASTCALL | METH_KEYWORDS
 
 static PyMethodDef loop_methods[] = {
+    {"_own_methods", loop_own_methods, METH_NOARGS | METH_CLASS,
+     "Give a subclass descriptors of its own for the methods that it inherits."},
     {"call_soon", LOOP_KEYWORDS(loop_call_soon),
      "call_soon($self, callback, *args, context=None)\n--\n\nRun callback in the next "
      "turn."},

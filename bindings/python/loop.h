@@ -179,6 +179,7 @@ void loop_wake_future(loop_object *loop, PyObject *future);
 PyObject *loop_get_debug(PyObject *self, PyObject *unused);
 
 /* Methods that live in other files. */
+PyObject *loop_own_methods(PyObject *type, PyObject *unused);
 PyObject *loop_create_task(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                            PyObject *keywords);
 PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t nargs,

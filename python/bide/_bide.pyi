@@ -21,6 +21,8 @@ __version__: str
 
 @disjoint_base
 class Loop:
+    @classmethod
+    def _own_methods(cls) -> None: ...
     slow_callback_duration: float
     @property
     def backend(self) -> str: ...

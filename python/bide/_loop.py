@@ -13,3 +13,7 @@ class EventLoop(UnixLoop, DatagramLoop, SendfileLoop, SubprocessLoop, SignalLoop
     The environment's BIDE_BACKEND chooses: auto (the default), io_uring or epoll.
     `backend` says which it is and `backend_reason` why.
     """
+
+
+# Only now is it known which methods in C no class in between replaces.
+EventLoop._own_methods()

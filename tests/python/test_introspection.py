@@ -111,6 +111,16 @@ def test_a_closed_loop_is_freed_at_once_though_it_had_work():
         gc.enable()
 
 
+def test_a_method_in_c_belongs_to_the_class_of_the_loop():
+    """Its calls are specialised by the interpreter for no other class."""
+    inherited = [
+        name for name, method in vars(bide._bide.Loop).items()
+        if getattr(bide.EventLoop, name) is method and callable(method)
+    ]
+    assert not [name for name in inherited if not name.startswith("__")]
+    assert bide.EventLoop.call_soon.__objclass__ is bide.EventLoop
+
+
 def test_a_subclass_may_override_what_it_likes():
     class Counting(bide.EventLoop):
         def __init__(self, name):
