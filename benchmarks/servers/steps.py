@@ -134,7 +134,7 @@ def main(steps, library, *names):
         ctypes.CDLL(library).begin()
     gc.disable()
     for name in names:
-        with asyncio.Runner(loop_factory=loops.factory(name)) as runner:
+        with asyncio.Runner(loop_factory=loops.factory(name, owns_thread=False)) as runner:
             runner.run(count(int(steps)))
 
 

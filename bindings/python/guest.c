@@ -33,7 +33,9 @@ static int guest_park(loop_object *loop) {
 
 /* ---- life ---- */
 
+/* fd: or the error for which there is none. */
 static int guest_watch(const guest_object *self, int fd) {
+  if (fd < 0) return fd;
   struct epoll_event event = {.events = EPOLLIN};
   return epoll_ctl(self->set_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }

@@ -25,6 +25,13 @@ int loop_check_open(loop_object *loop) {
   return -1;
 }
 
+int loop_check_owner(const loop_object *loop) {
+  if (loop->owner_id == 0 || loop->owner_id == PyThread_get_thread_ident()) return 0;
+  PyErr_SetString(PyExc_RuntimeError,
+                  "This event loop belongs to the thread that made it (owns_thread)");
+  return -1;
+}
+
 int loop_check_thread(loop_object *loop) {
   if (loop->thread_id == 0 || loop->thread_id == PyThread_get_thread_ident()) return 0;
   PyErr_SetString(PyExc_RuntimeError,
@@ -111,17 +118,26 @@ void *loop_input(loop_object *loop) {
  * these. From 128 KiB on malloc maps each bytes object anew. */
 enum { LOOP_BUFFER_COUNT = 64 };
 
-static int loop_new_core(bide_loop **core) {
+static int loop_new_core(bide_loop **core, bool owns_thread) {
   bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
   options.flags = BIDE_LOOP_RING_FOR_FILES;
+  if (owns_thread) options.flags |= BIDE_LOOP_OWNS_THREAD;
   options.recv_buffer_count = LOOP_BUFFER_COUNT;
   options.recv_buffer_bytes = LOOP_INPUT_BYTES;
   return bide_loop_new(&options, core);
 }
 
+/* Of a subclass's __init__() there may be any others. */
+static int loop_owns_thread(PyObject *keywords) {
+  PyObject *value =
+      keywords == NULL ? NULL : PyDict_GetItemString(keywords, "owns_thread");
+  return value == NULL ? 0 : PyObject_IsTrue(value);
+}
+
 static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
-  (void)args;
-  (void)keywords;
+  (void)args; /* they are __init__()'s */
+  int owns_thread = loop_owns_thread(keywords);
+  if (owns_thread < 0) return NULL;
   loop_object *loop = (loop_object *)type->tp_alloc(type, 0);
   if (loop == NULL) return NULL;
   job_inbox_init(&loop->inbox);
@@ -138,9 +154,10 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *keywords
   list_init(&loop->dirty);
   loop->slow_s = 0.1;
   loop->outer_origin_depth = loop->guest_timer_fd = -1;
+  if (owns_thread) loop->owner_id = PyThread_get_thread_ident();
   loop->closed = true;
   loop->state = module_state_of(type);
-  int code = loop->state == NULL ? 0 : loop_new_core(&loop->core);
+  int code = loop->state == NULL ? 0 : loop_new_core(&loop->core, owns_thread);
   if (loop->state == NULL || code < 0) {
     if (code == BIDE_EINVAL)
       PyErr_Format(PyExc_ValueError,
@@ -239,6 +256,7 @@ static PyObject *loop_close(PyObject *self, PyObject *unused) {
     PyErr_SetString(PyExc_RuntimeError, "Cannot close a running event loop");
     return NULL;
   }
+  if (loop_check_owner(loop) < 0) return NULL;
   int code = loop_close_core(loop);
   if (code < 0) return convert_raise(code);
   Py_RETURN_NONE;

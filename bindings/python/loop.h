@@ -112,6 +112,7 @@ typedef struct loop_object {
   PyObject *bare_context;   /* with no variable, for what asks for none; NULL at first */
   loop_clock clock;
   unsigned long thread_id; /* of the run under way; 0 when none is */
+  unsigned long owner_id;  /* the thread that alone may run and close it; 0: any may */
   double slow_s;
   size_t kept_bytes; /* that readers were fed in this turn, to be read in another */
   unsigned posted;   /* calls of other threads that have not run yet */
@@ -135,6 +136,9 @@ double loop_now_s(void);
 /* 0; -1 with RuntimeError once the loop is closed, or is a forked child's copy of its
  * parent's. */
 int loop_check_open(loop_object *loop);
+
+/* 0; -1 with RuntimeError when the loop belongs to another thread. */
+int loop_check_owner(const loop_object *loop);
 
 /* 0; -1 with RuntimeError when the loop runs in another thread. For debug mode. */
 int loop_check_thread(loop_object *loop);

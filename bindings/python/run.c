@@ -94,6 +94,7 @@ static int run_check(loop_object *loop) {
     PyErr_SetString(PyExc_RuntimeError, "This event loop is already running");
     return -1;
   }
+  if (loop_check_owner(loop) < 0) return -1;
   PyObject *running = PyObject_CallMethodNoArgs(loop->state->events,
                                                 loop->state->names._get_running_loop);
   if (running == NULL) return -1;

@@ -36,7 +36,7 @@ static int loop_options(bide_loop_options *full, const bide_loop_options *option
     memcpy(full, options, options->size);
   }
   const uint32_t known = BIDE_LOOP_OWNS_THREAD | BIDE_LOOP_RING_FOR_FILES;
-  if ((full->flags & ~known) != 0 || full->flags == known) return BIDE_EINVAL;
+  if ((full->flags & ~known) != 0) return BIDE_EINVAL;
   if (full->backend > BIDE_BACKEND_EPOLL) return BIDE_EINVAL;
   if (full->ring_entries == 0) full->ring_entries = LOOP_RING_ENTRIES;
   if (full->recv_buffer_count == 0) full->recv_buffer_count = LOOP_BUFFER_COUNT;

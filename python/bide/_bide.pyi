@@ -8,7 +8,7 @@ from contextvars import Context
 from typing import Any, TypeVar, final
 
 from _typeshed import OpenBinaryMode, OpenTextMode
-from typing_extensions import Buffer, TypeAlias, TypeVarTuple, Unpack, disjoint_base
+from typing_extensions import Buffer, Self, TypeAlias, TypeVarTuple, Unpack, disjoint_base
 
 _Ts = TypeVarTuple("_Ts")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -21,6 +21,7 @@ __version__: str
 
 @disjoint_base
 class Loop:
+    def __new__(cls, *, owns_thread: bool = False) -> Self: ...
     @classmethod
     def _own_methods(cls) -> None: ...
     slow_callback_duration: float

@@ -15,6 +15,11 @@ def new_event_loop() -> EventLoop:
     return EventLoop()
 
 
+def _own_event_loop() -> EventLoop:
+    """A loop for who makes, runs and closes it in one thread."""
+    return EventLoop(owns_thread=True)
+
+
 def _refuse_inside_a_loop() -> None:
     """Before a loop is made, as asyncio.run() does: nothing is left to be cleaned up."""
     if asyncio._get_running_loop() is not None:
@@ -37,7 +42,7 @@ if sys.version_info >= (3, 11):
     def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
         """Run a coroutine on a new bide loop, as asyncio.run() does on its own."""
         _refuse_inside_a_loop()
-        with asyncio.Runner(debug=debug, loop_factory=new_event_loop) as runner:
+        with asyncio.Runner(debug=debug, loop_factory=_own_event_loop) as runner:
             return runner.run(main)
 
 else:
@@ -45,7 +50,7 @@ else:
     def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
         """Run a coroutine on a new bide loop, as asyncio.run() does on its own."""
         _refuse_inside_a_loop()
-        loop = new_event_loop()
+        loop = _own_event_loop()
         try:
             asyncio.set_event_loop(loop)
             if debug is not None:

@@ -126,18 +126,17 @@ static void corners_refuse(const bide_loop_options *options) {
 }
 
 static void corners_options_that_cannot_be(void) {
-  bide_loop_options options[9];
-  for (int i = 0; i < 9; i++) options[i] = (bide_loop_options)BIDE_LOOP_OPTIONS_INIT;
+  bide_loop_options options[8];
+  for (int i = 0; i < 8; i++) options[i] = (bide_loop_options)BIDE_LOOP_OPTIONS_INIT;
   options[0].size = 0;
   options[1].size = sizeof options[1] + 1;
   options[2].flags = 1u << 31;
-  options[3].flags = BIDE_LOOP_OWNS_THREAD | BIDE_LOOP_RING_FOR_FILES;
-  options[4].backend = (bide_backend)99;
-  options[5].recv_buffer_count = 3;
-  options[6].recv_buffer_count = 65536;
-  options[7].ring_entries = 32769;
-  options[8].recv_buffer_bytes = UINT32_MAX;
-  for (int i = 0; i < 9; i++) corners_refuse(&options[i]);
+  options[3].backend = (bide_backend)99;
+  options[4].recv_buffer_count = 3;
+  options[5].recv_buffer_count = 65536;
+  options[6].ring_entries = 32769;
+  options[7].recv_buffer_bytes = UINT32_MAX;
+  for (int i = 0; i < 8; i++) corners_refuse(&options[i]);
 }
 
 static void corners_runtimes_that_cannot_be(void) {

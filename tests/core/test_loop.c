@@ -420,28 +420,6 @@ static void loop_parked_tells_of_what_it_is_given(void) {
   harness_loop_close(loop);
 }
 
-static void loop_owner_gets_no_fd(void) {
-  bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
-  options.flags = BIDE_LOOP_OWNS_THREAD;
-  bide_loop *loop;
-  REQUIRE(bide_loop_new(&options, &loop) == 0);
-  if (strcmp(bide_loop_backend(loop), "io_uring") == 0)
-    CHECK_INT(bide_loop_fd(loop), BIDE_EOPNOTSUPP);
-  int fds[2];
-  net_tcp_pair(fds, O_NONBLOCK);
-  for (int i = 0; i < 100; i++) {
-    char byte;
-    bide_op op = {0};
-    bide_prep_recv(&op, fds[0], &byte, 1, 0);
-    REQUIRE(bide_loop_submit(loop, &op) == 0);
-    if (i % 2 == 0) REQUIRE(bide_loop_run(loop, BIDE_RUN_NOWAIT) == 0);
-    CHECK_INT(write(fds[1], "x", 1), 1);
-    CHECK_INT(net_finish(loop, &op), 1);
-  }
-  net_close_pair(loop, fds);
-  harness_loop_close(loop);
-}
-
 static void loop_options_are_checked(void) {
   bide_loop *loop = NULL;
   bide_loop_options options = BIDE_LOOP_OPTIONS_INIT;
@@ -452,9 +430,6 @@ static void loop_options_are_checked(void) {
   CHECK_INT(bide_loop_new(&options, &loop), BIDE_EINVAL);
   options = (bide_loop_options)BIDE_LOOP_OPTIONS_INIT;
   options.backend = (bide_backend)9;
-  CHECK_INT(bide_loop_new(&options, &loop), BIDE_EINVAL);
-  options = (bide_loop_options)BIDE_LOOP_OPTIONS_INIT;
-  options.flags = BIDE_LOOP_OWNS_THREAD | BIDE_LOOP_RING_FOR_FILES;
   CHECK_INT(bide_loop_new(&options, &loop), BIDE_EINVAL);
   char *before = getenv("BIDE_BACKEND");
   char *kept = before != NULL ? strdup(before) : NULL;
@@ -583,7 +558,6 @@ static const harness_test tests[] = {
     HARNESS_TEST(loop_past_timer_fires_once_a_turn),
     HARNESS_TEST(loop_lives_inside_another),
     HARNESS_TEST(loop_parked_tells_of_what_it_is_given),
-    HARNESS_TEST(loop_owner_gets_no_fd),
     HARNESS_TEST(loop_options_are_checked),
     HARNESS_TEST(loop_signals_end_a_wait_not_a_run),
     HARNESS_TEST(loop_in_a_child_says_forked),

@@ -1,6 +1,7 @@
 """Running, stopping, exceptions: users lose control of their program."""
 
 import asyncio
+import errno
 import gc
 import sys
 import threading
@@ -19,6 +20,79 @@ def test_run_returns_the_result_and_closes_the_loop():
     loop = bide.run(main())
     assert isinstance(loop, bide.EventLoop) and isinstance(loop, asyncio.AbstractEventLoop)
     assert loop.is_closed()
+
+
+def test_run_waits_for_everything_on_a_ring_of_its_own_thread(tmp_path):
+    """What the kernel defers to the loop's waits comes: bytes, connections, files, posts of
+    other threads, children and timers."""
+    (tmp_path / "file").write_bytes(b"file")
+
+    async def echo(reader, writer):
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def ask(port, size):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(20):
+            writer.write(b"x" * size)
+            assert await reader.readexactly(size) == b"x" * size
+        writer.close()
+        assert await reader.read() == b""
+
+    async def read():
+        async with bide.open(tmp_path / "file", "rb") as file:
+            return await file.read()
+
+    async def spawn():
+        child = await asyncio.create_subprocess_exec("true")
+        return await child.wait()
+
+    async def main():
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        asked = [ask(port, size) for size in (1, 1024, 300_000) for _ in range(20)]
+        done = await asyncio.wait_for(
+            asyncio.gather(
+                read(), spawn(), asyncio.to_thread(len, "four"), asyncio.sleep(0.01, "slept"),
+                *asked,
+            ),
+            20,
+        )
+        assert done[:4] == [b"file", 0, 4, "slept"]
+        server.close()
+        return asyncio.get_running_loop().backend
+
+    assert bide.run(main()) in ("io_uring", "epoll")
+
+
+def test_a_ring_of_its_own_thread_is_no_guest():
+    async def main():
+        loop = asyncio.get_running_loop()
+        if loop.backend == "io_uring":
+            with pytest.raises(OSError) as refused:
+                bide.guest.Guest(loop)
+            assert refused.value.errno == errno.EOPNOTSUPP
+
+    bide.run(main())
+
+
+def test_a_loop_that_owns_its_thread_is_refused_to_others():
+    loop = bide.EventLoop(owns_thread=True)
+    refused = []
+
+    def elsewhere():
+        for method in (loop.run_forever, loop.close):
+            with pytest.raises(RuntimeError, match="belongs to the thread that made it"):
+                method()
+            refused.append(method)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert len(refused) == 2 and not loop.is_closed()
+    assert loop.run_until_complete(asyncio.sleep(0, "here")) == "here"
+    loop.close()
 
 
 def test_run_cancels_what_is_left():

@@ -45,7 +45,7 @@ enum {
   BIDE_LOOP_OWNS_THREAD = 1u << 0,
   /* AUTO means for this loop: epoll waits, and a ring, where the kernel grants one, does
    * what is done to regular files, in place of a pool. For loops whose callbacks cost far
-   * more than a system call. Not with OWNS_THREAD. */
+   * more than a system call. OWNS_THREAD does nothing to that ring, which epoll polls. */
   BIDE_LOOP_RING_FOR_FILES = 1u << 1,
 };
 

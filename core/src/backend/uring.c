@@ -555,7 +555,9 @@ static const bide__backend_class uring_class = {
 
 static int uring_open(uring *u, const bide__backend_config *config) {
   uint32_t setup = RING_SETUP_COOP_TASKRUN | RING_SETUP_TASKRUN_FLAG;
-  if (config->owns_thread) setup |= RING_SETUP_SINGLE_ISSUER | RING_SETUP_DEFER_TASKRUN;
+  /* A backend that polls this ring would not hear of deferred work. */
+  if (config->owns_thread && !config->ring_for_files)
+    setup |= RING_SETUP_SINGLE_ISSUER | RING_SETUP_DEFER_TASKRUN;
   uint32_t entries = config->ring_entries;
   int error = bide__ring_open(&u->ring, entries, setup);
   while (error == -ENOMEM && entries > URING_ENTRIES_MIN) {
