@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "convert.h"
+#include "endpoint.h"
 #include "list.h"
 #include "transport.h"
 
@@ -40,14 +41,29 @@ static PyObject *listener_make_protocol(listener_object *self, PyObject *context
   return protocol;
 }
 
-static transport_object *listener_make_transport(listener_object *self, int fd) {
-  PyObject *context = PyContext_Copy(self->context);
-  PyObject *protocol = context == NULL ? NULL : listener_make_protocol(self, context);
-  transport_object *transport =
-      protocol == NULL ? NULL : transport_new(self->loop, fd, NULL, protocol, context);
-  Py_XDECREF(protocol);
-  Py_XDECREF(context);
+/* With a protocol, but without a socket yet. */
+static transport_object *listener_new_transport(listener_object *self) {
+  transport_object *transport = transport_new(self->loop);
   if (transport == NULL) return NULL;
+  transport->context = PyContext_Copy(self->context);
+  PyObject *protocol = transport->context == NULL
+                           ? NULL
+                           : listener_make_protocol(self, transport->context);
+  if (protocol == NULL || transport_set_protocol(transport, protocol) < 0)
+    Py_CLEAR(transport);
+  Py_XDECREF(protocol);
+  return transport;
+}
+
+static transport_object *listener_make_transport(listener_object *self, int fd) {
+  transport_object *transport = listener_new_transport(self);
+  if (transport == NULL) return NULL;
+  convert_name name, peer;
+  endpoint_read_names(fd, &name, &peer);
+  if (transport_take_socket(transport, fd, NULL, &name, &peer) < 0) {
+    Py_DECREF(transport);
+    return NULL;
+  }
   transport->listener = (listener_object *)Py_NewRef((PyObject *)self);
   list_push(&self->clients, &transport->client);
   self->client_count++;

@@ -54,6 +54,11 @@ void loop_leave(loop_object *loop) {
   loop->depth--;
 }
 
+void loop_look(loop_object *loop) {
+  loop->connected = true;
+  bide_loop_look(loop->core);
+}
+
 bool loop_take_fatal(loop_object *loop) {
   if (!PyErr_ExceptionMatches(PyExc_SystemExit) &&
       !PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
@@ -379,12 +384,11 @@ static PyObject *loop_check_closed(PyObject *self, PyObject *unused) {
   Py_RETURN_NONE;
 }
 
-static PyObject *loop_look(PyObject *self, PyObject *unused) {
+static PyObject *loop_look_method(PyObject *self, PyObject *unused) {
   (void)unused;
   loop_object *loop = (loop_object *)self;
   if (loop_check_open(loop) < 0) return NULL;
-  loop->connected = true;
-  bide_loop_look(loop->core);
+  loop_look(loop);
   Py_RETURN_NONE;
 }
 
@@ -503,9 +507,14 @@ static PyMethodDef loop_methods[] = {
      "Raise RuntimeError if fd belongs to a transport."},
     {"_check_closed", loop_check_closed, METH_NOARGS,
      "Raise RuntimeError if the loop is closed."},
+    {"_dial", LOOP_FASTCALL(loop_dial),
+     "_dial(host, port, family, proto)\nConnect to an address in numbers. Return a "
+     "transport that _connect() is to give a protocol; a socket that is connecting; None "
+     "for what is Python's to do."},
     {"_connect", LOOP_FASTCALL(loop_connect_transport),
-     "_connect(sock, protocol, waiter)\nReturn a transport over a connected socket; "
-     "waiter is set once connection_made has been called."},
+     "_connect(sock, protocol, waiter)\nReturn a transport over a connected socket, or "
+     "the one that _dial() has made; waiter is set once connection_made has been "
+     "called."},
     {"_check_running", loop_check_running, METH_NOARGS,
      "Raise RuntimeError if this or another loop runs in this thread."},
     {"_track_origins", loop_track_origins, METH_O,
@@ -534,7 +543,7 @@ static PyMethodDef loop_methods[] = {
     {"_connect_datagram", LOOP_FASTCALL(loop_connect_datagram),
      "_connect_datagram(sock, protocol, remote_addr, waiter)\nReturn a transport over a "
      "datagram socket; waiter is set once connection_made has been called."},
-    {"_look", loop_look, METH_NOARGS,
+    {"_look", loop_look_method, METH_NOARGS,
      "Ask the kernel in the next turn, whatever is ready."},
     {"_paired", loop_paired, METH_NOARGS,
      "The other end of a socket may be the loop's too."},

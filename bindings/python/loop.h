@@ -148,6 +148,10 @@ int loop_check_thread(loop_object *loop);
 void loop_enter(loop_object *loop);
 void loop_leave(loop_object *loop);
 
+/* The loop has connected to this host: asks the kernel in the next turn, whatever is ready,
+ * since the other end may be its own. */
+void loop_look(loop_object *loop);
+
 /* Takes the pending exception if it is one that must end the run (SystemExit,
  * KeyboardInterrupt): true, and the run ends after this callback. */
 bool loop_take_fatal(loop_object *loop);
@@ -216,6 +220,7 @@ PyObject *loop_sock_sendall(PyObject *self, PyObject *const *args, Py_ssize_t na
 PyObject *loop_socket_call(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 PyObject *loop_socket_wait(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 PyObject *loop_connect_datagram(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *loop_dial(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 PyObject *loop_connect_transport(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 
 #endif

@@ -1,5 +1,8 @@
 #include "socket_object.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 /* ---- knowing the class ---- */
 
 /* Where the class keeps what a slot of its has; NULL if it has no such slot. */
@@ -13,11 +16,11 @@ static PyMemberDef *socket_object_slot(PyObject *class, PyObject *name) {
   return member;
 }
 
-static bool socket_object_has(PyObject *class, PyObject *name, PyObject *method) {
-  PyObject *found = PyObject_GetAttr(class, name);
+static bool socket_object_has(PyObject *owner, PyObject *name, PyObject *value) {
+  PyObject *found = PyObject_GetAttr(owner, name);
   if (found == NULL) PyErr_Clear();
   Py_XDECREF(found);
-  return found == method;
+  return found == value;
 }
 
 static const socket_stock *socket_object_class(module_state *state) {
@@ -32,6 +35,7 @@ static const socket_stock *socket_object_class(module_state *state) {
       socket_object_has(class, state->names.recv_into, state->socket_recv_into) &&
       socket_object_has(class, state->names.send, state->socket_send) &&
       socket_object_has(class, state->names.fileno, state->socket_fileno);
+  stock->connects = socket_object_has(class, state->names.connect, state->socket_connect);
   stock->version = ((PyTypeObject *)class)->tp_version_tag;
   return stock;
 }
@@ -41,12 +45,35 @@ bool socket_object_is_stock(module_state *state, PyObject *sock) {
          socket_object_class(state)->methods;
 }
 
+bool socket_object_connects(module_state *state) {
+  return socket_object_has(state->socket_module, state->names.socket,
+                           state->socket_type) &&
+         socket_object_class(state)->connects;
+}
+
 int socket_object_fd(module_state *state, PyObject *sock) {
   PyObject *number = PyObject_CallOneArg(state->socket_fileno, sock);
   if (number == NULL) return -1;
   long fd = PyLong_AsLong(number);
   Py_DECREF(number);
   return fd >= 0 && fd <= INT_MAX ? (int)fd : -1;
+}
+
+/* ---- making ---- */
+
+/* It does not block, as its fd. */
+PyObject *socket_object_over(const module_state *state, int family, int fd) {
+  int proto = family == AF_INET || family == AF_INET6 ? IPPROTO_TCP : 0;
+  int type = SOCK_STREAM | SOCK_NONBLOCK;
+  if (fd >= 0)
+    return PyObject_CallFunction(state->socket_type, "iiii", family, type, proto, fd);
+  PyObject *socket =
+      PyObject_CallFunction(state->socket_type, "iii", family, type, proto);
+  PyObject *closed =
+      socket == NULL ? NULL : PyObject_CallMethodNoArgs(socket, state->names.close);
+  if (closed == NULL) Py_CLEAR(socket);
+  Py_XDECREF(closed);
+  return socket;
 }
 
 /* ---- keeping it open ---- */

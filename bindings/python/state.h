@@ -58,6 +58,7 @@
   X(cancel) \
   X(cancelled) \
   X(close) \
+  X(connect) \
   X(connection_lost) \
   X(connection_made) \
   X(context) \
@@ -98,6 +99,7 @@
   X(set_result) \
   X(set_running_or_notify_cancel) \
   X(set_write_buffer_limits) \
+  X(socket) \
   X(time) \
   X(unwrap) \
   X(warning) \
@@ -124,7 +126,9 @@
   X(extract_stack, "asyncio.format_helpers", "extract_stack") \
   X(logger, "asyncio.log", "logger") \
   X(monotonic, "time", "monotonic") \
+  X(socket_connect, "_socket", "socket.connect") \
   X(socket_fileno, "_socket", "socket.fileno") \
+  X(socket_module, "asyncio.base_events", "socket") \
   X(socket_recv, "_socket", "socket.recv") \
   X(socket_recv_into, "_socket", "socket.recv_into") \
   X(socket_send, "_socket", "socket.send") \
@@ -180,7 +184,8 @@ typedef struct stream_stock {
 typedef struct socket_stock {
   PyMemberDef *io_refs, *closed; /* its slots, or NULL */
   unsigned version;
-  bool methods; /* those that can be stood in for are C's */
+  bool methods;  /* those that can be stood in for are C's */
+  bool connects; /* and so is connect() */
 } socket_stock;
 
 typedef struct module_state {

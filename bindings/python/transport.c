@@ -115,9 +115,16 @@ void transport_fail_code(transport_object *self, int code, const char *message) 
   transport_fail(self, message);
 }
 
-/* A loop that is closed runs no connection_lost: the socket is all there is to close. */
+/* A loop that is closed runs no connection_lost: the socket is all there is to close. So it is
+ * of a transport that has not got a protocol. */
 void transport_close(transport_object *self) {
   if (self->closing) return;
+  if (self->protocol == NULL) {
+    self->closing = true;
+    self->lost = 1;
+    transport_release_socket(self);
+    return;
+  }
   if (self->tls != NULL) tls_flush(self->tls);
   self->closing = true;
   if (self->loop->closed) {
@@ -207,58 +214,79 @@ void transport_evict(transport_object *self) {
                       "Fatal error: the socket was closed under its transport");
 }
 
-static int transport_keep_names(transport_object *self, int fd) {
-  convert_name name, peer;
-  endpoint_read_names(fd, &name, &peer);
-  self->name = convert_keep_name(&name);
-  self->peer = convert_keep_name(&peer);
-  return self->name == NULL || self->peer == NULL ? -1 : 0;
-}
-
-transport_object *transport_new(loop_object *loop, int fd, PyObject *socket,
-                                PyObject *protocol, PyObject *context) {
+transport_object *transport_new(loop_object *loop) {
   PyTypeObject *type = loop->state->transport_type;
   transport_object *self = (transport_object *)type->tp_alloc(type, 0);
   if (self == NULL) return NULL;
   self->loop = (loop_object *)Py_NewRef((PyObject *)loop);
-  self->fd = -1;
-  self->number = fd;
+  self->fd = self->number = -1;
   self->held_end = 1;
   self->high_bytes = WRITE_LIMIT_HIGH_BYTES;
   self->low_bytes = WRITE_LIMIT_HIGH_BYTES / 4;
   self->call.cb = transport_on_call;
   write_queue_init(&self->queue);
-  self->context = Py_NewRef(context);
-  if (transport_set_protocol(self, protocol) < 0 || transport_keep_names(self, fd) < 0 ||
-      endpoint_take_fd(loop, fd, (PyObject *)self) < 0) {
-    Py_DECREF(self);
-    return NULL;
-  }
-  self->fd = fd;
-  list_push(&loop->transports, &self->link);
-  self->socket = Py_XNewRef(socket);
   return self;
+}
+
+int transport_take_socket(transport_object *self, int fd, PyObject *socket,
+                          const convert_name *name, const convert_name *peer) {
+  self->name = convert_keep_name(name);
+  self->peer = convert_keep_name(peer);
+  if (self->name == NULL || self->peer == NULL ||
+      endpoint_take_fd(self->loop, fd, (PyObject *)self) < 0)
+    return -1;
+  self->fd = self->number = fd;
+  list_push(&self->loop->transports, &self->link);
+  self->socket = Py_XNewRef(socket);
+  return 0;
+}
+
+/* ---- a connection of the program's own ---- */
+
+static transport_object *connect_socket(loop_object *loop, PyObject *socket,
+                                        PyObject *protocol) {
+  int fd = convert_fd(loop->state, socket);
+  if (fd < 0 || poller_refused(loop, fd) || !protocol_can_connect(loop->state, protocol))
+    return NULL;
+  transport_object *self = transport_new(loop);
+  if (self == NULL) return NULL;
+  convert_name name, peer;
+  endpoint_read_names(fd, &name, &peer);
+  if (transport_set_protocol(self, protocol) < 0 ||
+      transport_take_socket(self, fd, socket, &name, &peer) < 0)
+    Py_CLEAR(self);
+  return self;
+}
+
+static transport_object *connect_dialled(loop_object *loop, PyObject *dialled,
+                                         PyObject *protocol) {
+  transport_object *self = (transport_object *)dialled;
+  if (!protocol_can_connect(loop->state, protocol) ||
+      transport_set_protocol(self, protocol) < 0)
+    return NULL;
+  return (transport_object *)Py_NewRef(dialled);
 }
 
 PyObject *loop_connect_transport(PyObject *object, PyObject *const *args,
                                  Py_ssize_t nargs) {
   loop_object *loop = (loop_object *)object;
-  if (nargs != 3) {
+  if (nargs != 3)
     return PyErr_Format(PyExc_TypeError, "_connect() takes 3 arguments (%zd given)",
                         nargs);
-  }
-  int fd = convert_fd(loop->state, args[0]);
-  if (fd < 0 || loop_check_open(loop) < 0 || poller_refused(loop, fd) ||
-      !protocol_can_connect(loop->state, args[1]))
-    return NULL;
+  if (loop_check_open(loop) < 0) return NULL;
   PyObject *context = PyContext_CopyCurrent();
   if (context == NULL) return NULL;
-  transport_object *self = transport_new(loop, fd, args[0], args[1], context);
-  Py_DECREF(context);
-  if (self == NULL) return NULL;
+  transport_object *self = Py_IS_TYPE(args[0], loop->state->transport_type)
+                               ? connect_dialled(loop, args[0], args[1])
+                               : connect_socket(loop, args[0], args[1]);
+  if (self == NULL) {
+    Py_DECREF(context);
+    return NULL;
+  }
+  self->context = context;
   int on = 1, family = self->name->of.any.sa_family;
   if (family == AF_INET || family == AF_INET6)
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(self->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (args[2] != Py_None) self->waiter = Py_NewRef(args[2]);
   transport_schedule(self);
   return (PyObject *)self;

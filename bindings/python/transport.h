@@ -72,11 +72,13 @@ struct transport_object {
   bool queued;
 };
 
-/* A transport over a connected fd, which it owns from then on; `socket` is the Python
- * socket that holds the fd, or NULL. It is not started. NULL with an exception, fd still
- * the caller's. */
-transport_object *transport_new(loop_object *loop, int fd, PyObject *socket,
-                                PyObject *protocol, PyObject *context);
+/* A transport that has neither a socket nor a protocol yet. NULL with an exception. */
+transport_object *transport_new(loop_object *loop);
+
+/* Gives it a connected fd, which it owns from then on; `socket` is the Python socket that
+ * holds the fd, or NULL. 0; -1 with an exception, fd still the caller's. */
+int transport_take_socket(transport_object *self, int fd, PyObject *socket,
+                          const convert_name *name, const convert_name *peer);
 
 /* Puts `protocol` on top. 0, or -1 with an exception. */
 int transport_set_protocol(transport_object *self, PyObject *protocol);

@@ -4,19 +4,17 @@
 
 #include "endpoint.h"
 #include "listener.h"
+#include "socket_object.h"
 #include "transport.h"
 
 /* ---- extra info ---- */
 
-/* The Python socket, borrowed, made for an accepted connection when first asked for;
- * Py_None once that is too late. NULL with an exception. */
+/* The Python socket, borrowed, made when it is first asked for: then the connection may have
+ * ended, and with it the socket. NULL with an exception. */
 static PyObject *transport_socket(transport_object *self) {
-  if (self->socket != NULL) return self->socket;
-  if (self->fd < 0) return Py_None;
-  int family = self->name->of.any.sa_family;
-  int protocol = family == AF_INET || family == AF_INET6 ? IPPROTO_TCP : 0;
-  self->socket = PyObject_CallFunction(self->loop->state->socket_type, "iiii", family,
-                                       SOCK_STREAM, protocol, self->fd);
+  if (self->socket == NULL)
+    self->socket =
+        socket_object_over(self->loop->state, self->name->of.any.sa_family, self->fd);
   return self->socket;
 }
 
@@ -24,7 +22,7 @@ static PyObject *transport_info_socket(transport_object *self) {
   transport_try_now(self);
   if (self->socket_info == NULL) {
     PyObject *socket = transport_socket(self);
-    if (socket == NULL || socket == Py_None) return Py_XNewRef(socket);
+    if (socket == NULL) return NULL;
     self->socket_info = PyObject_CallOneArg(self->loop->state->TransportSocket, socket);
   }
   return Py_XNewRef(self->socket_info);

@@ -88,9 +88,12 @@ class Loop:
     def _check_closed(self) -> None: ...
     def _look(self) -> None: ...
     def _paired(self) -> None: ...
+    def _dial(
+        self, host: Any, port: Any, family: int, proto: int, /
+    ) -> Transport | socket.socket | None: ...
     def _connect(
         self,
-        sock: socket.socket,
+        sock: socket.socket | Transport,
         protocol: asyncio.BaseProtocol,
         waiter: asyncio.Future[None] | None,
         /,

@@ -12,7 +12,8 @@ from asyncio.log import logger
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from ._addresses import AddressInfo, ensure_resolved, interleave_families, literal_address
+from . import _bide
+from ._addresses import AddressInfo, ensure_resolved, interleave_families
 from ._server import Server
 from ._tls import MakeTLS, TLSLoop, accepted_tls, client_tls, server_tls
 
@@ -57,6 +58,13 @@ def _bind_first(
     if errors:
         raise errors.pop()
     raise OSError(f"no matching local address with family={sock.family!r} found")
+
+
+def _close_unused(connected: socket.socket | _bide.Transport) -> None:
+    """Closes what has not become a connection. A socket that a transport has taken over is
+    not closed by this, and a transport that has its protocol closes by itself."""
+    if isinstance(connected, socket.socket) or connected.get_protocol() is None:
+        connected.close()
 
 
 def _raise_connect_errors(errors: list[OSError], all_errors: bool) -> NoReturn:
@@ -126,6 +134,7 @@ class NetworkLoop(TLSLoop):
         all_errors: bool = False,
     ) -> tuple[asyncio.Transport, _P]:
         """Connect to a TCP server; return the transport and the protocol."""
+        connected: socket.socket | _bide.Transport
         if server_hostname is None and ssl:
             if not host:
                 raise ValueError("You must set server_hostname when using ssl without a host")
@@ -138,34 +147,40 @@ class NetworkLoop(TLSLoop):
             sock.setblocking(False)
             if sock.family == socket.AF_UNIX:
                 self._paired()
+            connected = sock
         elif sock is not None:
             raise ValueError("host/port and sock can not be specified at the same time")
         else:
-            literal = literal_address((host, port), family, socket.SOCK_STREAM, proto)
-            infos = [literal] if literal is not None else await ensure_resolved(
-                self, (host, port), family=family, proto=proto, flags=flags
-            )
-            local_infos = None
-            if local_addr is not None:
-                local_infos = await ensure_resolved(
-                    self, local_addr, family=family, proto=proto, flags=flags
+            dialled = None
+            plain = local_addr is None and happy_eyeballs_delay is None
+            if plain and self._connects_itself() and not self.get_debug():
+                dialled = self._dial(host, port, family, proto)
+            if isinstance(dialled, _bide.Transport):
+                connected = dialled
+            else:
+                infos = await ensure_resolved(
+                    self, (host, port), family=family, proto=proto, flags=flags
                 )
-            if happy_eyeballs_delay is not None and interleave is None:
-                interleave = 1
-            if interleave:
-                infos = interleave_families(infos, interleave)
-            sock = await self._connect_first(
-                infos, local_infos, happy_eyeballs_delay, all_errors
-            )
+                local_infos = None
+                if local_addr is not None:
+                    local_infos = await ensure_resolved(
+                        self, local_addr, family=family, proto=proto, flags=flags
+                    )
+                if happy_eyeballs_delay is not None and interleave is None:
+                    interleave = 1
+                if interleave:
+                    infos = interleave_families(infos, interleave)
+                connected = await self._connect_first(
+                    infos, local_infos, happy_eyeballs_delay, all_errors, dialled
+                )
         try:
-            result = await self._make_connection(sock, protocol_factory, tls)
+            result = await self._make_connection(connected, protocol_factory, tls)
         except BaseException:
-            # A transport that was made has taken the socket over; else nobody has.
             if host is not None or port is not None:
-                sock.close()
+                _close_unused(connected)
             raise
         if self.get_debug():
-            logger.debug("%r connected to %s:%r: %r", sock, host, port, result)
+            logger.debug("%r connected to %s:%r: %r", connected, host, port, result)
         return result
 
     async def _connect_first(
@@ -174,16 +189,18 @@ class NetworkLoop(TLSLoop):
         local_infos: list[AddressInfo] | None,
         delay: float | None,
         all_errors: bool,
+        begun: socket.socket | None,
     ) -> socket.socket:
+        """A socket that has connected; one that has begun to is the first address's."""
         errors: list[OSError] = []
         sock: socket.socket | None = None
         if delay is None:
             for info in infos:
                 try:
-                    sock = await self._connect_one(info, local_infos, errors)
+                    sock = await self._connect_one(info, local_infos, errors, begun)
                     break
                 except OSError:
-                    continue
+                    begun = None
         else:
             attempts = [
                 functools.partial(self._connect_one, info, local_infos, errors)
@@ -225,11 +242,15 @@ class NetworkLoop(TLSLoop):
         info: AddressInfo,
         local_infos: list[AddressInfo] | None,
         errors: list[OSError],
+        begun: socket.socket | None = None,
     ) -> socket.socket:
         family, type_, proto, _, address = info
         mine: list[OSError] = []
-        sock = None
+        sock = begun
         try:
+            if sock is not None:
+                await self._await_connected(sock, address)
+                return sock
             sock = socket.socket(family, type_ | socket.SOCK_NONBLOCK, proto)
             if local_infos is not None:
                 _bind_first(sock, local_infos, mine)
@@ -244,7 +265,7 @@ class NetworkLoop(TLSLoop):
 
     async def _make_connection(
         self,
-        sock: socket.socket,
+        connected: socket.socket | _bide.Transport,
         protocol_factory: Callable[[], _P],
         make_tls: MakeTLS | None = None,
     ) -> tuple[asyncio.Transport, _P]:
@@ -252,13 +273,14 @@ class NetworkLoop(TLSLoop):
         waiter: asyncio.Future[None] = self.create_future()
         transport: asyncio.Transport
         if make_tls is None:
-            transport = self._connect(sock, protocol, waiter)
+            transport = self._connect(connected, protocol, waiter)
         else:
             transport = wrapped = self._wrap_tls(protocol, make_tls(), waiter)
-            self._connect(sock, wrapped._ssl_protocol, None)
-        # The user's sock.close() must not take the fd from under the transport, which
-        # detaches it when it closes.
-        sock._io_refs += 1  # type: ignore[attr-defined]
+            self._connect(connected, wrapped._ssl_protocol, None)
+        if not isinstance(connected, _bide.Transport):
+            # The user's sock.close() must not take the fd from under the transport, which
+            # detaches it when it closes.
+            connected._io_refs += 1  # type: ignore[attr-defined]
         try:
             await waiter
         except BaseException:

@@ -27,9 +27,13 @@ def _passed_on(function: _Function) -> _Function:
     return function
 
 
+_CONNECT = socket.socket.connect
+
+
 def _begin_connect(sock: Any, address: Any) -> int:
     """0 for a connection that is made, else why it is not yet."""
-    if type(sock) is socket.socket and sock.gettimeout() == 0:
+    stock = type(sock) is socket.socket and socket.socket.connect is _CONNECT
+    if stock and sock.gettimeout() == 0:
         # The exception would cost more than the call, and is the rule.
         code = sock.connect_ex(address)
         if code in (0, errno.EINPROGRESS, errno.EAGAIN, errno.EINTR):
@@ -110,12 +114,14 @@ class SocketLoop(ExecutorLoop):
             address = infos[0][4]
         await self._connect_resolved(sock, address)
 
+    def _connects_itself(self) -> bool:
+        """asyncio's connections go through self.sock_connect(), which is not bypassed when it
+        is somebody else's."""
+        return not is_replaced(self.sock_connect, SocketLoop.sock_connect)
+
     def _connector(self) -> Callable[[socket.socket, Any], Awaitable[None]]:
-        """What connects to an address that is resolved. asyncio's connections go through
-        self.sock_connect(), which is not bypassed when it is somebody else's."""
-        if is_replaced(self.sock_connect, SocketLoop.sock_connect):
-            return self.sock_connect
-        return self._connect_resolved
+        """What connects to an address that is resolved."""
+        return self._connect_resolved if self._connects_itself() else self.sock_connect
 
     async def _connect_resolved(self, sock: socket.socket, address: Any) -> None:
         delay = 0.001
@@ -142,6 +148,9 @@ class SocketLoop(ExecutorLoop):
             self._ensure_fd_no_transport(sock)
             self._look()
             return
+        await self._await_connected(sock, address)
+
+    async def _await_connected(self, sock: socket.socket, address: Any) -> None:
         await self._socket_wait(sock, True)
         if sock.fileno() < 0:
             return
