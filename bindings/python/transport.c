@@ -160,13 +160,12 @@ void transport_start(transport_object *self) {
   if (result == NULL)
     transport_report(self, "Exception in callback protocol.connection_made()");
   Py_XDECREF(result);
-  if (self->waiter == NULL) {
-    transport_update_reading(self);
-    return;
-  }
   /* Who awaits the connection goes on before the first data comes. */
-  protocol_wake_waiter((transport_head *)self, &self->waiter);
-  transport_schedule(self);
+  if (self->waiter != NULL) {
+    protocol_wake_waiter((transport_head *)self, &self->waiter);
+    transport_schedule(self);
+  }
+  transport_update_reading(self);
 }
 
 static void transport_on_call(bide_call *call) {
