@@ -143,11 +143,14 @@ static BIDE__SELDOM void task_end_without_outcome(bide_task *task) {
 }
 
 /* A poll function that says that its task has ended must have told how. */
-inline void bide__task_resume(bide__loop_head *head, bide_task *task) {
-  head->budget = BIDE_TASK_BUDGET;
-  if (task->poll_(task) == BIDE_POLL_PENDING) return;
+static BIDE__APART void task_finish(bide_task *task) {
   if (BIDE__MISUSE(!bide__future_settled(&task->future))) task_end_without_outcome(task);
   if (task->finished != NULL) task->finished(task);
+}
+
+void bide__task_resume(bide__loop_head *head, bide_task *task) {
+  head->budget = BIDE_TASK_BUDGET;
+  if (task->poll_(task) != BIDE_POLL_PENDING) task_finish(task);
 }
 
 void bide__task_resume_observed(bide_task *task) {
