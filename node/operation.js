@@ -15,8 +15,9 @@ const asText = (path) => (typeof path === 'string' ? path : Buffer.from(path).to
 const nothingMore = { path: undefined, buffer: undefined, signal: undefined, undo: undefined };
 
 class Operation {
-  // begin(slot) hands the operation to the addon; take(result, slot) makes the promise's
-  // value while the slot's memory is still the operation's.
+  // begin(slot) hands the operation to the addon, and returns 0, a negative code, or 1 for
+  // what the addon has done at once; take(result, slot) makes the promise's value while the
+  // slot's memory is still the operation's.
   // more.path: what the error of a failed call names.
   // more.buffer: what the kernel reads or writes beside the slot's memory.
   // more.undo(result): for a success that comes after the abort.
@@ -35,10 +36,9 @@ class Operation {
   start() {
     this.slot = acquire(this);
     const code = this.begin(this.slot);
-    if (code >= 0) return;
+    if (code === 0) return;
+    this.finish(this.slot, Math.min(code, 0));
     release(this.slot);
-    this.end();
-    this.fail(code);
   }
 
   fail(code) {

@@ -144,7 +144,8 @@ struct addon_env {
   addon_timer **fired_end;
 
   addon_reads reads;
-  uint64_t at_once_end_us; /* until when JS's turn may read; 0: it has not yet */
+  bool crowded;            /* several were under way when the last was delivered */
+  uint64_t at_once_end_us; /* see addon_may_act_at_once; 0: JS's turn has not asked */
 
   addon_request *done; /* first come, first delivered */
   addon_request **done_end;
@@ -190,6 +191,11 @@ void addon_loop_close(addon_env *env);
 
 /* Ends all that is in flight. Nothing can be asked for after it. */
 void addon_loop_drain(addon_env *env);
+
+/* Whether what need not wait may be done in the call that asks for it. Not where several
+ * ask at a time, or did when last anything had to wait: these are shared with the other
+ * processors. And not for long, so that libuv has its turn. */
+bool addon_may_act_at_once(addon_env *env);
 
 /* So that timers of the core's wake libuv. 0 or a negative code; once is enough. */
 int addon_loop_open_timer(addon_env *env);

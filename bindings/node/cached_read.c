@@ -16,10 +16,8 @@ typedef struct open_how_words {
   uint64_t flags, mode, resolve;
 } open_how_words;
 
-/* O_NONBLOCK keeps the open of a pipe from waiting for its other end. Kernels before 5.12
- * refuse RESOLVE_CACHED, and all is left to the core. */
-static int open_cached(const char *path) {
-  const open_how_words how = {O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0, OPEN_IN_CACHE};
+int addon_open_cached(const char *path, int flags) {
+  const open_how_words how = {(uint64_t)flags | O_CLOEXEC, 0, OPEN_IN_CACHE};
   return (int)syscall(CALL_OPENAT2, AT_FDCWD, path, &how, sizeof how);
 }
 
@@ -54,7 +52,8 @@ static bool read_cached(const addon_cached_read *file) {
 void addon_cached_read_try(addon_cached_read *file, const char *path) {
   file->outcome = ADDON_CACHED_NO_ROOM;
   if (file->fd < 0) {
-    file->fd = open_cached(path);
+    /* O_NONBLOCK keeps the open of a pipe from waiting for its other end. */
+    file->fd = addon_open_cached(path, O_RDONLY | O_NONBLOCK);
     file->outcome = file->fd < 0 ? ADDON_CACHED_REFUSED : outcome_of_open(file);
   }
   if (file->outcome == ADDON_CACHED_NO_ROOM && file->len <= file->capacity) {

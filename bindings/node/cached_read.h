@@ -29,6 +29,10 @@ typedef struct addon_cached_read {
   uint8_t outcome;
 } addon_cached_read;
 
+/* A descriptor of what is at `path`, closed on exec; -1 where the kernel would have to look
+ * for it, and before Linux 5.12: that leaves all to the core. */
+int addon_open_cached(const char *path, int flags);
+
 void addon_cached_read_try(addon_cached_read *file, const char *path);
 
 /* Closes what is open. */

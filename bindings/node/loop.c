@@ -16,7 +16,16 @@ enum {
   /* How long bide may go on with work that its own deliveries bring before libuv's
    * timers and sockets have their turn. */
   TURN_US_MAX = 200,
+  /* JS may go on in one turn of its own before libuv has another. */
+  AT_ONCE_US_MAX = 200,
 };
+
+bool addon_may_act_at_once(addon_env *env) {
+  if (env->in_flight > 0 || env->crowded) return false;
+  uint64_t now_us = bide_clock_us();
+  if (env->at_once_end_us == 0) env->at_once_end_us = now_us + AT_ONCE_US_MAX;
+  return now_us < env->at_once_end_us;
+}
 
 static void settle(addon_env *env) {
   for (int round = 0; round < ROUNDS_MAX; round++) {

@@ -9,11 +9,7 @@
 
 #include "addon.h"
 
-enum {
-  FILE_BYTES_MAX = INT32_MAX,
-  /* JS may go on reading in one turn of its own before libuv has another. */
-  AT_ONCE_US_MAX = 200,
-};
+enum { FILE_BYTES_MAX = INT32_MAX };
 
 /* ---- memory ---- */
 
@@ -194,13 +190,6 @@ void addon_read_finish(addon_request *request) {
 
 /* ---- the call ---- */
 
-static bool may_read_at_once(addon_env *env) {
-  if (env->in_flight > 0) return false;
-  uint64_t now_us = bide_clock_us();
-  if (env->at_once_end_us == 0) env->at_once_end_us = now_us + AT_ONCE_US_MAX;
-  return now_us < env->at_once_end_us;
-}
-
 static napi_value read_at_once(addon_request *request) {
   addon_env *env = request->env;
   const addon_cached_read *file = &request->as.cached.file;
@@ -239,7 +228,7 @@ static napi_value read_file(napi_env napi, napi_callback_info info) {
       .capacity = base != NULL ? capacity : ADDON_SLOT_BYTES,
       .fd = -1,
   };
-  if (at_once && may_read_at_once(env)) return read_at_once(request);
+  if (at_once && addon_may_act_at_once(env)) return read_at_once(request);
   napi_value code = addon_request_started(request, 0);
   addon_reads_push(env, request);
   return code;

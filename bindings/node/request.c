@@ -214,6 +214,7 @@ static void deliver_batch(addon_env *env) {
 }
 
 void addon_deliver(addon_env *env) {
+  if (env->done != NULL) env->crowded = env->in_flight > 1;
   while (env->done != NULL || env->fired != NULL) {
     napi_handle_scope scope;
     if (napi_open_handle_scope(env->napi, &scope) != napi_ok) return;

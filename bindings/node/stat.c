@@ -3,10 +3,15 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "addon.h"
 
-enum { STAT_INTEGERS = 10, STAT_TIMES = 4 };
+enum {
+  STAT_INTEGERS = 10,
+  STAT_TIMES = 4,
+  STAT_MASK = STATX_BASIC_STATS | STATX_BTIME,
+};
 
 void addon_stat_values(const struct statx *from, void *to, bool bigint) {
   const uint64_t integers[STAT_INTEGERS] = {
@@ -47,17 +52,38 @@ static void on_stat(bide_op *op) {
   addon_request_done(request, op->result, 0);
 }
 
+/* What a filesystem on a block device knows of a file lies in memory once the file is open.
+ * One without such a device (its number has no major part) may have to ask a server, and is
+ * believed only when it was waited for. */
+static bool stat_at_once(addon_request *request, int fd) {
+  struct statx *found = &request->as.stat.statx;
+  if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STAT_MASK, found) < 0)
+    return false;
+  if (found->stx_dev_major == 0) return false;
+  addon_stat_values(found, request->shared, request->bigint);
+  return true;
+}
+
+static bool stat_path_at_once(addon_request *request, bool follow) {
+  int fd = addon_open_cached(request->path, O_PATH | (follow ? 0 : O_NOFOLLOW));
+  if (fd < 0) return false;
+  bool done = stat_at_once(request, fd);
+  close(fd);
+  return done;
+}
+
 static napi_value stat_submit(addon_request *request, int fd, const char *path,
                               int flags) {
   request->kind = ADDON_OP;
   request->as.stat.op = (bide_op){.cb = on_stat, .data = request};
-  bide_prep_statx(&request->as.stat.op, fd, path, flags, STATX_BASIC_STATS | STATX_BTIME,
+  bide_prep_statx(&request->as.stat.op, fd, path, flags, STAT_MASK,
                   &request->as.stat.statx);
   return addon_request_started(
       request, bide_loop_submit(request->env->loop, &request->as.stat.op));
 }
 
-/* stat(slot, path, bigint, follow) */
+/* stat(slot, path, bigint, follow): 0 while it is under way, 1 when the slot's memory has it
+ * already, or a negative code. */
 static napi_value fs_stat(napi_env napi, napi_callback_info info) {
   addon_env *env;
   napi_value values[4];
@@ -68,10 +94,14 @@ static napi_value fs_stat(napi_env napi, napi_callback_info info) {
       !addon_get_bool(env, values[3], &follow) || !addon_get_path(request, values[1])) {
     return NULL;
   }
+  if (addon_may_act_at_once(env) && stat_path_at_once(request, follow)) {
+    addon_path_free(request);
+    return addon_code(env, 1);
+  }
   return stat_submit(request, AT_FDCWD, request->path, follow ? 0 : AT_SYMLINK_NOFOLLOW);
 }
 
-/* fstat(slot, fd, bigint) */
+/* fstat(slot, fd, bigint): as stat. */
 static napi_value fs_fstat(napi_env napi, napi_callback_info info) {
   addon_env *env;
   napi_value values[3];
@@ -82,6 +112,7 @@ static napi_value fs_fstat(napi_env napi, napi_callback_info info) {
       !addon_get_bool(env, values[2], &request->bigint)) {
     return NULL;
   }
+  if (addon_may_act_at_once(env) && stat_at_once(request, fd)) return addon_code(env, 1);
   return stat_submit(request, fd, "", AT_EMPTY_PATH);
 }
 

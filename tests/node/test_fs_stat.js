@@ -70,3 +70,49 @@ test('a thousand stats at once each get their own file', async (t) => {
   );
   stats.forEach(({ size }, i) => assert.equal(size, i % 200));
 });
+
+// What is done in the call needs nothing but microtasks, which come before the next tick.
+async function isInCall(call) {
+  let ticked = false;
+  process.nextTick(() => {
+    ticked = true;
+  });
+  await call();
+  return !ticked;
+}
+
+// A file whose stat the kernel has at hand: see stat.c.
+function cachedFile(t) {
+  const file = path.join(folderFor(t), 'file');
+  fs.writeFileSync(file, 'bytes');
+  return fs.statSync(file).dev < 256 ? undefined : file;
+}
+
+test('a stat that comes alone waits for no thread', async (t) => {
+  const file = cachedFile(t);
+  if (file === undefined) return t.skip('the folder is on no block device');
+  await bide.fs.readFile('/proc/self/status'); // which is never done in the call
+  const handle = await bide.fs.open(file);
+  for (const call of [
+    () => bide.fs.stat(file),
+    () => bide.fs.lstat(file, { bigint: true }),
+    () => handle.stat(),
+  ]) {
+    await new Promise(setImmediate);
+    await undefined;
+    assert.ok(await isInCall(call), String(call));
+  }
+  await handle.close();
+  await assert.rejects(bide.fs.stat(`${file}.missing`), { code: 'ENOENT', syscall: 'stat' });
+});
+
+test('stats that come together are shared with the other processors', async (t) => {
+  const file = cachedFile(t);
+  if (file === undefined) return t.skip('the folder is on no block device');
+  let count = 0;
+  const one = async () => {
+    for (let i = 0; i < 40; i++) count += await isInCall(() => bide.fs.stat(file));
+  };
+  await Promise.all(Array.from({ length: 64 }, one));
+  assert.ok(count < 64 * 40 * 0.1, `${count} of ${64 * 40} in the call`);
+});
