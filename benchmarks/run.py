@@ -9,7 +9,7 @@ import time
 
 from lib import machine
 
-BENCHMARKS = ("web", "files", "echo", "core", "tasks")
+BENCHMARKS = ("web", "many_loops", "files", "echo", "core", "tasks")
 
 
 def main(names):
