@@ -1,0 +1,234 @@
+"""Loops in many threads at once, and what one thread leaves to another: users lose their
+process. An interpreter without a GIL is what these are for; with one they hold too."""
+
+import asyncio
+import contextlib
+import gc
+import queue
+import socket
+import threading
+import warnings
+
+import bide
+import pytest
+
+THREADS = 6
+ROUNDS = 15
+LIMIT_S = 60
+
+
+@pytest.fixture
+def in_threads():
+    """in_threads(function, ...) calls each in a thread of its own, and raises what the first
+    of them has raised."""
+
+    def call(*functions):
+        errors = []
+
+        def guarded(function):
+            try:
+                function()
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=guarded, args=(each,)) for each in functions]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(LIMIT_S)
+            assert not thread.is_alive(), "a thread hangs"
+        if errors:
+            raise errors[0]
+
+    return call
+
+
+@pytest.fixture
+def collections():
+    """Somebody else's collections, which find everybody's garbage."""
+    ended = threading.Event()
+
+    def collect():
+        while not ended.wait(0.002):
+            gc.collect()
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+
+
+class Member:
+    """A thread's loop, for the other threads to call."""
+
+    def __init__(self):
+        self.loop = None
+        self.heard = 0
+
+    def hear(self):
+        self.heard += 1
+
+    async def double(self, number):
+        await asyncio.sleep(0)
+        return 2 * number
+
+
+async def echo(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+
+
+async def talk(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for size in (1, 1000, 100_000):
+        writer.write(b"x" * size)
+        assert len(await reader.readexactly(size)) == size
+    writer.close()
+    await writer.wait_closed()
+
+
+async def keep_time():
+    """Timers that fire, and as many that are cancelled."""
+    loop = asyncio.get_running_loop()
+    fired = []
+    handles = [loop.call_later(0.001, fired.append, number) for number in range(40)]
+    for handle in handles[::2]:
+        handle.cancel()
+    await asyncio.sleep(0.01)
+    assert fired == list(range(1, 40, 2))
+
+
+async def cancel_sleepers():
+    sleepers = [asyncio.create_task(asyncio.sleep(100)) for _ in range(20)]
+    await asyncio.sleep(0)
+    for sleeper in sleepers:
+        sleeper.cancel()
+    outcomes = await asyncio.gather(*sleepers, return_exceptions=True)
+    assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+
+
+async def compute():
+    loop = asyncio.get_running_loop()
+    jobs = [loop.run_in_executor(None, pow, 3, number) for number in range(20)]
+    assert await asyncio.gather(*jobs) == [3**number for number in range(20)]
+
+
+async def call_across(peer):
+    """Both ways there are into another thread's loop."""
+    calls = [
+        asyncio.wrap_future(asyncio.run_coroutine_threadsafe(peer.double(number), peer.loop))
+        for number in range(10)
+    ]
+    for _ in range(10):
+        peer.loop.call_soon_threadsafe(peer.hear)
+    assert await asyncio.gather(*calls) == [2 * number for number in range(10)]
+
+
+def test_loops_of_many_threads_do_all_they_can_at_once(in_threads, collections):
+    members = [Member() for _ in range(THREADS)]
+    met, parted = (threading.Barrier(THREADS, timeout=LIMIT_S) for _ in range(2))
+
+    async def live(member, peer):
+        member.loop = asyncio.get_running_loop()
+        await asyncio.to_thread(met.wait)
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        for _ in range(ROUNDS):
+            await asyncio.gather(
+                talk(port), talk(port), keep_time(), cancel_sleepers(), compute(),
+                call_across(peer),
+            )
+        server.close()
+        await server.wait_closed()
+        # Nobody's loop ends while another calls it.
+        await asyncio.to_thread(parted.wait)
+
+    in_threads(*(
+        lambda member=member, peer=peer: bide.run(live(member, peer))
+        for member, peer in zip(members, members[1:] + members[:1])
+    ))
+    assert [member.heard for member in members] == [10 * ROUNDS] * THREADS
+
+
+def test_what_another_thread_drops_is_closed(in_threads, open_fds):
+    """Transports that their threads forget to close, in cycles, so that whoever collects them
+    finds them; their loops run on meanwhile, and make and close others."""
+    before = open_fds()
+    dropped = queue.SimpleQueue()
+
+    class Forgetful(asyncio.Protocol):
+        def connection_made(self, transport):
+            self.transport = transport
+            transport.pause_reading()
+
+    async def forget():
+        loop = asyncio.get_running_loop()
+        for _ in range(ROUNDS):
+            pair = socket.socketpair()
+            made = [await loop.create_connection(Forgetful, sock=sock) for sock in pair]
+            await asyncio.sleep(0)
+            dropped.put(made)
+            del made, pair
+            await asyncio.sleep(0)
+
+    def collect():
+        for _ in range(THREADS * ROUNDS):
+            dropped.get(timeout=LIMIT_S)
+            gc.collect()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        in_threads(collect, *[lambda: bide.run(forget())] * THREADS)
+        gc.collect()
+    assert open_fds() == before
+
+
+def test_a_loop_is_closed_by_another_thread_with_all_it_has(in_threads, open_fds):
+    before = open_fds()
+    loops = []
+
+    async def begin():
+        loop = asyncio.get_running_loop()
+        for sock in socket.socketpair():
+            await loop.create_connection(asyncio.Protocol, sock=sock)
+        loop.call_later(100, print)
+        loop.call_soon_threadsafe(print)
+
+    def make():
+        loop = bide.new_event_loop()
+        loop.run_until_complete(begin())
+        loops.append(loop)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        in_threads(*[make] * THREADS)
+        in_threads(*(loop.close for loop in loops))
+        loops.clear()
+        gc.collect()
+    assert open_fds() == before
+
+
+def test_a_call_that_comes_as_the_loop_closes_is_refused_or_dropped(in_threads):
+    """Never anything else, and never a call that runs when the loop is closed."""
+    for _ in range(ROUNDS):
+        loop = bide.new_event_loop()
+        ran = []
+        begun = threading.Barrier(THREADS, timeout=LIMIT_S)
+
+        def post(loop=loop, begun=begun, ran=ran):
+            begun.wait()
+            with contextlib.suppress(RuntimeError):
+                while True:
+                    loop.call_soon_threadsafe(ran.append, loop.is_closed)
+
+        def run_and_close(loop=loop, begun=begun):
+            loop.call_later(0.005, loop.stop)
+            begun.wait()
+            loop.run_forever()
+            loop.close()
+
+        in_threads(run_and_close, *[post] * (THREADS - 1))
+        with pytest.raises(RuntimeError, match="closed"):
+            loop.call_soon_threadsafe(print)
