@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "misuse_check.h"
+#include "net_pair.h"
 #include "task_frames.h"
 
 /* All of them are of the loop, and none is in use but those that could be stopped. */
@@ -35,6 +36,8 @@ typedef struct strangers {
   bide_pool *pool;
   bide_runtime *runtime;
   bide_waker *waker;
+  bide_listener listener;
+  bool stopped; /* the listener has */
   int value;
   size_t which; /* of strangers_calls */
   int code;     /* that it returned */
@@ -129,6 +132,12 @@ static int strangers_waker_new(strangers *s) {
   return bide_waker_new(s->loop, &waker);
 }
 
+/* It returns nothing; that the listener was left alone shows afterwards. */
+static int strangers_listener_stop(strangers *s) {
+  bide_listener_stop(&s->listener);
+  return BIDE_ETHREAD;
+}
+
 #define STRANGERS_CALLS(X) \
   X(submit, bide_loop_submit(s->loop, &s->nop)) \
   X(cancel, bide_loop_cancel(s->loop, &s->op)) \
@@ -200,6 +209,7 @@ static int (*const strangers_calls[])(strangers *s) = {
     strangers_offload,
     strangers_runtime_spawn,
     strangers_waker_new,
+    strangers_listener_stop,
 };
 
 static void *strangers_call_one(void *argument) {
@@ -219,6 +229,32 @@ static void strangers_let_in(bide_call *call) {
 }
 
 static void strangers_fire(bide_timer *timer) { timer->deadline_us = 0; }
+
+static void strangers_ignore_connection(bide_listener *listener, int result) {
+  (void)listener;
+  (void)result;
+}
+
+static void strangers_on_stopped(bide_listener *listener) {
+  BIDE_CONTAINER_OF(listener, strangers, listener)->stopped = true;
+}
+
+static void strangers_listen(strangers *s) {
+  bide_address address;
+  s->listener.cb = strangers_ignore_connection;
+  s->listener.on_stopped = strangers_on_stopped;
+  REQUIRE(bide_listener_start(s->loop, &s->listener, net_listen(&address)) == 0);
+}
+
+/* What stops on its own thread had not been stopped before. */
+static void strangers_stop_listening(strangers *s) {
+  CHECK(!s->stopped);
+  bide_listener_stop(&s->listener);
+  for (int turns = 0; turns < 1000 && !s->stopped; turns++)
+    REQUIRE(bide_loop_run(s->loop, BIDE_RUN_NOWAIT) == 0);
+  CHECK(s->stopped);
+  close(s->listener.fd);
+}
 
 static void strangers_prepare(strangers *s) {
   s->call.cb = strangers_let_in;
@@ -250,11 +286,12 @@ static void strangers_prepare(strangers *s) {
   REQUIRE(bide_pool_new(NULL, &s->pool) == 0);
   REQUIRE(bide_runtime_new(&options, &s->runtime) == 0);
   REQUIRE(bide_waker_new(s->loop, &s->waker) == 0);
+  strangers_listen(s);
 }
 
 /* The call has changed nothing. */
 static void strangers_check(strangers *s) {
-  CHECK_INT(bide_loop_in_flight(s->loop), 1);
+  CHECK_INT(bide_loop_in_flight(s->loop), 2);
   CHECK(!bide_timer_is_active(&s->timer) && bide_timer_is_active(&s->running));
   CHECK_INT(s->future.state, BIDE_FUTURE_PENDING);
   CHECK_INT(s->semaphore.permits, 1);
@@ -272,6 +309,7 @@ static int strangers_try(size_t which) {
   CHECK_INT(bide_loop_call_soon(s.loop, &s.call), 0);
   CHECK_INT(bide_loop_run(s.loop, BIDE_RUN_NOWAIT), 0);
   strangers_check(&s);
+  strangers_stop_listening(&s);
   CHECK_INT(bide_future_resolve(&s.future, 0), 0);
   CHECK_INT(bide_block_on(&s.waits.task.future), 0);
   bide_timer_stop(s.loop, &s.running);

@@ -78,7 +78,7 @@ BIDE_EXTERN int bide_listener_start(bide_loop *loop, bide_listener *listener, in
 
 /* Ends it: on_stopped follows once nothing is in flight, in a later dispatch or, when
  * it pauses, inside this call. Connections that had been accepted still come to cb.
- * Harmless when it has stopped. */
+ * Harmless when it has stopped. The loop's thread: on another it does nothing. */
 BIDE_EXTERN void bide_listener_stop(bide_listener *listener);
 
 #ifdef __cplusplus

@@ -9,7 +9,7 @@
  * listener ends when the caller has returned. */
 #include <bide/net.h>
 
-#include "../misuse.h"
+#include "../loop_internal.h"
 
 enum { LISTENER_STOPPED = 0, LISTENER_ACCEPTING, LISTENER_PAUSED, LISTENER_STOPPING };
 enum { LISTENER_BACKOFF_US = 1000000 };
@@ -114,6 +114,9 @@ int bide_listener_start(bide_loop *loop, bide_listener *listener, int fd) {
 }
 
 void bide_listener_stop(bide_listener *listener) {
+  if (listener->state_ == LISTENER_STOPPED ||
+      BIDE__MISUSE(!bide__loop_is_ours(listener->loop)))
+    return;
   if (listener->state_ == LISTENER_ACCEPTING) {
     listener->state_ = LISTENER_STOPPING;
     bide_loop_cancel(listener->loop, &listener->op_);
