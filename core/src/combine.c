@@ -104,12 +104,19 @@ static bool combine_any_foreign(const bide_loop *loop, const bide_branch *branch
   return false;
 }
 
+static int combine_refusal(const bide_loop *loop, const bide_branch *branches,
+                           size_t count) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
+  return BIDE__MISUSE(combine_any_foreign(loop, branches, count)) ? BIDE_EINVAL : 0;
+}
+
 static void combine_start(bide_loop *loop, bide_combination *self, int kind,
                           bide_branch *branches, size_t count) {
   *self = (bide_combination){
       .branches = branches, .count = count, .pending_ = 1, .kind_ = (uint8_t)kind};
-  if (BIDE__MISUSE(combine_any_foreign(loop, branches, count))) {
-    bide__future_refuse(&self->future, loop, BIDE_EINVAL);
+  int error = combine_refusal(loop, branches, count);
+  if (error < 0) {
+    bide__future_refuse(&self->future, loop, error);
     return;
   }
   bide_future_init(&self->future, loop);

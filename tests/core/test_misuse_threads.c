@@ -127,6 +127,13 @@ static int strangers_runtime_spawn(strangers *s) {
   return bide_runtime_spawn(s->runtime, s->loop, &remote, awaiter_poll);
 }
 
+static int strangers_combine(strangers *s) {
+  bide_branch branch = {.future = &s->future};
+  bide_combination all;
+  bide_all_start(s->loop, &all, &branch, 1);
+  return all.future.error;
+}
+
 static int strangers_waker_new(strangers *s) {
   bide_waker *waker = NULL;
   return bide_waker_new(s->loop, &waker);
@@ -209,6 +216,7 @@ static int (*const strangers_calls[])(strangers *s) = {
     strangers_offload,
     strangers_runtime_spawn,
     strangers_waker_new,
+    strangers_combine,
     strangers_listener_stop,
 };
 

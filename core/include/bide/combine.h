@@ -53,7 +53,8 @@ struct bide_combination {
 /* Each starts to wait. branches[i].future must be set, and stay valid until the combination
  * settles. Branches that have settled count at once. An empty all or all_settled resolves;
  * an empty any, race or select is rejected with BIDE_EINVAL, and so is one with a branch of
- * another loop, which waits for none. The loop's thread. */
+ * another loop, which waits for none. The loop's thread: on another it is rejected with
+ * BIDE_ETHREAD. */
 
 /* Resolves with 0 when every branch has resolved. The first that does not cancels the
  * rest; then it is rejected with that branch's error. */
