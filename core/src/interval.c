@@ -8,8 +8,7 @@ int bide_interval_start(bide_loop *loop, bide_interval *interval, uint64_t perio
   /* As a timer's start: the clock rounds down. */
   interval->due_us = bide_loop_now_us(loop) + 1 + period_us;
   bide_future_init(&interval->sleep_.future, loop);
-  bide_future_cancel(&interval->sleep_.future);
-  return 0;
+  return bide_future_cancel(&interval->sleep_.future);
 }
 
 /* The tick that is due next, after the policy has dealt with those that were missed: they are

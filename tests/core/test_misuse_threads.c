@@ -134,6 +134,11 @@ static int strangers_combine(strangers *s) {
   return all.future.error;
 }
 
+static int strangers_interval(strangers *s) {
+  bide_interval interval;
+  return bide_interval_start(s->loop, &interval, 1, BIDE_MISSED_BURST);
+}
+
 static int strangers_waker_new(strangers *s) {
   bide_waker *waker = NULL;
   return bide_waker_new(s->loop, &waker);
@@ -217,6 +222,7 @@ static int (*const strangers_calls[])(strangers *s) = {
     strangers_runtime_spawn,
     strangers_waker_new,
     strangers_combine,
+    strangers_interval,
     strangers_listener_stop,
 };
 
