@@ -178,7 +178,7 @@ static void *floor_worker(void *argument) {
 }
 
 double marks_offload_floor_ns(int lanes, long count) {
-  static floor_offload self;
+  floor_offload self = {.over = false};
   static floor_job jobs[FLOOR_JOBS];
   pthread_t thread;
   if (lanes > FLOOR_JOBS) marks_check(BIDE_EINVAL, "lanes");
