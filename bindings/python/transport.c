@@ -160,12 +160,13 @@ void transport_start(transport_object *self) {
   if (result == NULL)
     transport_report(self, "Exception in callback protocol.connection_made()");
   Py_XDECREF(result);
-  /* Who awaits the connection goes on before the first data comes. */
-  if (self->waiter != NULL) {
-    protocol_wake_waiter((transport_head *)self, &self->waiter);
-    transport_schedule(self);
+  if (self->waiter == NULL) {
+    transport_update_reading(self);
+    return;
   }
-  transport_update_reading(self);
+  /* Who awaits the connection goes on before the first data comes. */
+  protocol_wake_waiter((transport_head *)self, &self->waiter);
+  transport_schedule(self);
 }
 
 static void transport_on_call(bide_call *call) {

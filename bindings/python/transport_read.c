@@ -24,19 +24,14 @@ static const char transport_read_failed[] = "Fatal read error on socket transpor
 static const char transport_data_failed[] =
     "Fatal error: protocol.data_received() call failed.";
 
-static bool transport_reads(const transport_object *self) {
-  return self->started && !self->paused && !self->closing;
-}
-
-/* What comes while the transport's call is queued is that call's to deliver. */
 static bool transport_takes_input(const transport_object *self) {
-  return transport_reads(self) && !self->queued;
+  return self->started && !self->paused && !self->closing;
 }
 
 static void transport_on_receive(bide_op *op);
 
 void transport_update_reading(transport_object *self) {
-  bool wanted = transport_reads(self) && !self->eof_received && self->held == NULL;
+  bool wanted = transport_takes_input(self) && !self->eof_received && self->held == NULL;
   bool pooled = self->loop->pools_input && !self->bulky;
   if (wanted && !self->receive_armed) {
     self->pooled = pooled;
@@ -318,8 +313,7 @@ static void transport_take_completion(transport_object *self, const bide_op *op)
  * fifth more without that. The rest is told again, unlike a piece that has come. */
 static bool transport_puts_off(const transport_object *self, const bide_op *op) {
   bool told_again = (op->flags & BIDE_OP_READY) != 0 && (op->flags & BIDE_OP_MORE) != 0;
-  bool much = self->stream && self->loop->kept_bytes >= TRANSPORT_KEPT_BYTES;
-  return told_again && (much || self->queued);
+  return told_again && self->stream && self->loop->kept_bytes >= TRANSPORT_KEPT_BYTES;
 }
 
 static void transport_on_receive(bide_op *op) {

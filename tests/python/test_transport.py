@@ -116,6 +116,7 @@ def test_what_is_sent_is_received_two_turns_later(run, paired):
         else:
             here, there, listening = await connected_pair()
             closables = listening, here, there
+        await asyncio.sleep(0)  # who awaited the connection goes on before it is read
         for size in range(1, 301):
             here.transport.write(b"x")
             await asyncio.sleep(0)
