@@ -67,6 +67,12 @@ export function print(rows) {
 const nameOf = (row) =>
   `Node ${row.node}, ${row.backend}: ${row.case}, ${row.inFlight} in flight`
 
+// What one processor can with the system calls alone, where the row has them.
+function floorOf({ medians }, rival) {
+  const plain = medians['plain calls']
+  return plain ? `; plain calls: ${(plain.rate / medians[rival].rate).toFixed(2)}` : ''
+}
+
 // One mark on each Node that has it.
 function printMark(mark, rows) {
   const [name, inFlight, rival, asked] = mark
@@ -77,7 +83,7 @@ function printMark(mark, rows) {
     const told = `${isBehind ? 'behind' : 'met'}${costsMore ? ', by its CPU' : ''}`
     console.log(
       `  ${name}, ${inFlight} in flight, Node ${row.node}: ` +
-        `${ratio.toFixed(2)} x ${rival} of ${wanted}: ${told}`,
+        `${ratio.toFixed(2)} x ${rival} of ${wanted}: ${told}${floorOf(row, rival)}`,
     )
   }
 }
