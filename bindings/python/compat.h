@@ -29,7 +29,8 @@
 #endif
 
 /* A slot of the module: each interpreter has its own state of it, so that one with a lock
- * of its own may have it too. Before 3.12, which asks no such thing, the end of the slots. */
+ * of its own may have it too. Before 3.12, which asks no such thing, the end of the slots.
+ * There is no slot that says that no GIL is needed: calls of other threads lean on it. */
 #if PY_VERSION_HEX < 0x030C0000
 #define COMPAT_INTERPRETERS_SLOT \
   { 0, NULL }
