@@ -17,6 +17,7 @@
 #include "../list.h"
 #include "../memory.h"
 #include "backend.h"
+#include "direct.h"
 #include "pollset.h"
 #include "ring.h"
 #include "sqe.h"
