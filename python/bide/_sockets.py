@@ -35,7 +35,7 @@ def _begin_connect(sock: Any, address: Any) -> int:
     stock = type(sock) is socket.socket and socket.socket.connect is _CONNECT
     if stock and sock.gettimeout() == 0:
         # The exception would cost more than the call, and is the rule.
-        code = sock.connect_ex(address)
+        code: int = sock.connect_ex(address)
         if code in (0, errno.EINPROGRESS, errno.EAGAIN, errno.EINTR):
             return code
         raise OSError(code, os.strerror(code))
