@@ -4,7 +4,7 @@
  * fd away again costs more than all that the kernel does for a connection on this host. Here
  * the fd is a transport's from the beginning, whose Python socket is made for who asks for
  * it. What is refused at once is left to Python, which is refused it too and says so. */
-#include <arpa/inet.h>
+#include <bide/net.h>
 #include <errno.h>
 #include <unistd.h>
 
@@ -25,18 +25,15 @@ typedef enum dial_result { DIAL_CONNECTED, DIAL_PENDING, DIAL_REFUSED } dial_res
 
 /* ---- the address ---- */
 
+/* An IPv6 zone is the resolver's, as it is in asyncio. */
 static bool dial_parse_host(const char *host, int family, uint16_t port,
                             convert_name *address) {
-  struct sockaddr_in *in = &address->of.in;
-  struct sockaddr_in6 *in6 = &address->of.in6;
-  *address = (convert_name){.len = sizeof *in};
-  in->sin_family = AF_INET;
-  in->sin_port = htons(port);
-  if (family != AF_INET6 && inet_pton(AF_INET, host, &in->sin_addr) == 1) return true;
-  *address = (convert_name){.len = sizeof *in6};
-  in6->sin6_family = AF_INET6;
-  in6->sin6_port = htons(port);
-  return family != AF_INET && inet_pton(AF_INET6, host, &in6->sin6_addr) == 1;
+  bide_address parsed;
+  if (strchr(host, '%') != NULL || bide_address_ip(host, port, &parsed) < 0) return false;
+  if (family != AF_UNSPEC && family != parsed.storage.ss_family) return false;
+  address->len = parsed.len;
+  memcpy(&address->of, &parsed.storage, parsed.len);
+  return true;
 }
 
 /* An int in the bounds, or -1. */
