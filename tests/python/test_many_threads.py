@@ -2,7 +2,6 @@
 process. An interpreter without a GIL is what these are for; with one they hold too."""
 
 import asyncio
-import contextlib
 import gc
 import queue
 import socket
@@ -14,6 +13,7 @@ import pytest
 
 THREADS = 6
 ROUNDS = 15
+CALLS = 500  # that a loop hears before it is closed under the callers
 LIMIT_S = 60
 
 
@@ -96,7 +96,9 @@ async def keep_time():
     handles = [loop.call_later(0.001, fired.append, number) for number in range(40)]
     for handle in handles[::2]:
         handle.cancel()
-    await asyncio.sleep(0.01)
+    behind = loop.create_future()
+    loop.call_later(0.001, behind.set_result, None)
+    await behind
     assert fired == list(range(1, 40, 2))
 
 
@@ -214,21 +216,24 @@ def test_a_call_that_comes_as_the_loop_closes_is_refused_or_dropped(in_threads):
     """Never anything else, and never a call that runs when the loop is closed."""
     for _ in range(ROUNDS):
         loop = bide.new_event_loop()
-        ran = []
+        closed = []
         begun = threading.Barrier(THREADS, timeout=LIMIT_S)
 
-        def post(loop=loop, begun=begun, ran=ran):
+        def hear(loop=loop, closed=closed):
+            closed.append(loop.is_closed())
+            if len(closed) == CALLS:
+                loop.stop()
+
+        def post(loop=loop, begun=begun, hear=hear):
             begun.wait()
-            with contextlib.suppress(RuntimeError):
+            with pytest.raises(RuntimeError, match="closed"):
                 while True:
-                    loop.call_soon_threadsafe(ran.append, loop.is_closed)
+                    loop.call_soon_threadsafe(hear)
 
         def run_and_close(loop=loop, begun=begun):
-            loop.call_later(0.005, loop.stop)
             begun.wait()
             loop.run_forever()
             loop.close()
 
         in_threads(run_and_close, *[post] * (THREADS - 1))
-        with pytest.raises(RuntimeError, match="closed"):
-            loop.call_soon_threadsafe(print)
+        assert len(closed) >= CALLS and not any(closed)
