@@ -22,15 +22,21 @@ BACKENDS = ("io_uring", "epoll", "auto")
 
 
 def pytest_generate_tests(metafunc):
-    """One backend where the environment names it, as the test runner does; else all."""
-    if "backend" in metafunc.fixturenames:
-        named = os.environ.get("BIDE_BACKEND")
-        metafunc.parametrize("backend", [named] if named else BACKENDS, scope="session")
-
-
-@pytest.fixture(scope="session")
-def grants_ring():
-    return ring_probe.refusal() is None
+    """One backend where the environment names it, as the test runner does; else all. A ring
+    that the kernel refuses cannot be tried."""
+    if "backend" not in metafunc.fixturenames:
+        return
+    named = os.environ.get("BIDE_BACKEND")
+    refusal = ring_probe.refusal()
+    refused = pytest.mark.skipif(refusal is not None, reason=f"no io_uring here: {refusal}")
+    metafunc.parametrize(
+        "backend",
+        [
+            pytest.param(name, marks=refused if name == "io_uring" else ())
+            for name in ([named] if named else BACKENDS)
+        ],
+        scope="session",
+    )
 
 
 class Server:
@@ -90,11 +96,9 @@ def language(request):
 
 
 @pytest.fixture
-def run_example(language, backend, grants_ring, server, tmp_path):
+def run_example(language, backend, server, tmp_path):
     """run_example(name) runs the example in the test's language to its end, and returns
     what it printed. It must succeed and say nothing on stderr."""
-    if backend == "io_uring" and not grants_ring:
-        pytest.skip("this kernel grants no io_uring")
 
     def run(name):
         environment = {
