@@ -16,9 +16,9 @@ import { print, printVerdict, publish, write } from './report.mjs'
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
 const quick = process.env.QUICK === '1'
-const rounds = quick ? 1 : 5
-const milliseconds = quick ? 15 : 100
-const treeFiles = quick ? 2_000 : 20_000
+const rounds = quick ? 3 : 5
+const milliseconds = quick ? 10 : 100
+const treeFiles = quick ? 1_000 : 20_000
 const versions = ['24.21.0', '26.10.0']
 
 function installed(version) {
