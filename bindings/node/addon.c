@@ -198,10 +198,7 @@ static addon_env *env_new(napi_env napi, int *code) {
   *code = addon_stop_init(&env->stop);
   if (*code == 0) {
     *code = bide_loop_new(NULL, &env->loop);
-    if (*code == 0) {
-      env->has_ring = strcmp(bide_loop_backend(env->loop), "io_uring") == 0;
-      return env;
-    }
+    if (*code == 0) return env;
     addon_stop_destroy(&env->stop);
   }
   addon_reads_destroy(&env->reads);

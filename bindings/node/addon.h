@@ -120,7 +120,6 @@ typedef struct addon_chunk {
 struct addon_env {
   napi_env napi;
   bide_loop *loop;
-  bool has_ring;
 
   uv_loop_t *uv;
   uv_prepare_t prepare;
@@ -199,6 +198,9 @@ bool addon_may_act_at_once(addon_env *env);
 
 /* So that timers of the core's wake libuv. 0 or a negative code; once is enough. */
 int addon_loop_open_timer(addon_env *env);
+
+/* Something was submitted or cancelled: there is a turn before libuv blocks. */
+void addon_loop_rouse(addon_env *env);
 
 /* in_flight went from 0 or back to it. */
 void addon_loop_hold(addon_env *env);

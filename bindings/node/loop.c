@@ -38,6 +38,14 @@ static void settle(addon_env *env) {
 
 static void on_idle(uv_idle_t *idle) { (void)idle; }
 
+/* While the idle handle runs libuv does not block: this step's prepare may be over, when what
+ * runs is JS that another addon's prepare step has called. */
+void addon_loop_rouse(addon_env *env) {
+  if (env->dirty) return;
+  env->dirty = true;
+  uv_idle_start(&env->idle, on_idle);
+}
+
 /* timer_fd for the core's next timer, which libuv, that counts in milliseconds, would be
  * late for. One that is set for an earlier time is left to fire for nothing. */
 static void arm_timer(addon_env *env, int64_t timeout_us) {

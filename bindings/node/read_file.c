@@ -75,7 +75,6 @@ static void *file_grow(bide_read_file *file, size_t bytes) {
 
 /* What JS is told of a file of `len` bytes. */
 static int32_t detail_of(addon_request *request, size_t len) {
-  request->env->reads.large = len > ADDON_SLOT_BYTES;
   if (request->buffer == NULL) return (int32_t)len;
   *(double *)(void *)request->shared = (double)len;
   return ADDON_IN_BUFFER;
@@ -100,11 +99,6 @@ static int start_in_core(addon_request *request) {
   return bide_read_file_start(request->env->loop, &request->as.file, request->path,
                               own ? request->shared : tried.base,
                               own ? ADDON_SLOT_BYTES : tried.capacity);
-}
-
-void addon_read_by_core(addon_request *request) {
-  int code = request->cancelled ? BIDE_ECANCELED : start_in_core(request);
-  if (code < 0) addon_request_done(request, code, addon_syscall_number("open"));
 }
 
 /* ---- streams ---- */

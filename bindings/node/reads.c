@@ -9,6 +9,9 @@ enum {
   /* As much of a turn of bide's is spent on reading. */
   READS_US_MAX = 200,
   HELP_LEAST = 8, /* fewer are read sooner than another thread wakes */
+  /* So many are worth a delivery. What JS does with a file takes longer than to read it: while
+   * it has them the helper, if there is one, reads the next. */
+  BATCH = 16,
 };
 
 /* ---- the lists ---- */
@@ -36,17 +39,26 @@ static addon_request *list_pop(addon_read_list *list) {
   return request;
 }
 
-/* Takes the first `count` off, which are linked. */
-static addon_request *list_take(addon_read_list *list, size_t count) {
-  addon_read_list taken;
-  list_init(&taken);
-  while (count-- > 0 && list->first != NULL) list_push(&taken, list_pop(list));
-  return taken.first;
+/* All of them, which are linked. */
+static addon_request *list_take(addon_read_list *list) {
+  addon_request *first = list->first;
+  list_init(list);
+  return first;
 }
 
 static addon_request *pop_waiting(addon_reads *reads) {
   pthread_mutex_lock(&reads->lock);
   addon_request *request = list_pop(&reads->waiting);
+  pthread_mutex_unlock(&reads->lock);
+  return request;
+}
+
+/* For the environment's thread, which has read so many in this turn. */
+static addon_request *pop_unless_ready(addon_reads *reads, size_t read) {
+  addon_request *request = NULL;
+  pthread_mutex_lock(&reads->lock);
+  if (!reads->helping || read + reads->tried.count < BATCH)
+    request = list_pop(&reads->waiting);
   pthread_mutex_unlock(&reads->lock);
   return request;
 }
@@ -114,7 +126,7 @@ static void help(addon_env *env) {
 static void finish_tried(addon_env *env) {
   addon_reads *reads = &env->reads;
   pthread_mutex_lock(&reads->lock);
-  addon_request *request = list_take(&reads->tried, reads->tried.count);
+  addon_request *request = list_take(&reads->tried);
   pthread_mutex_unlock(&reads->lock);
   while (request != NULL) {
     addon_request *next = request->as.cached.next;
@@ -141,43 +153,6 @@ void addon_reads_push(addon_env *env, addon_request *request) {
   if (many && !reads->helping) help(env);
 }
 
-/* A ring reads several for less than calls of their own would cost. The helper, if there is
- * one, is left half of what waits each time, so that both end together. */
-static addon_request *take_for_ring(addon_reads *reads) {
-  pthread_mutex_lock(&reads->lock);
-  size_t count = reads->waiting.count;
-  if (reads->helping) count = (count + 1) / 2;
-  addon_request *request = list_take(&reads->waiting, count);
-  pthread_mutex_unlock(&reads->lock);
-  return request;
-}
-
-static void run_by_call(addon_request *request) {
-  if (!request->cancelled) addon_read_try(request);
-  addon_read_finish(request);
-}
-
-/* The core opens what it reads: what the helper has opened is read from there. */
-static void run_by_ring(addon_env *env) {
-  for (addon_request *request = take_for_ring(&env->reads); request != NULL;) {
-    addon_request *next = request->as.cached.next;
-    if (request->as.cached.file.fd < 0) {
-      addon_read_by_core(request);
-    } else {
-      run_by_call(request);
-    }
-    request = next;
-  }
-}
-
-static void run_by_calls(addon_env *env) {
-  uint64_t end_us = bide_clock_us() + READS_US_MAX;
-  for (addon_request *request; (request = pop_waiting(&env->reads)) != NULL;) {
-    run_by_call(request);
-    if (bide_clock_us() >= end_us) return;
-  }
-}
-
 bool addon_reads_wait(addon_env *env) {
   addon_reads *reads = &env->reads;
   pthread_mutex_lock(&reads->lock);
@@ -186,19 +161,16 @@ bool addon_reads_wait(addon_env *env) {
   return wait;
 }
 
-/* Of large files, as the last one was, the calls are the least: what counts is that two
- * threads copy. */
 void addon_reads_run(addon_env *env) {
-  addon_reads *reads = &env->reads;
-  finish_tried(env);
-  pthread_mutex_lock(&reads->lock);
-  size_t count = reads->waiting.count;
-  pthread_mutex_unlock(&reads->lock);
-  if (env->has_ring && !reads->large && count > 1) {
-    run_by_ring(env);
-  } else if (count > 0) {
-    run_by_calls(env);
+  uint64_t end_us = bide_clock_us() + READS_US_MAX;
+  size_t read = 0;
+  for (addon_request *request; (request = pop_unless_ready(&env->reads, read)) != NULL;
+       read++) {
+    if (!request->cancelled) addon_read_try(request);
+    addon_read_finish(request);
+    if (bide_clock_us() >= end_us) break;
   }
+  finish_tried(env);
 }
 
 void addon_reads_end(addon_env *env) {

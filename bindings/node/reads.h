@@ -1,8 +1,9 @@
 /* reads.h: whole files that wait to be read, and who reads them.
  *
  * The environment's own thread does in its turn. Where many wait, a helper takes from the
- * same queue, one after the other, while JS still runs: it tries the kernel's caches, and
- * leaves the rest, which may need JS or the core, to the environment's thread. */
+ * same queue, one after the other, while JS runs: it tries the kernel's caches, and leaves
+ * the rest, which may need JS or the core, to the environment's thread. That reads beside it
+ * only until there are enough to deliver. */
 #ifndef BIDE_NODE_READS_H
 #define BIDE_NODE_READS_H
 
@@ -24,7 +25,6 @@ typedef struct addon_reads {
   addon_read_list waiting; /* to be read */
   addon_read_list tried;   /* by the helper, to be finished */
   bool helping;    /* the helper's job has been started and its end not been seen */
-  bool large;      /* what was read last did not fit its slot */
   bide_pool *pool; /* the helper; NULL until it is needed */
   bide_offload offload;
   bide_waiter waiter;
@@ -37,7 +37,7 @@ void addon_reads_destroy(addon_reads *reads);
 
 void addon_reads_push(addon_env *env, addon_request *request);
 
-/* Reads what waits, for a while. */
+/* Reads what waits, for a while or until there is enough to deliver. */
 void addon_reads_run(addon_env *env);
 
 /* Whether addon_reads_run has something to do. */
@@ -53,9 +53,6 @@ void addon_read_try(addon_request *request);
 
 /* After NO_ROOM, for another try. False: the core shall have it. */
 bool addon_read_make_room(addon_request *request);
-
-/* By the core alone, before any try. */
-void addon_read_by_core(addon_request *request);
 
 /* After a try: it is done, or goes on with the loop. */
 void addon_read_finish(addon_request *request);

@@ -88,7 +88,7 @@ napi_value addon_request_started(addon_request *request, int code) {
     return addon_code(env, code);
   }
   request->state = ADDON_IN_FLIGHT;
-  env->dirty = true;
+  addon_loop_rouse(env);
   if (env->in_flight++ == 0) addon_loop_hold(env);
   return addon_code(env, 0);
 }
@@ -125,7 +125,7 @@ void addon_request_cancel(addon_request *request) {
     default:
       bide_loop_cancel(request->env->loop, &request->as.op);
   }
-  request->env->dirty = true;
+  addon_loop_rouse(request->env);
 }
 
 /* cancel(slot): harmless when its completion has come meanwhile. */

@@ -79,7 +79,7 @@ static napi_value timer_start(napi_env napi, napi_callback_info info) {
   bide_timer_start(env->loop, &self->timer, (uint64_t)us);
   self->holds = holds;
   if (holds && env->in_flight++ == 0) addon_loop_hold(env);
-  env->dirty = true;
+  addon_loop_rouse(env);
   return addon_code(env, 0);
 }
 
