@@ -14,24 +14,28 @@ static void cancel_timeout_expired(bide_timer *timer) {
   bide_future_cancel(timeout->target);
 }
 
-static void cancel_timeout_init(bide_timeout *timeout, bide_future *target) {
+/* The timeout may be running, on the loop's own thread: another's call leaves it alone. */
+static int cancel_timeout_init(const bide_loop *loop, bide_timeout *timeout,
+                               bide_future *target) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
   *timeout = (bide_timeout){.target = target, .timer_ = {.cb = cancel_timeout_expired}};
+  return 0;
 }
 
 int bide_timeout_start(bide_loop *loop, bide_timeout *timeout, bide_future *target,
                        uint64_t timeout_us) {
-  cancel_timeout_init(timeout, target);
-  return bide_timer_start(loop, &timeout->timer_, timeout_us);
+  int error = cancel_timeout_init(loop, timeout, target);
+  return error < 0 ? error : bide_timer_start(loop, &timeout->timer_, timeout_us);
 }
 
 int bide_timeout_start_at(bide_loop *loop, bide_timeout *timeout, bide_future *target,
                           uint64_t deadline_us) {
-  cancel_timeout_init(timeout, target);
-  return bide_timer_start_at(loop, &timeout->timer_, deadline_us);
+  int error = cancel_timeout_init(loop, timeout, target);
+  return error < 0 ? error : bide_timer_start_at(loop, &timeout->timer_, deadline_us);
 }
 
 bool bide_timeout_end(bide_loop *loop, bide_timeout *timeout) {
-  bide_timer_stop(loop, &timeout->timer_);
+  if (bide_timer_stop(loop, &timeout->timer_) < 0) return false;
   return timeout->expired && timeout->target->state == BIDE_FUTURE_CANCELLED;
 }
 
@@ -130,7 +134,7 @@ int bide_token_bind(bide_token *token, bide_token_link *link, bide_future *futur
 void bide_token_unbind(bide_token_link *link) {
   if (link->target_ == NULL) return;
   if (BIDE__MISUSE(!bide__loop_is_ours(link->target_->loop))) return;
-  bide_future_forget(link->target_, &link->waiter_);
+  bide__future_forget(link->target_, &link->waiter_);
   link->target_ = NULL;
   if (bide__list_linked(&link->node_)) bide__list_remove(&link->node_);
 }

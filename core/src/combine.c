@@ -33,7 +33,7 @@ static void combine_cancel_branches(bide_combination *self) {
 /* What a select leaves is not waited for. */
 static void combine_let_go(bide_combination *self) {
   for (size_t i = 0; i < self->count; i++)
-    bide_future_forget(self->branches[i].future, &self->branches[i].waiter_);
+    bide__future_forget(self->branches[i].future, &self->branches[i].waiter_);
   self->pending_ = 1;
 }
 

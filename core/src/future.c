@@ -147,6 +147,11 @@ static BIDE__SELDOM void future_forget_among(bide_future *future, bide_waiter *w
 }
 
 void bide_future_forget(bide_future *future, bide_waiter *waiter) {
+  if (!BIDE__MISUSE(!bide__loop_is_ours(future->loop)))
+    bide__future_forget(future, waiter);
+}
+
+void bide__future_forget(bide_future *future, bide_waiter *waiter) {
   if (bide__future_has_lone(future)) {
     if (bide__future_lone(future) == waiter) future->waiters_ = 0;
     return;
@@ -175,7 +180,7 @@ int bide_block_on(bide_future *future) {
   if (bide_future_wait(future, &waiter) == 0) {
     result = bide_loop_run(future->loop, BIDE_RUN_UNTIL_STOPPED);
     if (!bide_future_is_settled(future)) {
-      bide_future_forget(future, &waiter);
+      bide__future_forget(future, &waiter);
       return result < 0 ? result : BIDE_EINTR;
     }
   }

@@ -57,6 +57,9 @@ static inline void bide__future_refuse(bide_future *future, bide_loop *loop, int
 /* bide_future_wait for who knows that the loop is its own and that the waiter waits for nothing. */
 int bide__future_wait(bide_future *future, bide_waiter *waiter);
 
+/* bide_future_forget for who knows that the loop is its own. */
+void bide__future_forget(bide_future *future, bide_waiter *waiter);
+
 /* task.c's: how a task is woken; and the same by its name, for one that waits alone. */
 void bide__task_wake(bide_waiter *waiter, bide_future *future);
 void bide__task_wake_lone(bide__loop_head *head, bide_waiter *waiter, int error);

@@ -26,8 +26,8 @@ typedef struct bide__loop_head {
   bool observed;             /* either is on */
   unsigned generation;       /* of forks, when the loop was made */
   _Atomic(uintptr_t) runner; /* the thread in bide_loop_run, or 0 */
-  uint32_t budget;           /* awaits that the task under way may make without suspending */
-  size_t in_flight;          /* operations, and what else holds the loop (bide__loop_hold) */
+  uint32_t budget;  /* awaits that the task under way may make without suspending */
+  size_t in_flight; /* operations, and what else holds the loop (bide__loop_hold) */
   bide_hooks hooks;
   bide_node closers;
 } bide__loop_head;
@@ -74,6 +74,12 @@ static inline void bide__loop_observe(bide_loop *loop) {
   bide__loop_head *head = bide__loop_head_of(loop);
   head->observed = head->trace != NULL || head->debug != NULL;
   bide_loop_look(loop);
+}
+
+/* The moment that comes so long after another, or the last that a clock can show. */
+static inline uint64_t bide__later_us(uint64_t from_us, uint64_t by_us) {
+  uint64_t at_us;
+  return __builtin_add_overflow(from_us, by_us, &at_us) ? UINT64_MAX : at_us;
 }
 
 /* Something that is no operation (an offload) is in flight: the loop must not be closed.

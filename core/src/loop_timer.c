@@ -84,9 +84,7 @@ int bide_timer_start_at(bide_loop *loop, bide_timer *timer, uint64_t deadline_us
 int bide_timer_start(bide_loop *loop, bide_timer *timer, uint64_t timeout_us) {
   /* The clock rounds down: one more, or the timer could be early by what it lost. */
   uint64_t from_us = bide_loop_now_us(loop) + (timeout_us > 0);
-  uint64_t deadline_us = from_us + timeout_us;
-  return bide_timer_start_at(loop, timer,
-                             deadline_us < from_us ? UINT64_MAX : deadline_us);
+  return bide_timer_start_at(loop, timer, bide__later_us(from_us, timeout_us));
 }
 
 int bide_timer_stop(bide_loop *loop, bide_timer *timer) {

@@ -104,6 +104,7 @@ int bide_scope_add(bide_scope *scope, bide_member *member, bide_future *future) 
 int bide_scope_cancel(bide_scope *scope) { return bide_future_cancel(&scope->future); }
 
 bide_future *bide_scope_end(bide_scope *scope) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(scope->future.loop))) return &scope->future;
   if (scope->ending_) return &scope->future;
   scope->ending_ = true;
   scope->running++;

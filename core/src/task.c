@@ -124,7 +124,7 @@ static void task_note(bide_task *task, unsigned flags) {
 
 /* Ends the wait for a future that goes on without this task. */
 static void task_detach(bide_task *task) {
-  bide_future_forget(task->awaiting_, &task->wait_.waiter);
+  bide__future_forget(task->awaiting_, &task->wait_.waiter);
   task_end_noted(task, BIDE_ECANCELED);
 }
 
@@ -216,7 +216,10 @@ int(bide_task_spawn)(bide_loop *loop, bide_task *task, bide_task_fn poll) {
   return bide_task_spawn_at(loop, task, poll, "?");
 }
 
-void bide_task_detach(bide_task *task) { task_set(task, TASK_DETACHED); }
+void bide_task_detach(bide_task *task) {
+  if (!BIDE__MISUSE(!bide__loop_is_ours(task->future.loop)))
+    task_set(task, TASK_DETACHED);
+}
 
 bool bide__task_is_detached(const bide_task *task) {
   return task_has(task, TASK_DETACHED);
@@ -299,6 +302,7 @@ int bide_task_cancel(bide_task *task) {
 
 bool bide_task_shield(bide_task *task, bool shielded) {
   bool before = task_has(task, TASK_DEFERRING);
+  if (BIDE__MISUSE(!bide__loop_is_ours(task->future.loop))) return before;
   if (shielded)
     task_set(task, TASK_DEFERRING);
   else

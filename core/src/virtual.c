@@ -1,6 +1,8 @@
 /* virtual.c: see virtual.h. */
 #include <bide/virtual.h>
 
+#include "loop_internal.h"
+
 static uint64_t virtual_clock(void *user) { return ((const bide_virtual *)user)->now_us; }
 
 void bide_virtual_init(bide_virtual *time, uint64_t start_us) {
@@ -18,7 +20,7 @@ static int virtual_run_ready(bide_loop *loop) {
 }
 
 int bide_virtual_advance(bide_loop *loop, bide_virtual *time, uint64_t duration_us) {
-  uint64_t end_us = time->now_us + duration_us;
+  uint64_t end_us = bide__later_us(time->now_us, duration_us);
   for (;;) {
     int error = virtual_run_ready(loop);
     if (error < 0) return error;

@@ -61,6 +61,26 @@ static void interval_skips_missed_ticks(void) {
   interval_check(BIDE_MISSED_SKIP, at_us, 2);
 }
 
+/* What would be due after the last moment of the clock is not due at its first. */
+static void interval_does_not_come_round(void) {
+  bide_virtual time;
+  bide_interval interval;
+  bide_virtual_init(&time, UINT64_MAX - 5000);
+  bide_loop *loop = harness_loop_hooked(&time.hooks);
+  CHECK_INT(bide_interval_start(loop, &interval, UINT64_MAX, BIDE_MISSED_BURST), 0);
+  CHECK(interval.due_us == UINT64_MAX);
+  CHECK_INT(bide_interval_start(loop, &interval, 3000, BIDE_MISSED_BURST), 0);
+  bide_future *tick = bide_interval_next(&interval);
+  CHECK_INT(bide_virtual_run(loop, &time, tick), 0);
+  CHECK(bide_interval_next(&interval) == tick && interval.due_us == UINT64_MAX);
+  CHECK_INT(bide_virtual_advance(loop, &time, 1000), 0);
+  CHECK_INT(tick->state, BIDE_FUTURE_PENDING);
+  CHECK_INT(bide_virtual_advance(loop, &time, UINT64_MAX), 0);
+  CHECK(time.now_us == UINT64_MAX);
+  CHECK_INT(tick->state, BIDE_FUTURE_RESOLVED);
+  harness_loop_close(loop);
+}
+
 static void interval_gives_a_cancelled_tick_again(void) {
   bide_virtual time;
   bide_loop *loop = virtual_loop(&time);
@@ -144,6 +164,7 @@ static const harness_test tests[] = {
     HARNESS_TEST(interval_makes_up_for_missed_ticks),
     HARNESS_TEST(interval_delays_after_missed_ticks),
     HARNESS_TEST(interval_skips_missed_ticks),
+    HARNESS_TEST(interval_does_not_come_round),
     HARNESS_TEST(interval_gives_a_cancelled_tick_again),
     HARNESS_TEST(interval_is_never_early),
     HARNESS_TEST(virtual_week_passes_at_once),

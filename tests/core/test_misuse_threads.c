@@ -32,6 +32,10 @@ typedef struct strangers {
   bide_subscription subscription;
   bide_shared_channel shared;
   bide_scope scope;
+  bide_timeout timeout; /* running */
+  bide_waiter waiter;   /* waits for the future */
+  bide_interval interval;
+  bide_read_file file; /* idle */
   bide_token token;
   bide_pool *pool;
   bide_runtime *runtime;
@@ -135,8 +139,19 @@ static int strangers_combine(strangers *s) {
 }
 
 static int strangers_interval(strangers *s) {
-  bide_interval interval;
-  return bide_interval_start(s->loop, &interval, 1, BIDE_MISSED_BURST);
+  return bide_interval_start(s->loop, &s->interval, 1, BIDE_MISSED_BURST);
+}
+
+static int strangers_read_file(strangers *s) {
+  return bide_read_file_start(s->loop, &s->file, "/dev/null", NULL, 0);
+}
+
+static int strangers_timeout_start(strangers *s) {
+  return bide_timeout_start(s->loop, &s->timeout, &s->sleep.future, 1);
+}
+
+static int strangers_timeout_start_at(strangers *s) {
+  return bide_timeout_start_at(s->loop, &s->timeout, &s->sleep.future, 1);
 }
 
 static int strangers_waker_new(strangers *s) {
@@ -144,9 +159,41 @@ static int strangers_waker_new(strangers *s) {
   return bide_waker_new(s->loop, &waker);
 }
 
-/* It returns nothing; that the listener was left alone shows afterwards. */
+/* These return no code; that all was left alone shows afterwards. */
 static int strangers_listener_stop(strangers *s) {
   bide_listener_stop(&s->listener);
+  return BIDE_ETHREAD;
+}
+
+static int strangers_timeout_end(strangers *s) {
+  return bide_timeout_end(s->loop, &s->timeout) ? 0 : BIDE_ETHREAD;
+}
+
+static int strangers_forget(strangers *s) {
+  bide_future_forget(&s->future, &s->waiter);
+  return BIDE_ETHREAD;
+}
+
+static int strangers_scope_end(strangers *s) {
+  return bide_scope_end(&s->scope) == &s->scope.future ? BIDE_ETHREAD : 0;
+}
+
+static int strangers_interval_next(strangers *s) {
+  return bide_interval_next(&s->interval) == &s->interval.sleep_.future ? BIDE_ETHREAD
+                                                                        : 0;
+}
+
+static int strangers_read_file_cancel(strangers *s) {
+  bide_read_file_cancel(&s->file);
+  return BIDE_ETHREAD;
+}
+
+static int strangers_shield(strangers *s) {
+  return bide_task_shield(&s->waits.task, true) ? 0 : BIDE_ETHREAD;
+}
+
+static int strangers_detach(strangers *s) {
+  bide_task_detach(&s->waits.task);
   return BIDE_ETHREAD;
 }
 
@@ -223,7 +270,17 @@ static int (*const strangers_calls[])(strangers *s) = {
     strangers_waker_new,
     strangers_combine,
     strangers_interval,
+    strangers_read_file,
+    strangers_timeout_start,
+    strangers_timeout_start_at,
     strangers_listener_stop,
+    strangers_timeout_end,
+    strangers_forget,
+    strangers_scope_end,
+    strangers_interval_next,
+    strangers_read_file_cancel,
+    strangers_shield,
+    strangers_detach,
 };
 
 static void *strangers_call_one(void *argument) {
@@ -253,6 +310,8 @@ static void strangers_on_stopped(bide_listener *listener) {
   BIDE_CONTAINER_OF(listener, strangers, listener)->stopped = true;
 }
 
+static void strangers_ignore_file(bide_read_file *request) { (void)request; }
+
 static void strangers_listen(strangers *s) {
   bide_address address;
   s->listener.cb = strangers_ignore_connection;
@@ -281,6 +340,11 @@ static void strangers_prepare(strangers *s) {
   bide_timer_start(s->loop, &s->running, 3600000000);
   bide_future_init(&s->future, s->loop);
   awaiter_spawn(s->loop, &s->waits, &s->future);
+  s->waiter.wake = strangers_ignore_wake;
+  REQUIRE(bide_future_wait(&s->future, &s->waiter) == 0);
+  bide_timeout_start(s->loop, &s->timeout, &s->future, 3600000000);
+  REQUIRE(bide_interval_start(s->loop, &s->interval, 3600000000, BIDE_MISSED_SKIP) == 0);
+  s->file = (bide_read_file){.cb = strangers_ignore_file, .loop_ = s->loop, .fd_ = -1};
   bide_semaphore_init(&s->semaphore, s->loop, 1);
   bide_mutex_init(&s->mutex, s->loop);
   bide_rwlock_init(&s->rwlock, s->loop);
@@ -313,6 +377,13 @@ static void strangers_check(strangers *s) {
   CHECK(!s->watch.closed && !s->broadcast.closed && !bide_mutex_is_locked(&s->mutex));
   CHECK_INT(s->channel.count + s->watch.version + s->broadcast.sent, 0);
   CHECK_INT(s->token.reason + (int)s->scope.running, 0);
+  CHECK(!s->scope.ending_);
+  CHECK(s->timeout.target == &s->future && bide_timer_is_active(&s->timeout.timer_));
+  CHECK(s->waiter.next_ != NULL);
+  CHECK_INT(s->interval.period_us, 3600000000);
+  CHECK_INT(s->interval.sleep_.future.error, BIDE_ECANCELED);
+  CHECK(s->file.op_.cb == NULL && !s->file.cancelled_);
+  CHECK_INT(s->waits.task.future.flags_, 0);
   CHECK_INT(bide_waker_wake(s->waker), 0);
 }
 
@@ -327,6 +398,7 @@ static int strangers_try(size_t which) {
   CHECK_INT(bide_future_resolve(&s.future, 0), 0);
   CHECK_INT(bide_block_on(&s.waits.task.future), 0);
   bide_timer_stop(s.loop, &s.running);
+  CHECK(!bide_timeout_end(s.loop, &s.timeout));
   CHECK_INT(bide_waker_close(s.waker), 0);
   bide_waker_unref(s.waker);
   CHECK_INT(bide_token_free(&s.token), 0);

@@ -35,7 +35,7 @@ typedef struct bide_timeout {
 } bide_timeout;
 
 /* Cancels target if it is still pending timeout_us from now. target must live until
- * bide_timeout_end. Returns 0. The loop's thread. */
+ * bide_timeout_end. Returns 0, or BIDE_ETHREAD, changing nothing. The loop's thread. */
 BIDE_EXTERN int bide_timeout_start(bide_loop *loop, bide_timeout *timeout,
                                    bide_future *target, uint64_t timeout_us);
 
@@ -45,7 +45,8 @@ BIDE_EXTERN int bide_timeout_start_at(bide_loop *loop, bide_timeout *timeout,
                                       bide_future *target, uint64_t deadline_us);
 
 /* Stops it. True when it expired and the target did end cancelled: a target that
- * succeeded in spite of the cancel counts as success. */
+ * succeeded in spite of the cancel counts as success. The loop's thread: on another it stops
+ * nothing and is false. */
 BIDE_EXTERN bool bide_timeout_end(bide_loop *loop, bide_timeout *timeout);
 
 /* ---- tokens ---- */

@@ -23,11 +23,11 @@ struct bide_read_file {
    * stays yours, to free in cb or later. */
   void *(*grow)(bide_read_file *request, size_t bytes);
   /* read-only, in cb */
-  int32_t result;        /* 0, or the error */
-  const char *syscall;   /* of the error: "open", "read" or "fstat" */
-  void *base;            /* the file's bytes */
+  int32_t result;      /* 0, or the error */
+  const char *syscall; /* of the error: "open", "read" or "fstat" */
+  void *base;          /* the file's bytes */
   size_t len;
-  bool allocated;        /* base came from bide, not from you: bide_read_file_free */
+  bool allocated; /* base came from bide, not from you: bide_read_file_free */
   /* private */
   bide_loop *loop_;
   bide_op op_;
@@ -43,11 +43,12 @@ struct bide_read_file {
  * memory of bide's, or into what `grow` gives. Works for files of unknown size (pipes,
  * /proc). cb runs in a dispatch, once. path must stay valid until then. Set cb, data and
  * grow before; nothing else need be initialised. Returns 0, BIDE_EINVAL without a cb, or
- * the submit's error. The loop's thread. */
+ * the submit's error. The loop's thread; on another BIDE_ETHREAD, and nothing is changed. */
 BIDE_EXTERN int bide_read_file_start(bide_loop *loop, bide_read_file *request,
                                      const char *path, void *base, size_t capacity);
 
-/* cb follows with BIDE_ECANCELED, or with success if the file had been read. */
+/* cb follows with BIDE_ECANCELED, or with success if the file had been read. The loop's thread:
+ * on another it does nothing. */
 BIDE_EXTERN void bide_read_file_cancel(bide_read_file *request);
 
 /* Frees what bide allocated for it, if anything. */

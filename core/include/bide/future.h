@@ -75,7 +75,8 @@ BIDE_EXTERN bool bide_future_is_settled(const bide_future *future);
  * then; or BIDE_EINVAL for one that waits already, or has no `wake`. */
 BIDE_EXTERN int bide_future_wait(bide_future *future, bide_waiter *waiter);
 
-/* Takes a waiter off; harmless if it is not on the list. O(waiters). */
+/* Takes a waiter off; harmless if it is not on the list. O(waiters). The loop's thread: on
+ * another it does nothing. */
 BIDE_EXTERN void bide_future_forget(bide_future *future, bide_waiter *waiter);
 
 /* Runs the future's loop until it settles: how synchronous code calls async code.

@@ -86,7 +86,8 @@ BIDE_EXTERN int bide_scope_add(bide_scope *scope, bide_member *member,
 BIDE_EXTERN int bide_scope_cancel(bide_scope *scope);
 
 /* Nobody but the members adds to it any more: it ends once the last of them has. Returns
- * &scope->future, to be awaited. */
+ * &scope->future, to be awaited. The loop's thread: on another nothing is changed, and the
+ * future, which that cannot wait for, is returned all the same. */
 BIDE_EXTERN bide_future *bide_scope_end(bide_scope *scope);
 
 #ifdef __cplusplus

@@ -103,7 +103,7 @@ BIDE_EXTERN int bide_task_spawn_at(bide_loop *loop, bide_task *task, bide_task_f
 #define BIDE_TEXT_OF_(value) #value
 
 /* Nobody will await the task, and that is no mistake (debug.h would report one). After the
- * spawn. */
+ * spawn. The loop's thread, as the shield below: on another they change nothing. */
 BIDE_EXTERN void bide_task_detach(bide_task *task);
 
 /* Asks the task to end; see above. Returns 0, or BIDE_EALREADY when it has ended. */
@@ -139,7 +139,7 @@ BIDE_EXTERN bide_poll bide_task_return(bide_task *task, intptr_t value, int erro
 #define BIDE_FALLTHROUGH_ (void)0
 #endif
 
-#define BIDE_ASYNC_BEGIN(task)  \
+#define BIDE_ASYNC_BEGIN(task) \
   switch ((task)->future.resume_) { \
     case 0:
 
@@ -149,8 +149,7 @@ BIDE_EXTERN bide_poll bide_task_return(bide_task *task, intptr_t value, int erro
   return bide_task_return((task), (intptr_t)(value), 0)
 
 /* Ends the task early, from anywhere in the body. */
-#define BIDE_RETURN(task, value) \
-  return bide_task_return((task), (intptr_t)(value), 0)
+#define BIDE_RETURN(task, value) return bide_task_return((task), (intptr_t)(value), 0)
 #define BIDE_RETURN_ERROR(task, error) return bide_task_return((task), 0, (error))
 
 #define BIDE_SUSPEND_IF_(task, condition) \
@@ -163,8 +162,7 @@ BIDE_EXTERN bide_poll bide_task_return(bide_task *task, intptr_t value, int erro
 
 /* Suspends until the future settles; then bide_task_status tells how, and
  * future->value holds the value. */
-#define BIDE_AWAIT(task, future) \
-  BIDE_SUSPEND_IF_(task, bide_task_await((task), (future)))
+#define BIDE_AWAIT(task, future) BIDE_SUSPEND_IF_(task, bide_task_await((task), (future)))
 
 /* The same, but a cancel of the task leaves the future alone: the await returns at
  * once with BIDE_ECANCELED, and the future goes on. */

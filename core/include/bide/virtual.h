@@ -30,8 +30,9 @@ typedef struct bide_virtual {
 /* A clock that shows start_us. */
 BIDE_EXTERN void bide_virtual_init(bide_virtual *time, uint64_t start_us);
 
-/* Moves the clock on by that much, and runs what is due on the way, each timer at its own
- * moment. Returns 0 or an error of bide_loop_run's. The loop's thread, outside a run. */
+/* Moves the clock on by that much, no further than the last moment that it can show, and runs
+ * what is due on the way, each timer at its own moment. Returns 0 or an error of
+ * bide_loop_run's. The loop's thread, outside a run. */
 BIDE_EXTERN int bide_virtual_advance(bide_loop *loop, bide_virtual *time,
                                      uint64_t duration_us);
 

@@ -12,8 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../memory.h"
-#include "../misuse.h"
+#include "../loop_internal.h"
 
 enum { READ_FILE_OPEN = 0, READ_FILE_READ, READ_FILE_CLOSE };
 
@@ -152,6 +151,7 @@ static void read_file_completed(bide_op *op) {
 int bide_read_file_start(bide_loop *loop, bide_read_file *request, const char *path,
                          void *base, size_t capacity) {
   if (BIDE__MISUSE(request->cb == NULL)) return BIDE_EINVAL;
+  if (BIDE__MISUSE(!bide__loop_is_ours(loop))) return BIDE_ETHREAD;
   request->result = 0;
   request->syscall = NULL;
   request->base = base;
@@ -169,6 +169,7 @@ int bide_read_file_start(bide_loop *loop, bide_read_file *request, const char *p
 
 /* A close goes on: what had been read stays read. */
 void bide_read_file_cancel(bide_read_file *request) {
+  if (BIDE__MISUSE(!bide__loop_is_ours(request->loop_))) return;
   request->cancelled_ = true;
   if (request->step_ != READ_FILE_CLOSE) {
     bide_loop_cancel(request->loop_, &request->op_);
