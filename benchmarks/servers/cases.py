@@ -22,10 +22,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import least  # noqa: E402
+from applications import aiohttp_runner  # noqa: E402
 from echoes import echo_read  # noqa: E402
 from lib import loops  # noqa: E402
 
 SLICE_S = float(os.environ.get("BENCH_SLICE_S", "0.03"))
+REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"  # as load.c's
 CASES = {}
 FLOORS = {}
 
@@ -392,6 +394,53 @@ class StreamEcho:
 
 
 FLOORS.update((f"bare_streams_{kib}", (1000, StreamEcho(1024 * kib))) for kib in (1, 10, 100))
+
+
+class Unconnected:
+    """A transport that does nothing but remember that something was written to it."""
+
+    written = False
+
+    def write(self, _):
+        self.written = True
+
+    writelines = write
+
+    def get_extra_info(self, _, default=None):
+        return default
+
+    def is_closing(self):
+        return False
+
+    def close(self):
+        pass
+
+
+async def serve_by_aiohttp(connections, requests):
+    """So many requests of each, all of which come at once."""
+    runner = await aiohttp_runner()
+    served = [(runner.server(), Unconnected()) for _ in range(connections)]
+    for protocol, transport in served:
+        protocol.connection_made(transport)
+    for _ in range(requests):
+        for protocol, transport in served:
+            transport.written = False
+            protocol.data_received(REQUEST)
+        while not all(transport.written for _, transport in served):
+            await asyncio.sleep(0)
+    for protocol, _ in served:
+        protocol.connection_lost(None)
+    await runner.cleanup()
+
+
+@floor(64 * 20)
+def bare_aiohttp(_):
+    """What aiohttp's server does for a request, over transports that do nothing. No timer of
+    its connections is ever due."""
+    loop = least.least_loop()
+    loop.time, loop.is_running = time.monotonic, lambda: True
+    loop.call_at = loop.call_later = lambda *_, **__: types.SimpleNamespace(cancel=bool)
+    loop.run(serve_by_aiohttp(64, 20))
 
 
 @floor(100)
