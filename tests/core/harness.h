@@ -93,12 +93,16 @@ static inline bool harness_check_range(int64_t actual, int64_t lowest, int64_t l
   return false;
 }
 
-/* True where each step is watched by a sanitizer or by valgrind. */
+/* True where each step is watched by a sanitizer, by valgrind or for its coverage. */
 static inline bool harness_is_slow(void) {
+#if defined(BIDE_COVERAGE)
+  return true;
+#else
   const char *variant = getenv("BIDE_TEST_VARIANT");
   if (variant == NULL) return false;
   return strcmp(variant, "asan") == 0 || strcmp(variant, "tsan") == 0 ||
          strcmp(variant, "valgrind") == 0;
+#endif
 }
 
 /* How much of a heavy count a test should do: all, or a tenth. */
