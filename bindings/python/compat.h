@@ -30,13 +30,33 @@
 
 /* A slot of the module: each interpreter has its own state of it, so that one with a lock
  * of its own may have it too. Before 3.12, which asks no such thing, the end of the slots.
- * There is no slot that says that no GIL is needed: calls of other threads lean on it. */
+ * There is no slot that says that no GIL is needed: what other threads drop leans on it. */
 #if PY_VERSION_HEX < 0x030C0000
 #define COMPAT_INTERPRETERS_SLOT \
   { 0, NULL }
 #else
 #define COMPAT_INTERPRETERS_SLOT \
   { Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED }
+#endif
+
+/* Whether threads run Python code at the same time. Then a compat_lock is one, which whoever
+ * holds must not block or run Python code; else the GIL is what it would be. A critical section
+ * is the lock of one object, given up while its holder waits or runs Python code that does. */
+#ifdef Py_GIL_DISABLED
+#define COMPAT_FREE_THREADED true
+typedef PyMutex compat_lock;
+#define compat_lock_take PyMutex_Lock
+#define compat_lock_give PyMutex_Unlock
+#else
+#define COMPAT_FREE_THREADED false
+typedef char compat_lock;
+static inline void compat_lock_take(compat_lock *lock) { (void)lock; }
+static inline void compat_lock_give(compat_lock *lock) { (void)lock; }
+#endif
+
+#if PY_VERSION_HEX < 0x030D0000
+#define Py_BEGIN_CRITICAL_SECTION(object) {
+#define Py_END_CRITICAL_SECTION() }
 #endif
 
 /* What a call of object.name() finds: 1, and *method is the function in the class; 0 when

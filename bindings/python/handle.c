@@ -90,9 +90,14 @@ static void handle_delete(handle_object *handle) {
   PyObject_GC_Del(handle);
 }
 
+/* Where there is no GIL they are of use to the thread that runs the loop alone. */
+static inline bool handle_may_pool(const loop_object *loop) {
+  return !COMPAT_FREE_THREADED || loop_runs_here(loop);
+}
+
 static handle_object *handle_alloc(loop_object *loop, PyTypeObject *type) {
   handle_pool *pool = handle_pool_of(loop, type);
-  handle_object *handle = pool->first;
+  handle_object *handle = handle_may_pool(loop) ? pool->first : NULL;
   if (handle != NULL) {
     pool->first = (handle_object *)handle->callback;
     pool->count--;
@@ -199,7 +204,7 @@ static void handle_free(handle_object *handle) {
   if (*compat_weakrefs(self) != NULL) PyObject_ClearWeakRefs(self);
   handle_clear_values(handle);
   handle->loop = NULL;
-  if (pool->count < HANDLE_POOL_MAX) {
+  if (handle_may_pool(loop) && pool->count < HANDLE_POOL_MAX) {
     handle->callback = (PyObject *)pool->first;
     pool->first = handle;
     pool->count++;
@@ -254,7 +259,7 @@ void handle_failed(handle_object *handle) {
 }
 
 /* For asyncio a context is what has a method run(). */
-static void handle_call_in_foreign(handle_object *handle) {
+static void handle_call_in_foreign(handle_object *handle, PyObject *callback) {
   PyErr_Clear(); /* it is no Context */
   Py_ssize_t nargs = (Py_ssize_t)handle->nargs;
   PyObject *args = PyTuple_New(nargs + 1), *result = NULL;
@@ -262,7 +267,7 @@ static void handle_call_in_foreign(handle_object *handle) {
                       ? NULL
                       : PyObject_GetAttr(handle->context, handle->loop->state->names.run);
   if (run != NULL) {
-    PyTuple_SET_ITEM(args, 0, Py_NewRef(handle->callback));
+    PyTuple_SET_ITEM(args, 0, Py_NewRef(callback));
     for (Py_ssize_t i = 0; i < nargs; i++)
       PyTuple_SET_ITEM(args, i + 1, Py_NewRef(handle_args(handle)[i]));
     result = PyObject_CallObject(run, args);
@@ -273,21 +278,19 @@ static void handle_call_in_foreign(handle_object *handle) {
   Py_XDECREF(result);
 }
 
-static void handle_call_callback(handle_object *handle) {
+static void handle_call_callback(handle_object *handle, PyObject *callback) {
   PyObject *context = handle->context;
   if (PyContext_Enter(context) < 0) {
     if (PyContext_CheckExact(context))
       handle_failed(handle);
     else
-      handle_call_in_foreign(handle);
+      handle_call_in_foreign(handle, callback);
     return;
   }
-  PyObject *callback = Py_NewRef(handle->callback); /* a cancel drops the handle's own */
   PyObject *result =
       PyObject_Vectorcall(callback, handle_args(handle),
                           handle->nargs | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
   PyObject *error = result == NULL ? PyErr_GetRaisedException() : NULL;
-  Py_DECREF(callback);
   if (PyContext_Exit(context) < 0) loop_swallow(handle->loop);
   Py_XDECREF(result);
   if (error != NULL) {
@@ -296,42 +299,67 @@ static void handle_call_callback(handle_object *handle) {
   }
 }
 
-static void handle_call_timed(handle_object *handle) {
+static void handle_call_timed(handle_object *handle, PyObject *callback) {
   loop_object *loop = handle->loop;
   PyObject *outer = loop->current_handle;
   uint64_t begin_us = bide_clock_us();
   loop->current_handle = (PyObject *)handle;
-  handle_call_callback(handle);
+  handle_call_callback(handle, callback);
   loop->current_handle = outer;
   loop_check_slow(loop, (PyObject *)handle, begin_us);
 }
 
-/* A cancel from inside the callback leaves the arguments, which are in use; they are
- * dropped here. */
-void handle_run(handle_object *handle) {
-  if (handle->cancelled == Py_True) return;
-  bool watched = Py_IS_TYPE(handle, handle->loop->state->threadsafe_handle_type);
-  handle->running = true;
-  if (watched) threadsafe_handle_begin(handle);
-  if (handle->loop->debug)
-    handle_call_timed(handle);
-  else
-    handle_call_callback(handle);
-  if (watched) threadsafe_handle_end(handle);
+static inline bool handle_is_waited_for(const handle_object *handle) {
+  return Py_IS_TYPE(handle, handle->loop->state->threadsafe_handle_type);
+}
+
+/* The callback to call now, a new reference, since a cancel drops the handle's own; NULL of a
+ * handle that was cancelled. */
+static inline PyObject *handle_begin(handle_object *handle) {
+  PyObject *callback = NULL;
+  Py_BEGIN_CRITICAL_SECTION(handle);
+  if (handle->cancelled != Py_True) {
+    handle->running = true;
+    if (handle_is_waited_for(handle)) threadsafe_handle_begin(handle);
+    callback = Py_NewRef(handle->callback);
+  }
+  Py_END_CRITICAL_SECTION();
+  return callback;
+}
+
+/* A cancel during the callback left the arguments, which were in use; they are dropped here. */
+static inline void handle_end(handle_object *handle) {
+  Py_BEGIN_CRITICAL_SECTION(handle);
+  if (handle_is_waited_for(handle)) threadsafe_handle_end(handle);
   handle->running = false;
   if (handle->cancelled == Py_True) handle_drop_args(handle);
+  Py_END_CRITICAL_SECTION();
+}
+
+void handle_run(handle_object *handle) {
+  PyObject *callback = handle_begin(handle);
+  if (callback == NULL) return;
+  if (handle->loop->debug)
+    handle_call_timed(handle, callback);
+  else
+    handle_call_callback(handle, callback);
+  Py_DECREF(callback);
+  handle_end(handle);
+}
+
+/* Its turn has come: it has left its list, whose reference is dropped here. */
+static inline void handle_take_turn(handle_object *handle) {
+  loop_object *loop = handle->loop;
+  loop_enter(loop);
+  handle_run(handle);
+  loop_leave(loop);
+  Py_DECREF(handle);
 }
 
 static void handle_on_call(bide_call *call) {
   handle_object *handle = BIDE_CONTAINER_OF(call, handle_object, queued.call);
-  loop_object *loop = handle->loop;
   list_remove(&handle->link);
-  if (handle->cancelled != Py_True) {
-    loop_enter(loop);
-    handle_run(handle);
-    loop_leave(loop);
-  }
-  Py_DECREF(handle);
+  handle_take_turn(handle);
 }
 
 void handle_prepare(handle_object *handle) {
@@ -345,21 +373,40 @@ bide_call *handle_call(handle_object *handle) {
 }
 
 static void handle_on_post(bide_call *call) {
-  BIDE_CONTAINER_OF(call, handle_object, queued.call)->loop->posted--;
-  handle_on_call(call);
+  handle_object *handle = BIDE_CONTAINER_OF(call, handle_object, queued.call);
+  loop_object *loop = handle->loop;
+  compat_lock_take(&loop->lock);
+  list_remove(&handle->link);
+  loop->posted--;
+  compat_lock_give(&loop->lock);
+  handle_take_turn(handle);
 }
 
-void handle_post(handle_object *handle) {
-  loop_object *loop = handle->loop;
+/* How many posts there are with this one; 0 when the loop was closed before it. */
+static unsigned handle_post_locked(loop_object *loop, handle_object *handle) {
+  if (loop->closed) return 0;
   bide_call *call = handle_call(handle);
   call->cb = handle_on_post;
-  handle_prepare(handle);
-  loop->posted++;
+  list_push(&loop->posts, &handle->link);
+  Py_INCREF(handle);
   bide_post(loop->core, call);
-  if (loop->posted <= HANDLE_POSTED_MAX) return;
+  return ++loop->posted;
+}
+
+int handle_post(handle_object *handle) {
+  loop_object *loop = handle->loop;
+  compat_lock_take(&loop->lock);
+  unsigned posted = handle_post_locked(loop, handle);
+  compat_lock_give(&loop->lock);
+  if (posted == 0) {
+    convert_raise(BIDE_ECLOSED);
+    return -1;
+  }
+  if (posted <= HANDLE_POSTED_MAX) return 0;
   Py_BEGIN_ALLOW_THREADS;
   sched_yield();
   Py_END_ALLOW_THREADS;
+  return 0;
 }
 
 int handle_schedule(handle_object *handle) {
@@ -371,7 +418,7 @@ int handle_schedule(handle_object *handle) {
   return -1;
 }
 
-int handle_cancel(handle_object *handle) {
+static int handle_cancel_locked(handle_object *handle) {
   if (handle->cancelled == Py_True) return 0;
   Py_SETREF(handle->cancelled, Py_NewRef(Py_True));
   if (handle->loop->debug) {
@@ -387,6 +434,14 @@ int handle_cancel(handle_object *handle) {
   return 0;
 }
 
+int handle_cancel(handle_object *handle) {
+  int code;
+  Py_BEGIN_CRITICAL_SECTION(handle);
+  code = handle_cancel_locked(handle);
+  Py_END_CRITICAL_SECTION();
+  return code;
+}
+
 /* ---- the type ---- */
 
 static PyObject *handle_cancel_method(PyObject *self, PyObject *unused) {
@@ -397,18 +452,29 @@ static PyObject *handle_cancel_method(PyObject *self, PyObject *unused) {
 
 PyObject *handle_cancelled_method(PyObject *self, PyObject *unused) {
   (void)unused;
-  return PyBool_FromLong(((handle_object *)self)->cancelled == Py_True);
+  bool cancelled;
+  Py_BEGIN_CRITICAL_SECTION(self);
+  cancelled = ((handle_object *)self)->cancelled == Py_True;
+  Py_END_CRITICAL_SECTION();
+  return PyBool_FromLong(cancelled);
 }
 
-PyObject *handle_get_args(PyObject *self, void *unused) {
-  (void)unused;
-  handle_object *handle = (handle_object *)self;
+static PyObject *handle_get_args_locked(handle_object *handle) {
   if (handle->callback == Py_None) Py_RETURN_NONE;
   PyObject *tuple = PyTuple_New((Py_ssize_t)handle->nargs);
   if (tuple == NULL) return NULL;
   PyObject **args = handle_args(handle);
   for (uint32_t i = 0; i < handle->nargs; i++)
     PyTuple_SET_ITEM(tuple, (Py_ssize_t)i, Py_NewRef(args[i]));
+  return tuple;
+}
+
+PyObject *handle_get_args(PyObject *self, void *unused) {
+  (void)unused;
+  PyObject *tuple;
+  Py_BEGIN_CRITICAL_SECTION(self);
+  tuple = handle_get_args_locked((handle_object *)self);
+  Py_END_CRITICAL_SECTION();
   return tuple;
 }
 

@@ -20,8 +20,10 @@ typedef enum handle_wait {
   HANDLE_ON_HEAP
 } handle_wait;
 
-/* While queued or timed the handle is on its loop's `scheduled` list, which owns a
+/* While queued or timed the handle is on its loop's `scheduled` list, or `posts`, which owns a
  * reference. A cancelled handle stays queued and does nothing when its turn comes.
+ * `cancelled`, `running`, the callback and the arguments belong to the handle's critical
+ * section: another thread may cancel it. While it runs, the arguments are its runner's.
  * More than HANDLE_ARGS_INLINE arguments are `spilled`, behind a word of scratch for
  * vectorcall. Before `args` that word is the last of `queued`, which a handle that runs has
  * left. */
@@ -82,13 +84,14 @@ void handle_prepare(handle_object *handle);
 /* The call to queue it by; a timer's waiting must be over. */
 bide_call *handle_call(handle_object *handle);
 
-/* As handle_schedule, from another thread. May drop the GIL. */
-void handle_post(handle_object *handle);
+/* As handle_schedule, on `posts` and on any thread that does not run the loop. -1 also when
+ * the loop has been closed meanwhile. May drop the GIL. */
+int handle_post(handle_object *handle);
 
-/* Takes it off `scheduled`, whose core has forgotten it, and drops the list's reference. */
+/* Takes it off its list, whose core has forgotten it, and drops the list's reference. */
 void handle_unschedule(handle_object *handle);
 
-/* As handle.cancel(). 0, or -1 with an exception of debug mode's repr. */
+/* As handle.cancel(), on any thread. 0, or -1 with an exception of debug mode's repr. */
 int handle_cancel(handle_object *handle);
 
 /* `base` is asyncio's class: 0 when the running CPython lays it out as

@@ -19,7 +19,9 @@
 /* ---- what the other files lean on ---- */
 
 int loop_check_open(loop_object *loop) {
+  compat_lock_take(&loop->lock);
   int code = loop->closed ? BIDE_ECLOSED : bide_loop_check(loop->core);
+  compat_lock_give(&loop->lock);
   if (code == 0) return 0;
   convert_raise(code);
   return -1;
@@ -33,7 +35,7 @@ int loop_check_owner(const loop_object *loop) {
 }
 
 int loop_check_thread(loop_object *loop) {
-  if (loop->thread_id == 0 || loop->thread_id == PyThread_get_thread_ident()) return 0;
+  if (loop->thread_id == 0 || loop_runs_here(loop)) return 0;
   PyErr_SetString(PyExc_RuntimeError,
                   "Non-thread-safe operation invoked on an event loop other than the "
                   "current one");
@@ -147,6 +149,7 @@ static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *keywords
   if (loop == NULL) return NULL;
   job_inbox_init(&loop->inbox);
   list_init(&loop->scheduled);
+  list_init(&loop->posts);
   list_init(&loop->bare_calls);
   list_init(&loop->pollers);
   list_init(&loop->transports);
@@ -195,6 +198,8 @@ static void loop_release(loop_object *loop) {
   job_inbox_clear(&loop->inbox);
   while (!list_empty(&loop->scheduled))
     handle_unschedule(BIDE_CONTAINER_OF(loop->scheduled.next, handle_object, link));
+  while (!list_empty(&loop->posts))
+    handle_unschedule(BIDE_CONTAINER_OF(loop->posts.next, handle_object, link));
   bare_call_forget_all(loop);
   while (!list_empty(&loop->transports))
     transport_forget(BIDE_CONTAINER_OF(loop->transports.next, transport_object, link));
@@ -239,7 +244,9 @@ static void loop_end_listeners(loop_object *loop) {
  * failed; then the kernel may still own buffers, and the core is left alone. */
 static int loop_close_core(loop_object *loop) {
   if (loop->core == NULL) return 0;
+  compat_lock_take(&loop->lock);
   loop->closed = true;
+  compat_lock_give(&loop->lock);
   loop->draining = true;
   job_inbox_close(&loop->inbox);
   loop_end_listeners(loop);
@@ -308,6 +315,8 @@ static int loop_traverse(PyObject *self, visitproc visit, void *arg) {
   if (code != 0) return code;
   for (bide_node *node = loop->scheduled.next; node != &loop->scheduled;
        node = node->next)
+    Py_VISIT(BIDE_CONTAINER_OF(node, handle_object, link));
+  for (bide_node *node = loop->posts.next; node != &loop->posts; node = node->next)
     Py_VISIT(BIDE_CONTAINER_OF(node, handle_object, link));
   for (bide_node *node = loop->pollers.next; node != &loop->pollers; node = node->next)
     Py_VISIT(BIDE_CONTAINER_OF(node, poller, link)->handle);

@@ -56,6 +56,7 @@ typedef struct loop_clock {
 
 /* Lists:
  *   scheduled   handles that are queued or timed; the list owns a reference to each
+ *   posts       as scheduled, handles of call_soon_threadsafe that other threads queued
  *   bare_calls  calls that are queued without a handle; freed by the loop
  *   pollers     the registrations of add_reader and add_writer; freed by the loop
  *   transports  those with an open fd; borrowed, a transport unlinks itself
@@ -70,6 +71,8 @@ typedef struct loop_clock {
  * `spare_calls` are bare calls kept for reuse, linked by next alone. The pools are the loop's
  * own, since two loops may run at the same time where there is no GIL; what they hold dies
  * with the loop, which each live handle and call keeps alive.
+ * `lock` is what other threads take where there is no GIL: it is held to set `closed`, to lean
+ * on `core` in a thread that does not run the loop, and for `posts` and `posted`.
  * `inbox` owns the jobs that workers have finished for this loop.
  * `core` is NULL from close on. `fatal` is the SystemExit or KeyboardInterrupt that ends
  * the run. `depth` counts the callbacks under way, nested runs being forbidden: 0 or 1;
@@ -83,7 +86,9 @@ typedef struct loop_object {
   module_state *state;
   bide_loop *core;
   job_inbox inbox;
+  compat_lock lock;
   bide_node scheduled;
+  bide_node posts;
   bide_node bare_calls;
   bide_node *spare_calls;
   unsigned spare_count;
@@ -111,11 +116,11 @@ typedef struct loop_object {
   PyObject *outer_hooks;    /* sys.get_asyncgen_hooks() of before the run under way */
   PyObject *bare_context;   /* with no variable, for what asks for none; NULL at first */
   loop_clock clock;
-  unsigned long thread_id; /* of the run under way; 0 when none is */
-  unsigned long owner_id;  /* the thread that alone may run and close it; 0: any may */
+  atomic_ulong thread_id; /* of the run under way; 0 when none is */
+  unsigned long owner_id; /* the thread that alone may run and close it; 0: any may */
   double slow_s;
   size_t kept_bytes; /* that readers were fed in this turn, to be read in another */
-  unsigned posted;   /* calls of other threads that have not run yet */
+  unsigned posted;   /* how many `posts` there are */
   int depth;
   int guests;             /* open ones; see guest.h */
   int guest_timer_fd;     /* -1 without any */
@@ -133,8 +138,13 @@ typedef struct loop_object {
 /* The clock of loop.time(): time.monotonic()'s, to the last bit. */
 double loop_now_s(void);
 
+/* Whether this thread runs the loop. On any thread. */
+static inline bool loop_runs_here(const loop_object *loop) {
+  return loop->thread_id == PyThread_get_thread_ident();
+}
+
 /* 0; -1 with RuntimeError once the loop is closed, or is a forked child's copy of its
- * parent's. */
+ * parent's. On any thread. */
 int loop_check_open(loop_object *loop);
 
 /* 0; -1 with RuntimeError when the loop belongs to another thread. */

@@ -59,20 +59,20 @@ PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t nargs
   return (PyObject *)handle;
 }
 
-/* The lock that keeps the loop from being closed meanwhile is the GIL. A loop that does
- * not run, or runs in this thread, is not inside the core: then the call keeps its place
- * among those of call_soon. */
+/* Whether the core is this thread's, so that the call keeps its place among those of
+ * call_soon: the loop runs here, or does not run and the GIL keeps it from that meanwhile. */
+static bool schedule_owns_core(const loop_object *loop) {
+  return loop_runs_here(loop) || (!COMPAT_FREE_THREADED && loop->thread_id == 0);
+}
+
 PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args,
                                     Py_ssize_t nargs, PyObject *keywords) {
   loop_object *loop = (loop_object *)self;
   handle_object *handle = schedule_first(loop, threadsafe_handle_type(loop->state),
                                          &schedule_threadsafe, args, nargs, keywords);
   if (handle == NULL) return NULL;
-  if (loop->thread_id == 0 || loop->thread_id == PyThread_get_thread_ident()) {
-    if (handle_schedule(handle) < 0) Py_CLEAR(handle);
-    return (PyObject *)handle;
-  }
-  handle_post(handle);
+  int code = schedule_owns_core(loop) ? handle_schedule(handle) : handle_post(handle);
+  if (code < 0) Py_CLEAR(handle);
   return (PyObject *)handle;
 }
 

@@ -40,7 +40,7 @@ static int threadsafe_handle_ask(threadsafe_handle *handle) {
 
 /* A callback that asks about its own handle is not waited for. 0, or -1 with what a
  * signal's handler raised meanwhile. */
-static int threadsafe_handle_wait(threadsafe_handle *handle) {
+static int threadsafe_handle_wait_locked(threadsafe_handle *handle) {
   while (handle->runner != 0 && handle->runner != PyThread_get_thread_ident()) {
     if (threadsafe_handle_ask(handle) < 0) return -1;
     PyThread_type_lock finished = handle->finished;
@@ -56,6 +56,15 @@ static int threadsafe_handle_wait(threadsafe_handle *handle) {
     if (status == PY_LOCK_INTR && PyErr_CheckSignals() < 0) return -1;
   }
   return 0;
+}
+
+/* The wait itself gives the critical section up, as it does the GIL. */
+static int threadsafe_handle_wait(threadsafe_handle *handle) {
+  int code;
+  Py_BEGIN_CRITICAL_SECTION(handle);
+  code = threadsafe_handle_wait_locked(handle);
+  Py_END_CRITICAL_SECTION();
+  return code;
 }
 
 static PyObject *threadsafe_handle_cancel(PyObject *self, PyObject *unused) {

@@ -12,7 +12,7 @@
 /* The type of handle that call_soon_threadsafe returns with this asyncio. */
 PyTypeObject *threadsafe_handle_type(module_state *state);
 
-/* Around the callback of a handle of that type of bide's. */
+/* Around the callback of a handle of that type of bide's, in its critical section. */
 void threadsafe_handle_begin(handle_object *handle);
 void threadsafe_handle_end(handle_object *handle);
 

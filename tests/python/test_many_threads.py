@@ -7,6 +7,7 @@ import queue
 import socket
 import threading
 import warnings
+import weakref
 
 import bide
 import pytest
@@ -237,3 +238,37 @@ def test_a_call_that_comes_as_the_loop_closes_is_refused_or_dropped(in_threads):
 
         in_threads(run_and_close, *[post] * (THREADS - 1))
         assert len(closed) >= CALLS and not any(closed)
+
+
+class Argument:
+    """What a weak reference may lead to."""
+
+
+def test_a_handle_is_cancelled_by_another_thread_as_its_turn_comes(in_threads, collections):
+    """Its callback hears all of its arguments or is not called, and they are dropped."""
+    loop = bide.new_event_loop()
+    posters = THREADS - 1
+    posted = threading.Barrier(posters, timeout=LIMIT_S)
+    heard, arguments = [], []
+
+    def post():
+        handles = []
+        for number in range(CALLS):
+            given = Argument()
+            arguments.append(weakref.ref(given))
+            handles.append(loop.call_soon_threadsafe(hear, given, number))
+            if number % 3 == 2:
+                handle = handles[number - number % 5]
+                handle.cancel()
+                assert handle.cancelled() and handle._args is None
+        if posted.wait() == 0:
+            loop.call_soon_threadsafe(loop.stop)
+
+    def hear(given, number):
+        heard.append((type(given), type(number)))
+
+    in_threads(loop.run_forever, *[post] * posters)
+    loop.close()
+    assert set(heard) == {(Argument, int)} and len(heard) <= posters * CALLS
+    gc.collect()
+    assert not any(argument() for argument in arguments)
