@@ -4,8 +4,9 @@
 
 On a debug build of CPython every reference is counted, on any other the blocks of memory
 that Python's allocator has handed out; file descriptors on both. Each scenario runs until
-caches are warm; of the rounds after that several must leave nothing behind: a leak grows
-in each of them, and by more than the noise, since a round has the scenario many times.
+caches are warm; then it goes on until two rounds have left nothing behind, which those of a
+leak never do: it grows in each of them, and by more than the noise, since a round has the
+scenario many times.
 """
 
 import asyncio
@@ -19,8 +20,8 @@ import bide
 from bide import fs
 
 ROUNDS_WARM = 6
-ROUNDS_MEASURED = 8
-CLEAN_ROUNDS_MIN = 2
+ROUNDS_MEASURED_MAX = 24  # beside other programs a pool of threads is long in warming
+CLEAN_ROUNDS = 2
 REPEATS = 20
 ROOM = 12  # numbers and the like come and go; less than one for each repeat
 
@@ -157,18 +158,24 @@ async def repeated(scenario):
         await scenario()
 
 
+def is_clean(added):
+    return sum(one <= ROOM for one in added) == CLEAN_ROUNDS
+
+
+def added_by_round(scenario):
+    before = count()
+    bide.run(repeated(scenario))
+    gc.collect()
+    return count() - before
+
+
 def growth(scenario):
     """(counts that each measured round added, fds that they all added)."""
-    added, fds = [], 0
-    for index in range(ROUNDS_WARM + ROUNDS_MEASURED):
-        if index == ROUNDS_WARM:
-            fds = open_fds()
-        before = count()
-        bide.run(repeated(scenario))
-        gc.collect()
-        after = count()
-        if index >= ROUNDS_WARM:
-            added.append(after - before)
+    for _ in range(ROUNDS_WARM):
+        added_by_round(scenario)
+    added, fds = [], open_fds()
+    while not is_clean(added) and len(added) < ROUNDS_MEASURED_MAX:
+        added.append(added_by_round(scenario))
     return added, open_fds() - fds
 
 
@@ -178,7 +185,7 @@ def main():
         if sys.argv[1:] and scenario.__name__ not in sys.argv[1:]:
             continue
         added, fds = growth(scenario)
-        clean = sum(one <= ROOM for one in added) >= CLEAN_ROUNDS_MIN and fds == 0
+        clean = is_clean(added) and fds == 0
         wrong += not clean
         print(f"{scenario.__name__}: {'clean' if clean else 'GROWS'}: "
               f"{count.__name__} {added}, fds {fds}", flush=True)
