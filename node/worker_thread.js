@@ -20,8 +20,8 @@ const holdMs = 0.25;
 
 // A thread that has run out of tasks sleeps for so long, without its event loop, which
 // starts no later than so many milliseconds after the last time. V8's own tasks run there:
-// each turn may end a collection, and with one every 5 ms what was moved to the thread was
-// collected twice as often, in a tenth to a fifth of all its time.
+// each turn may end a collection. With one every 5 ms what was moved to the thread was
+// collected 58 times in 1.5 s, with one every 50 ms 37 times.
 const restMs = 0.5;
 const turnMs = 50;
 

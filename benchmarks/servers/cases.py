@@ -397,12 +397,11 @@ FLOORS.update((f"bare_streams_{kib}", (1000, StreamEcho(1024 * kib))) for kib in
 
 
 class Unconnected:
-    """A transport that does nothing but remember that something was written to it."""
-
-    written = False
+    """A transport that does nothing but say, by a future, that something was written to it."""
 
     def write(self, _):
-        self.written = True
+        if not self.written.done():
+            self.written.set_result(None)
 
     writelines = write
 
@@ -416,7 +415,7 @@ class Unconnected:
         pass
 
 
-async def serve_by_aiohttp(connections, requests):
+async def serve_by_aiohttp(loop, connections, requests):
     """So many requests of each, all of which come at once."""
     runner = await aiohttp_runner()
     served = [(runner.server(), Unconnected()) for _ in range(connections)]
@@ -424,10 +423,10 @@ async def serve_by_aiohttp(connections, requests):
         protocol.connection_made(transport)
     for _ in range(requests):
         for protocol, transport in served:
-            transport.written = False
+            transport.written = loop.create_future()
             protocol.data_received(REQUEST)
-        while not all(transport.written for _, transport in served):
-            await asyncio.sleep(0)
+        for _, transport in served:
+            await transport.written
     for protocol, _ in served:
         protocol.connection_lost(None)
     await runner.cleanup()
@@ -440,7 +439,7 @@ def bare_aiohttp(_):
     loop = least.least_loop()
     loop.time, loop.is_running = time.monotonic, lambda: True
     loop.call_at = loop.call_later = lambda *_, **__: types.SimpleNamespace(cancel=bool)
-    loop.run(serve_by_aiohttp(64, 20))
+    loop.run(serve_by_aiohttp(loop, 64, 20))
 
 
 @floor(100)

@@ -1,7 +1,6 @@
 /* addon.c: the module: what it exports, and the life of an environment's state. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "addon.h"
 

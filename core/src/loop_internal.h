@@ -26,8 +26,8 @@ typedef struct bide__loop_head {
   bool observed;             /* either is on */
   unsigned generation;       /* of forks, when the loop was made */
   _Atomic(uintptr_t) runner; /* the thread in bide_loop_run, or 0 */
-  uint32_t budget;  /* awaits that the task under way may make without suspending */
-  size_t in_flight; /* operations, and what else holds the loop (bide__loop_hold) */
+  uint32_t budget;           /* awaits that the task under way may make without suspending */
+  size_t in_flight;          /* operations, and what else holds the loop (bide__loop_hold) */
   bide_hooks hooks;
   bide_node closers;
 } bide__loop_head;

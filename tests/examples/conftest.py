@@ -28,6 +28,7 @@ def pytest_generate_tests(metafunc):
         return
     named = os.environ.get("BIDE_BACKEND")
     refusal = ring_probe.refusal()
+    # Containers often refuse a ring, which no example can help: `auto` tries epoll there.
     refused = pytest.mark.skipif(refusal is not None, reason=f"no io_uring here: {refusal}")
     metafunc.parametrize(
         "backend",

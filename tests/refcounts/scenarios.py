@@ -20,7 +20,7 @@ import bide
 from bide import fs
 
 ROUNDS_WARM = 6
-ROUNDS_MEASURED_MAX = 24  # beside other programs a pool of threads is long in warming
+ROUNDS_MEASURED_MAX = 24  # some go on warming: 28, 11, 5, 3 and then 0 were seen
 CLEAN_ROUNDS = 2
 REPEATS = 20
 ROOM = 12  # numbers and the like come and go; less than one for each repeat

@@ -23,11 +23,11 @@ struct bide_read_file {
    * stays yours, to free in cb or later. */
   void *(*grow)(bide_read_file *request, size_t bytes);
   /* read-only, in cb */
-  int32_t result;      /* 0, or the error */
-  const char *syscall; /* of the error: "open", "read" or "fstat" */
-  void *base;          /* the file's bytes */
+  int32_t result;        /* 0, or the error */
+  const char *syscall;   /* of the error: "open", "read" or "fstat" */
+  void *base;            /* the file's bytes */
   size_t len;
-  bool allocated; /* base came from bide, not from you: bide_read_file_free */
+  bool allocated;        /* base came from bide, not from you: bide_read_file_free */
   /* private */
   bide_loop *loop_;
   bide_op op_;

@@ -22,8 +22,8 @@ extern "C" {
 
 typedef enum bide_missed {
   BIDE_MISSED_BURST = 0, /* each is made up for, at once one after the other */
-  BIDE_MISSED_DELAY, /* none is, and the grid starts anew: the next is a period away */
-  BIDE_MISSED_SKIP   /* none is, and the grid stays: the next is its next point */
+  BIDE_MISSED_DELAY,     /* none is, and the grid starts anew: the next is a period away */
+  BIDE_MISSED_SKIP       /* none is, and the grid stays: the next is its next point */
 } bide_missed;
 
 /* Caller-owned; belongs to the loop while a tick is awaited. */

@@ -139,7 +139,7 @@ BIDE_EXTERN bide_poll bide_task_return(bide_task *task, intptr_t value, int erro
 #define BIDE_FALLTHROUGH_ (void)0
 #endif
 
-#define BIDE_ASYNC_BEGIN(task) \
+#define BIDE_ASYNC_BEGIN(task)  \
   switch ((task)->future.resume_) { \
     case 0:
 
@@ -149,7 +149,8 @@ BIDE_EXTERN bide_poll bide_task_return(bide_task *task, intptr_t value, int erro
   return bide_task_return((task), (intptr_t)(value), 0)
 
 /* Ends the task early, from anywhere in the body. */
-#define BIDE_RETURN(task, value) return bide_task_return((task), (intptr_t)(value), 0)
+#define BIDE_RETURN(task, value) \
+  return bide_task_return((task), (intptr_t)(value), 0)
 #define BIDE_RETURN_ERROR(task, error) return bide_task_return((task), 0, (error))
 
 #define BIDE_SUSPEND_IF_(task, condition) \
@@ -162,7 +163,8 @@ BIDE_EXTERN bide_poll bide_task_return(bide_task *task, intptr_t value, int erro
 
 /* Suspends until the future settles; then bide_task_status tells how, and
  * future->value holds the value. */
-#define BIDE_AWAIT(task, future) BIDE_SUSPEND_IF_(task, bide_task_await((task), (future)))
+#define BIDE_AWAIT(task, future) \
+  BIDE_SUSPEND_IF_(task, bide_task_await((task), (future)))
 
 /* The same, but a cancel of the task leaves the future alone: the await returns at
  * once with BIDE_ECANCELED, and the future goes on. */
