@@ -41,7 +41,7 @@ class Flow {
       this.#started++;
       request.start();
     }
-    if (this.#next === this.#waiting.length) {
+    if (this.#next > 0 && this.#next === this.#waiting.length) {
       this.#waiting = [];
       this.#next = 0;
     }

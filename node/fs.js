@@ -53,20 +53,32 @@ async function readFileError(error, name, { buffer }) {
   return restack(told, readFileError);
 }
 
-async function readFile(path, options) {
-  if (typeof path === 'object' && isOpen(path)) return path.readFile(options);
-  const name = pathOf(path);
-  const given = readOptions(options);
-  if (name === undefined || given === undefined || (given.flag || 'r') !== 'r') {
-    return nodeFs.readFile(path, options);
-  }
+// What had to wait.
+async function readFileInTime(reading, name, given) {
   try {
+    return await reading;
+  } catch (error) {
+    throw await readFileError(error, name, given);
+  }
+}
+
+// Not async: what is in the kernel's caches is there when this returns, and the steps of an
+// async function would cost as much as the crossing into C.
+function readFile(path, options) {
+  try {
+    if (typeof path === 'object' && isOpen(path)) return path.readFile(options);
+    const name = pathOf(path);
+    const given = readOptions(options);
+    if (name === undefined || given === undefined || (given.flag || 'r') !== 'r') {
+      return nodeFs.readFile(path, options);
+    }
     const { buffer } = given;
     const asksFirst = typeof buffer === 'function' || buffer?.byteLength === 0;
     const contents = (asksFirst ? readThroughHandle : whole.readFile)(name, given);
-    return contents instanceof Promise ? await contents : contents;
+    if (contents instanceof Promise) return readFileInTime(contents, name, given);
+    return Promise.resolve(contents);
   } catch (error) {
-    throw await readFileError(error, name, given);
+    return Promise.reject(error);
   }
 }
 

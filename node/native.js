@@ -76,16 +76,17 @@ function grow() {
   for (let slot = first + chunkSlots; slot-- > first; ) free.push(slot);
 }
 
-function acquire(request) {
+// The one that acquire() gives, for a call that may be over before anybody else can want it.
+function nextSlot() {
   if (free.length === 0) grow();
-  const slot = free.pop();
-  requests[slot] = request;
-  return slot;
+  return free[free.length - 1];
 }
 
-// For one that was acquired before there was a request.
-function assign(slot, request) {
+function acquire(request) {
+  const slot = nextSlot();
+  free.pop();
   requests[slot] = request;
+  return slot;
 }
 
 // For a slot that the addon refused; finish() is not called then.
@@ -158,8 +159,8 @@ native.attach(complete, Buffer.allocUnsafeSlow);
 
 module.exports = {
   native,
+  nextSlot,
   acquire,
-  assign,
   release,
   memoryOf,
   offsetOf,

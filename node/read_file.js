@@ -1,12 +1,15 @@
 'use strict';
 // Whole files read.
 
+const { Buffer } = require('node:buffer'); // the global is a getter
 const { fileTooLarge, tooSmallFor } = require('./errors.js');
-const { native, acquire, assign, release, memoryOf, offsetOf } = require('./native.js');
+const { native, nextSlot, acquire, release, memoryOf, offsetOf } = require('./native.js');
 const { readAll } = require('./read_handle.js');
 const scratch = require('./scratch.js');
 const { bufferOver, bytesOf } = require('./transfer.js');
 const { flow, WholeFile } = require('./whole_file.js');
+
+const { readFileNow } = native; // looked up once, not a call
 
 function small(slot, length, encoding) {
   const { bytes } = memoryOf(slot);
@@ -107,39 +110,32 @@ function contentsOf(slot, outcome, encoding) {
     : small(slot, outcome - 1, encoding);
 }
 
-// One that is under way, or was refused by the core.
-function adopt(slot, outcome, path, options) {
+// One that is under way in the next slot, or was refused by the core.
+function adopt(outcome, path, options) {
   return new Promise((resolve, reject) => {
     const request = new ReadRequest(path, options, resolve, reject);
-    request.slot = slot;
-    assign(slot, request);
+    flow.begin();
+    request.slot = acquire(request);
     if (outcome === 0) return;
     request.refused(outcome);
-    release(slot);
+    release(request.slot);
   });
 }
 
-// Without a request, as long as nothing has to wait. A promise, or the contents.
+// Without a request or a slot of its own, as long as nothing has to wait. A promise, or the
+// contents.
 function readAtOnce(path, options) {
-  const slot = acquire(undefined);
-  let keep = false;
-  try {
-    const outcome = native.readFile(slot, path, undefined, true);
-    if (wasRead(outcome)) return contentsOf(slot, outcome, options.encoding);
-    keep = true;
-    return adopt(slot, outcome, path, options);
-  } finally {
-    if (!keep) {
-      release(slot);
-      flow.leave();
-    }
-  }
+  const slot = nextSlot();
+  const outcome = readFileNow(slot, path);
+  return wasRead(outcome)
+    ? contentsOf(slot, outcome, options.encoding)
+    : adopt(outcome, path, options);
 }
 
 // path: a string or bytes without a NUL. A promise of the contents, or the contents.
 function readFile(path, options) {
   const { signal, buffer } = options;
-  if (signal === undefined && buffer === undefined && flow.begin()) {
+  if (signal === undefined && buffer === undefined && !flow.isFull) {
     return readAtOnce(path, options);
   }
   return new Promise((resolve, reject) => {

@@ -198,28 +198,16 @@ static napi_value read_at_once(addon_request *request) {
   return addon_request_take_buffer(request);
 }
 
-/* readFile(slot, path, target, atOnce): into that buffer alone, or, when it is undefined, into
- * the slot's memory or a buffer of its own. 0 while it is under way, or a negative code; of a
- * file that was read at once, its length and 1, or the buffer that it is in. */
-static napi_value read_file(napi_env napi, napi_callback_info info) {
-  addon_env *env;
-  napi_value values[4];
-  void *base;
-  size_t capacity;
-  bool at_once;
-  if (!addon_arguments(napi, info, 4, values, &env)) return NULL;
-  addon_request *request = addon_request_at(env, values[0]);
-  if (request == NULL || !addon_get_bytes(env, values[2], &base, &capacity) ||
-      !addon_get_bool(env, values[3], &at_once) || !addon_get_path(request, values[1])) {
-    return NULL;
-  }
+static napi_value start(addon_request *request, void *target, size_t capacity,
+                        bool at_once) {
+  addon_env *env = request->env;
   request->kind = ADDON_READ_CACHED;
   request->detail = 0;
   request->cancelled = false;
-  request->targeted = base != NULL;
+  request->targeted = target != NULL;
   request->as.cached.file = (addon_cached_read){
-      .base = base != NULL ? base : request->shared,
-      .capacity = base != NULL ? capacity : ADDON_SLOT_BYTES,
+      .base = target != NULL ? target : request->shared,
+      .capacity = target != NULL ? capacity : ADDON_SLOT_BYTES,
       .fd = -1,
   };
   if (at_once && addon_may_act_at_once(env)) return read_at_once(request);
@@ -228,7 +216,36 @@ static napi_value read_file(napi_env napi, napi_callback_info info) {
   return code;
 }
 
+/* readFile(slot, path, target, atOnce): into that buffer alone, or, when it is undefined, into
+ * the slot's memory or a buffer of its own. 0 while it is under way, or a negative code; of a
+ * file that was read at once, its length and 1, or the buffer that it is in. */
+static napi_value read_file(napi_env napi, napi_callback_info info) {
+  addon_env *env;
+  napi_value values[4];
+  void *target;
+  size_t capacity;
+  bool at_once;
+  if (!addon_arguments(napi, info, 4, values, &env)) return NULL;
+  addon_request *request = addon_request_at(env, values[0]);
+  if (request == NULL || !addon_get_bytes(env, values[2], &target, &capacity) ||
+      !addon_get_bool(env, values[3], &at_once) || !addon_get_path(request, values[1])) {
+    return NULL;
+  }
+  return start(request, target, capacity, at_once);
+}
+
+/* readFileNow(slot, path): readFile(slot, path, undefined, true), with less to look at. */
+static napi_value read_file_now(napi_env napi, napi_callback_info info) {
+  addon_env *env;
+  napi_value values[2];
+  if (!addon_arguments(napi, info, 2, values, &env)) return NULL;
+  addon_request *request = addon_request_at(env, values[0]);
+  if (request == NULL || !addon_get_path(request, values[1])) return NULL;
+  return start(request, NULL, 0, true);
+}
+
 const addon_method addon_read_methods[] = {
     {"readFile", read_file},
+    {"readFileNow", read_file_now},
     {NULL, NULL},
 };

@@ -61,6 +61,15 @@ test("failed system calls give Node's error, field by field", async (t) => {
   for (const call of calls) await sameError(call);
 });
 
+test('what an option throws when it is looked at rejects the promise', async () => {
+  const options = {
+    get encoding() {
+      throw new RangeError('looked at');
+    },
+  };
+  await sameError((library) => library.readFile(__filename, options));
+});
+
 test("wrong arguments are refused in Node's words, as a rejection", async () => {
   const wrong = [
     undefined,
