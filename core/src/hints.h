@@ -20,6 +20,10 @@
 #define BIDE__THREAD_LOCAL _Thread_local
 #endif
 
+/* So many bytes between what two threads write keep it on different lines of the cache, wherever
+ * the whole lies: no line goes to and fro for two that never look at the other's. */
+enum { BIDE__LINE_BYTES = 64 };
+
 /* Between two looks at memory that another thread will change. */
 static inline void bide__relax(void) {
 #if defined(__x86_64__) || defined(__i386__)

@@ -234,7 +234,7 @@ static int loop_ask_kernel(bide_loop *loop, int64_t timeout_us) {
   if (timeout_us > loop_timeout_max_us) timeout_us = loop_timeout_max_us;
   BIDE__TRACE(loop->head.trace, BIDE_TRACE_POLL_BEGIN, NULL, timeout_us != 0);
   bool armed = bide__waker_arm(&loop->backend->waker);
-  bool posted = !armed || bide__inbox_has_come(&loop->inbox);
+  bool posted = !armed || (timeout_us != 0 && !bide__inbox_arm(&loop->inbox));
   loop->metrics.waits++;
   int error = loop->backend->class->wait(loop->backend, posted ? 0 : timeout_us);
   bide__waker_disarm(&loop->backend->waker);
@@ -280,7 +280,7 @@ int bide_loop_flush(bide_loop *loop) {
   if (error < 0) return error;
   error = loop->backend->class->flush(loop->backend);
   bide__waker_arm_fd(&loop->backend->waker);
-  if (bide__inbox_has_come(&loop->inbox)) bide__waker_write(&loop->backend->waker);
+  if (!bide__inbox_arm(&loop->inbox)) bide__waker_write(&loop->backend->waker);
   return error;
 }
 

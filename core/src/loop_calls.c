@@ -16,9 +16,10 @@ int bide_call_cancel(bide_loop *loop, bide_call *call) {
 int bide_post(bide_loop *loop, bide_call *call) {
   uint32_t state = __atomic_load_n(&call->state_, __ATOMIC_RELAXED);
   if (BIDE__MISUSE(state != BIDE__CALL_IDLE)) return BIDE_EALREADY;
+  if (bide__inbox_push(&loop->inbox, call, false)) return 0;
   bide__waker *waker = &loop->backend->waker;
   bide__waker_enter(waker);
-  bide__inbox_push(&loop->inbox, call);
+  (void)bide__inbox_push(&loop->inbox, call, true);
   bide__waker_tell(waker);
   return 0;
 }

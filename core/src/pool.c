@@ -45,6 +45,7 @@ typedef struct pool_worker {
   atomic_uint next, end;
   _Atomic(uint64_t) done;
   _Atomic(bide_work *) claim[POOL_CLAIM];
+  char behind_[BIDE__LINE_BYTES];
 } pool_worker;
 
 /* `queued` counts the jobs on `queues`. A worker has a job, is searching or is sleeping; one
@@ -55,24 +56,26 @@ typedef struct pool_worker {
  * somebody who has just submitted is about to see that none is: `unattended` says so. Both
  * sides write before they read (the job and this, this and the jobs), in one total order. */
 struct bide_pool {
-  bide__stack incoming; /* linked by queue_ */
+  char name[POOL_NAME_BYTES];
+  pthread_attr_t attributes;
+  uint32_t queue_max, threads_max;
+  unsigned fork_generation;
   atomic_bool unattended;
   atomic_bool urgent; /* a job of high priority has come, which goes before the claims */
   atomic_bool ending;
-  pthread_mutex_t lock; /* guards all below, and changes of the two above */
+  char before_incoming_[BIDE__LINE_BYTES];
+  bide__stack incoming; /* linked by queue_ */
+  char before_lock_[BIDE__LINE_BYTES];
+  pthread_mutex_t lock; /* guards all below, and changes of the three flags above */
   pthread_cond_t work_came;
-  pthread_attr_t attributes;
   bide_node queues[BIDE_PRIORITY_COUNT];
   uint64_t queued;
-  uint32_t queue_max;
-  uint32_t threads_max, threads;
+  uint32_t threads;
   uint32_t searching, sleeping, wakes, idle;
   uint32_t
       spin_us;   /* for how long to look again before a sleep: what was worth it lately */
   bool spinning; /* somebody does: one is enough */
   bool alone;    /* on one processor a spin keeps away what it waits for */
-  unsigned fork_generation;
-  char name[POOL_NAME_BYTES];
   pool_worker workers[];
 };
 
@@ -349,7 +352,7 @@ static void pool_sleep(pool_worker *self) {
 static bide_work *pool_find(pool_worker *self) {
   bide_pool *pool = self->pool;
   pool_drain(pool);
-  atomic_store(&pool->urgent, false);
+  if (atomic_load(&pool->urgent)) atomic_store(&pool->urgent, false);
   bide_work *work = pool_take(pool, BIDE_PRIORITY_HIGH);
   if (!bide__list_empty(&pool->queues[BIDE_PRIORITY_HIGH]))
     atomic_store(&pool->urgent, true);

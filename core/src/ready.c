@@ -59,14 +59,28 @@ void bide__ready_pick(bide__ready *ready, uint32_t offset) {
   ready_place(ready->entries, first, entry);
 }
 
-void bide__inbox_push(bide__inbox *inbox, bide_call *call) {
+bool bide__inbox_push(bide__inbox *inbox, bide_call *call, bool on_bell) {
+  bide_node *node = &call->posted_, *bell = bide__inbox_bell(inbox);
+  bide_node *top = atomic_load_explicit(&inbox->stack.top, memory_order_relaxed);
   __atomic_store_n(&call->state_, BIDE__CALL_POSTED, __ATOMIC_RELAXED);
-  bide__stack_push(&inbox->stack, &call->posted_);
+  do {
+    if (top == bell && !on_bell) return false;
+    node->next = top == bell ? NULL : top;
+  } while (!atomic_compare_exchange_weak(&inbox->stack.top, &top, node));
+  return true;
+}
+
+bool bide__inbox_arm(bide__inbox *inbox) {
+  if (inbox->taken != NULL) return false;
+  bide_node *bell = bide__inbox_bell(inbox), *top = atomic_load(&inbox->stack.top);
+  if (top == NULL && atomic_compare_exchange_strong(&inbox->stack.top, &top, bell))
+    return true;
+  return top == bell;
 }
 
 bide_call *bide__inbox_peek(bide__inbox *inbox) {
+  if (bide__inbox_empty(inbox)) return NULL;
   if (inbox->taken == NULL) inbox->taken = bide__stack_take(&inbox->stack);
-  if (inbox->taken == NULL) return NULL;
   return BIDE_CONTAINER_OF(inbox->taken, bide_call, posted_);
 }
 

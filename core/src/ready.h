@@ -13,6 +13,7 @@
 #include <bide/errno.h>
 #include <bide/loop.h>
 
+#include "hints.h"
 #include "stack.h"
 
 /* bide_call.state_ */
@@ -107,27 +108,42 @@ static inline bide_call *bide__entry_call(bide__entry entry) {
 }
 
 /* The calls that other threads post, linked by posted_. `taken` is the loop's own: what it has
- * taken off the stack and not used yet, oldest first. */
+ * taken off the stack and not used yet, oldest first.
+ *
+ * The bell: what the top of an empty stack may be instead of NULL. Whoever posts onto it must
+ * look whether the loop sleeps; whoever posts onto anything else is done with the push, and
+ * touches nothing of a loop that its call may have ended. That suffices: the loop puts the bell
+ * onto the empty stack before it sleeps, once the waker is armed, so that a push before that
+ * fails it and keeps the loop awake; and the top of a sleeping loop's stack is the bell, or
+ * what was pushed since, whose oldest was pushed onto the bell by one who wakes the loop. */
 typedef struct bide__inbox {
+  char before_[BIDE__LINE_BYTES];
   bide__stack stack;
+  char behind_[BIDE__LINE_BYTES];
   bide_node *taken;
 } bide__inbox;
 
-/* Any thread. */
-void bide__inbox_push(bide__inbox *inbox, bide_call *call);
+/* Any thread. False, with the call not pushed, where the bell is the top and on_bell is not
+ * set, as whoever will then tell the loop sets it. */
+bool bide__inbox_push(bide__inbox *inbox, bide_call *call, bool on_bell);
 
 /* The oldest call, which stays, or NULL; and takes it off. The loop's thread, as below. */
 bide_call *bide__inbox_peek(bide__inbox *inbox);
 void bide__inbox_drop(bide__inbox *inbox);
 
-static inline bool bide__inbox_empty(const bide__inbox *inbox) {
-  return inbox->taken == NULL && bide__stack_empty(&inbox->stack);
+/* The waker is armed and a sleep comes: puts the bell where nothing is. False if something has
+ * come. The bell stays until the first push: there is one to put for each that came. */
+bool bide__inbox_arm(bide__inbox *inbox);
+
+/* Its address alone. */
+static inline bide_node *bide__inbox_bell(const bide__inbox *inbox) {
+  return (bide_node *)(uintptr_t)inbox;
 }
 
-/* Between arming the waker and the sleep: who posts looks at the waker behind the push, and
- * one of the two sees the other. */
-static inline bool bide__inbox_has_come(const bide__inbox *inbox) {
-  return inbox->taken != NULL || bide__stack_has_come(&inbox->stack);
+static inline bool bide__inbox_empty(const bide__inbox *inbox) {
+  if (inbox->taken != NULL) return false;
+  bide_node *top = atomic_load_explicit(&inbox->stack.top, memory_order_relaxed);
+  return top == NULL || top == bide__inbox_bell(inbox);
 }
 
 #endif

@@ -92,6 +92,49 @@ static void threads_posts_leave_room_for_others(void) {
   harness_loop_close(loop);
 }
 
+/* Whether the loop's fd tells an outer loop that something has come. */
+static bool threads_is_told(bide_loop *loop) {
+  struct pollfd told = {.fd = bide_loop_fd(loop), .events = POLLIN};
+  return poll(&told, 1, 0) == 1;
+}
+
+static void threads_run_posted(bide_loop *loop, int count) {
+  CHECK_INT(bide_loop_wait(loop, 0), 0);
+  CHECK_INT(bide_loop_dispatch(loop), count);
+}
+
+/* The first of a sleep tells, for those behind it too. */
+static void threads_posts_tell_a_parked_loop(void) {
+  bide_loop *loop = harness_loop_new();
+  bide_call first = {.cb = threads_posted}, second = first;
+  CHECK_INT(bide_loop_flush(loop), 0);
+  CHECK(!threads_is_told(loop));
+  bide_post(loop, &first);
+  CHECK(threads_is_told(loop));
+  bide_post(loop, &second);
+  threads_run_posted(loop, 2);
+  harness_loop_close(loop);
+}
+
+/* Nobody tells of a post to a loop that is awake: it looks before it sleeps, whether it has
+ * slept before or not. */
+static void threads_posts_before_a_park_are_seen(void) {
+  for (int slept = 0; slept < 2; slept++) {
+    bide_loop *loop = harness_loop_new();
+    bide_call call = {.cb = threads_posted};
+    if (slept > 0) {
+      bide_loop_flush(loop);
+      bide_loop_wait(loop, 0);
+    }
+    bide_post(loop, &call);
+    CHECK(!threads_is_told(loop));
+    CHECK_INT(bide_loop_flush(loop), 0);
+    CHECK(threads_is_told(loop));
+    threads_run_posted(loop, 1);
+    harness_loop_close(loop);
+  }
+}
+
 static void *threads_wake_soon(void *loop) {
   bide_wake(loop);
   return NULL;
@@ -173,6 +216,8 @@ static void threads_travels_between_threads(void) {
 static const harness_test tests[] = {
     HARNESS_TEST(threads_posts_from_threads_all_arrive),
     HARNESS_TEST(threads_posts_leave_room_for_others),
+    HARNESS_TEST(threads_posts_tell_a_parked_loop),
+    HARNESS_TEST(threads_posts_before_a_park_are_seen),
     HARNESS_TEST(threads_wake_ends_a_wait),
     HARNESS_TEST(threads_travels_between_threads),
 };
