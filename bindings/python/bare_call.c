@@ -172,7 +172,7 @@ int bare_call_soon(loop_object *loop, PyObject *const *args, Py_ssize_t nargs,
   if (keywords == NULL || keywords != loop->state->bare_keywords || loop->debug ||
       (nargs != 1 && nargs != 2) || !PyContext_CheckExact(args[nargs]))
     return 0;
-  if (loop_check_open(loop) < 0) return -1;
+  if (loop_check_use(loop) < 0) return -1;
   bare_call *self = bare_call_take(loop);
   if (self == NULL) return -1;
   list_push(&loop->bare_calls, &self->link);

@@ -180,7 +180,7 @@ PyObject *loop_connect_datagram(PyObject *object, PyObject *const *args,
                         "_connect_datagram() takes 4 arguments (%zd given)", nargs);
   }
   int fd = convert_fd(loop->state, args[0]);
-  if (fd < 0 || loop_check_open(loop) < 0 || poller_refused(loop, fd) ||
+  if (fd < 0 || loop_check_use(loop) < 0 || poller_refused(loop, fd) ||
       !protocol_can_connect(loop->state, args[1]))
     return NULL;
   datagram_object *self = datagram_new(loop, fd, args[0], args[1]);

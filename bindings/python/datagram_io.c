@@ -405,7 +405,7 @@ PyObject *datagram_sendto(PyObject *object, PyObject *const *args, Py_ssize_t na
     return NULL;
   if (self->remote != NULL) address = self->remote;
   bool late = self->lost && (self->remote != NULL || self->fd < 0);
-  int result = late ? datagram_send_late(self) : loop_check_open(self->loop);
+  int result = late ? datagram_send_late(self) : loop_check_use(self->loop);
   if (result == 0 && !late) result = datagram_send_or_queue(self, data, address);
   if (result < 0) return NULL;
   Py_RETURN_NONE;

@@ -3,6 +3,7 @@
 
 #include "datagram.h"
 #include "endpoint.h"
+#include "owner.h"
 #include "write_queue.h"
 
 /* ---- extra info ---- */
@@ -44,15 +45,23 @@ static PyObject *datagram_is_closing(PyObject *object, PyObject *unused) {
   return PyBool_FromLong(((datagram_object *)object)->closing);
 }
 
-static PyObject *datagram_close_method(PyObject *object, PyObject *unused) {
+static void datagram_close_here(PyObject *self) {
+  datagram_close((datagram_object *)self);
+}
+
+static PyObject *datagram_close_method(PyObject *self, PyObject *unused) {
   (void)unused;
-  datagram_close((datagram_object *)object);
+  owner_release(((datagram_object *)self)->loop, self, datagram_close_here);
   Py_RETURN_NONE;
 }
 
-static PyObject *datagram_abort_method(PyObject *object, PyObject *unused) {
+static void datagram_abort_here(PyObject *self) {
+  datagram_abort((datagram_object *)self);
+}
+
+static PyObject *datagram_abort_method(PyObject *self, PyObject *unused) {
   (void)unused;
-  datagram_abort((datagram_object *)object);
+  owner_release(((datagram_object *)self)->loop, self, datagram_abort_here);
   Py_RETURN_NONE;
 }
 
@@ -74,6 +83,7 @@ static PyObject *datagram_set_limits(PyObject *object, PyObject *args,
   PyObject *high = NULL, *low = NULL;
   if (!PyArg_ParseTupleAndKeywords(args, keywords, "|OO:set_write_buffer_limits", names,
                                    &high, &low) ||
+      loop_check_here(self->loop) < 0 ||
       write_limits_parse(high, low, &self->high_bytes, &self->low_bytes) < 0)
     return NULL;
   if (!self->lost) datagram_pause_writing(self);
@@ -122,9 +132,8 @@ static int datagram_clear(PyObject *object) {
   return 0;
 }
 
-static void datagram_finalize(PyObject *object) {
+static void datagram_let_go(PyObject *object) {
   datagram_object *self = (datagram_object *)object;
-  if (self->fd < 0) return;
   PyObject *error = PyErr_GetRaisedException();
   if (!self->closing &&
       PyErr_ResourceWarning(object, 1, "unclosed transport %R", object) < 0)
@@ -134,6 +143,11 @@ static void datagram_finalize(PyObject *object) {
   if (self->lost == 0) self->lost = 1;
   datagram_release_socket(self);
   if (error != NULL) PyErr_SetRaisedException(error);
+}
+
+static void datagram_finalize(PyObject *object) {
+  datagram_object *self = (datagram_object *)object;
+  if (self->fd >= 0) owner_release(self->loop, object, datagram_let_go);
 }
 
 static void datagram_dealloc(PyObject *object) {

@@ -60,7 +60,7 @@ static PyObject *guest_new(PyTypeObject *type, PyObject *args, PyObject *keyword
   if (state == NULL || !PyArg_ParseTupleAndKeywords(args, keywords, "O!:Guest", names,
                                                     state->loop_type, &loop))
     return NULL;
-  if (loop_check_open((loop_object *)loop) < 0) return NULL;
+  if (loop_check_use((loop_object *)loop) < 0) return NULL;
   guest_object *self = (guest_object *)type->tp_alloc(type, 0);
   if (self == NULL) return NULL;
   self->loop = (loop_object *)Py_NewRef(loop);

@@ -2,9 +2,11 @@
 
 #include <sched.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "convert.h"
 #include "list.h"
+#include "owner.h"
 #include "threadsafe_handle.h"
 
 /* A dead handle costs about 200 bytes; this many cover a gather of a few hundred. */
@@ -90,14 +92,9 @@ static void handle_delete(handle_object *handle) {
   PyObject_GC_Del(handle);
 }
 
-/* Where there is no GIL they are of use to the thread that runs the loop alone. */
-static inline bool handle_may_pool(const loop_object *loop) {
-  return !COMPAT_FREE_THREADED || loop_runs_here(loop);
-}
-
 static handle_object *handle_alloc(loop_object *loop, PyTypeObject *type) {
   handle_pool *pool = handle_pool_of(loop, type);
-  handle_object *handle = handle_may_pool(loop) ? pool->first : NULL;
+  handle_object *handle = owner_is_here(loop) ? pool->first : NULL;
   if (handle != NULL) {
     pool->first = (handle_object *)handle->callback;
     pool->count--;
@@ -204,7 +201,7 @@ static void handle_free(handle_object *handle) {
   if (*compat_weakrefs(self) != NULL) PyObject_ClearWeakRefs(self);
   handle_clear_values(handle);
   handle->loop = NULL;
-  if (handle_may_pool(loop) && pool->count < HANDLE_POOL_MAX) {
+  if (owner_is_here(loop) && pool->count < HANDLE_POOL_MAX) {
     handle->callback = (PyObject *)pool->first;
     pool->first = handle;
     pool->count++;
@@ -393,6 +390,15 @@ static unsigned handle_post_locked(loop_object *loop, handle_object *handle) {
   return ++loop->posted;
 }
 
+/* Without a GIL the loop need not wait for this thread, but must be quicker than all of them. */
+static void handle_let_loop_go_on(void) {
+  static const struct timespec pause = {.tv_nsec = 50000};
+  if (COMPAT_FREE_THREADED)
+    nanosleep(&pause, NULL);
+  else
+    sched_yield();
+}
+
 int handle_post(handle_object *handle) {
   loop_object *loop = handle->loop;
   compat_lock_take(&loop->lock);
@@ -404,12 +410,13 @@ int handle_post(handle_object *handle) {
   }
   if (posted <= HANDLE_POSTED_MAX) return 0;
   Py_BEGIN_ALLOW_THREADS;
-  sched_yield();
+  handle_let_loop_go_on();
   Py_END_ALLOW_THREADS;
   return 0;
 }
 
 int handle_schedule(handle_object *handle) {
+  if (loop_check_here(handle->loop) < 0) return -1;
   handle_prepare(handle);
   int code = bide_loop_call_soon(handle->loop->core, handle_call(handle));
   if (code == 0) return 0;

@@ -7,6 +7,7 @@
 #include "convert.h"
 #include "endpoint.h"
 #include "list.h"
+#include "owner.h"
 #include "transport.h"
 
 /* ---- connections ---- */
@@ -149,7 +150,7 @@ void listener_client_gone(listener_object *self) {
 
 static int listener_start(listener_object *self) {
   if (self->accepting || self->closed) return 0;
-  if (loop_check_open(self->loop) < 0) return -1;
+  if (loop_check_use(self->loop) < 0) return -1;
   int fd = convert_fd(self->loop->state, self->socket);
   if (fd < 0) return -1;
   PyObject *context = PyContext_CopyCurrent();
@@ -261,15 +262,18 @@ static PyObject *listener_start_method(PyObject *self, PyObject *unused) {
   Py_RETURN_NONE;
 }
 
+static void listener_stop_here(PyObject *self) { listener_stop((listener_object *)self); }
+
 static PyObject *listener_stop_method(PyObject *self, PyObject *unused) {
   (void)unused;
-  listener_stop((listener_object *)self);
+  owner_release(((listener_object *)self)->loop, self, listener_stop_here);
   Py_RETURN_NONE;
 }
 
 static PyObject *listener_get_clients(PyObject *object, PyObject *unused) {
   (void)unused;
   listener_object *self = (listener_object *)object;
+  if (loop_check_here(self->loop) < 0) return NULL;
   PyObject *clients = PyList_New(0);
   for (bide_node *node = self->clients.next; clients != NULL && node != &self->clients;
        node = node->next) {

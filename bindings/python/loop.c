@@ -10,6 +10,7 @@
 #include "handle.h"
 #include "list.h"
 #include "listener.h"
+#include "owner.h"
 #include "pipe.h"
 #include "poller.h"
 #include "socket_call.h"
@@ -24,21 +25,6 @@ int loop_check_open(loop_object *loop) {
   compat_lock_give(&loop->lock);
   if (code == 0) return 0;
   convert_raise(code);
-  return -1;
-}
-
-int loop_check_owner(const loop_object *loop) {
-  if (loop->owner_id == 0 || loop->owner_id == PyThread_get_thread_ident()) return 0;
-  PyErr_SetString(PyExc_RuntimeError,
-                  "This event loop belongs to the thread that made it (owns_thread)");
-  return -1;
-}
-
-int loop_check_thread(loop_object *loop) {
-  if (loop->thread_id == 0 || loop_runs_here(loop)) return 0;
-  PyErr_SetString(PyExc_RuntimeError,
-                  "Non-thread-safe operation invoked on an event loop other than the "
-                  "current one");
   return -1;
 }
 
@@ -264,12 +250,14 @@ static int loop_close_core(loop_object *loop) {
 static PyObject *loop_close(PyObject *self, PyObject *unused) {
   (void)unused;
   loop_object *loop = (loop_object *)self;
-  if (loop->thread_id != 0) {
+  if (loop->thread_id != 0 || !owner_take(loop)) {
     PyErr_SetString(PyExc_RuntimeError, "Cannot close a running event loop");
     return NULL;
   }
-  if (loop_check_owner(loop) < 0) return NULL;
-  int code = loop_close_core(loop);
+  bool allowed = loop_check_owner(loop) == 0;
+  int code = allowed ? loop_close_core(loop) : 0;
+  owner_give(loop);
+  if (!allowed) return NULL;
   if (code < 0) return convert_raise(code);
   Py_RETURN_NONE;
 }
@@ -309,8 +297,9 @@ static int loop_traverse(PyObject *self, visitproc visit, void *arg) {
   Py_VISIT(loop->bare_context);
   Py_VISIT(loop->awaited);
   Py_VISIT(loop->task_factory);
-  if (loop->core == NULL) return 0;
-  int code = job_inbox_traverse(&loop->inbox, visit, arg);
+  int code = owner_traverse(loop, visit, arg);
+  if (code != 0 || loop->core == NULL) return code;
+  code = job_inbox_traverse(&loop->inbox, visit, arg);
   if (code == 0) code = bare_call_traverse(loop, visit, arg);
   if (code != 0) return code;
   for (bide_node *node = loop->scheduled.next; node != &loop->scheduled;
@@ -332,7 +321,10 @@ static int loop_clear(PyObject *self) {
   Py_CLEAR(loop->bare_context);
   Py_CLEAR(loop->awaited);
   Py_CLEAR(loop->task_factory);
-  loop_close_core(loop);
+  if (owner_take(loop)) {
+    loop_close_core(loop);
+    owner_give(loop);
+  }
   return 0;
 }
 

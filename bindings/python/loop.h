@@ -12,6 +12,7 @@
 #include "state.h"
 
 typedef struct handle_object handle_object;
+typedef struct owner_dropped owner_dropped;
 typedef struct poller poller;
 typedef struct socket_call socket_call;
 typedef struct socket_watch socket_watch;
@@ -72,7 +73,8 @@ typedef struct loop_clock {
  * own, since two loops may run at the same time where there is no GIL; what they hold dies
  * with the loop, which each live handle and call keeps alive.
  * `lock` is what other threads take where there is no GIL: it is held to set `closed`, to lean
- * on `core` in a thread that does not run the loop, and for `posts` and `posted`.
+ * on `core` in a thread that does not run the loop, and for `posts` and `posted`. There too
+ * `owner_thread` has the loop, so many times over; 0: nobody does; see owner.h.
  * `inbox` owns the jobs that workers have finished for this loop.
  * `core` is NULL from close on. `fatal` is the SystemExit or KeyboardInterrupt that ends
  * the run. `depth` counts the callbacks under way, nested runs being forbidden: 0 or 1;
@@ -87,6 +89,9 @@ typedef struct loop_object {
   bide_loop *core;
   job_inbox inbox;
   compat_lock lock;
+  atomic_ulong owner_thread;
+  unsigned owner_depth;
+  _Atomic(owner_dropped *) dropped;
   bide_node scheduled;
   bide_node posts;
   bide_node bare_calls;
@@ -129,9 +134,9 @@ typedef struct loop_object {
   bool listened;
   bool connected;
   bool paired;
-  bool closed;
+  atomic_bool closed;
   bool draining;
-  bool stopping;
+  atomic_bool stopping;
   bool debug;
 } loop_object;
 
@@ -147,11 +152,20 @@ static inline bool loop_runs_here(const loop_object *loop) {
  * parent's. On any thread. */
 int loop_check_open(loop_object *loop);
 
-/* 0; -1 with RuntimeError when the loop belongs to another thread. */
+/* 0; -1 with RuntimeError when the loop belongs to another thread; owner.c, as those below. */
 int loop_check_owner(const loop_object *loop);
 
 /* 0; -1 with RuntimeError when the loop runs in another thread. For debug mode. */
 int loop_check_thread(loop_object *loop);
+
+/* The same where there is no GIL, whatever the mode: for what would else be done to the loop by
+ * two threads at once. */
+static inline int loop_check_here(loop_object *loop) {
+  return COMPAT_FREE_THREADED ? loop_check_thread(loop) : 0;
+}
+
+/* loop_check_open and loop_check_here. */
+int loop_check_use(loop_object *loop);
 
 /* Around each callback that may run user code. Leave sends what transports wrote
  * meanwhile. No exception may be pending at either. */

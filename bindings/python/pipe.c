@@ -7,6 +7,7 @@
 
 #include "convert.h"
 #include "list.h"
+#include "owner.h"
 
 /* ---- the file ---- */
 
@@ -174,7 +175,7 @@ pipe_object *pipe_connect(loop_object *loop, PyTypeObject *type, const pipe_kind
   }
   struct stat status;
   int fd = pipe_fileno(loop->state, args[0]);
-  if (fd < 0 || loop_check_open(loop) < 0 || pipe_check_file(fd, &status, refusal) < 0 ||
+  if (fd < 0 || loop_check_use(loop) < 0 || pipe_check_file(fd, &status, refusal) < 0 ||
       !protocol_can_connect(loop->state, args[1]))
     return NULL;
   pipe_object *self = pipe_new(loop, type, kind, args[0], args[1]);
@@ -238,9 +239,10 @@ int pipe_clear(PyObject *object) {
   return 0;
 }
 
-void pipe_finalize(PyObject *object) {
+void pipe_abort(PyObject *self) { pipe_end((pipe_object *)self, NULL); }
+
+static void pipe_let_go(PyObject *object) {
   pipe_object *self = (pipe_object *)object;
-  if (!self->open) return;
   PyObject *error = PyErr_GetRaisedException();
   if (!self->closing &&
       PyErr_ResourceWarning(object, 1, "unclosed transport %R", object) < 0)
@@ -248,6 +250,11 @@ void pipe_finalize(PyObject *object) {
   self->closing = self->ended = true;
   pipe_release(self);
   if (error != NULL) PyErr_SetRaisedException(error);
+}
+
+void pipe_finalize(PyObject *object) {
+  pipe_object *self = (pipe_object *)object;
+  if (self->open) owner_release(self->loop, object, pipe_let_go);
 }
 
 void pipe_dealloc(PyObject *object) {

@@ -94,6 +94,9 @@ bool pipe_arm(pipe_object *self, bide_op *op, unsigned events);
 /* Ends it; connection_lost will be told `error` or None. Harmless once ended. */
 void pipe_end(pipe_object *self, PyObject *error);
 
+/* pipe_end without an error, in the thread that has the loop. */
+void pipe_abort(PyObject *self);
+
 /* Ends it with the pending exception, which is also reported when `reported`. */
 void pipe_fail(pipe_object *self, const char *message, bool reported);
 
@@ -121,9 +124,8 @@ PyObject *pipe_is_closing(PyObject *object, PyObject *unused);
    "get_extra_info(name, default=None)\nReturn 'pipe', the object that was connected."}, \
       {"set_protocol", CONVERT_METHOD_ENTRY(protocol_set_method), \
        "set_protocol(protocol)\nSet the protocol."}, \
-      {"get_protocol", protocol_get_method, METH_NOARGS, "Return the protocol."}, { \
-    "is_closing", pipe_is_closing, METH_NOARGS, \
-        "Return True once the transport closes or has closed." \
-  }
+      {"get_protocol", protocol_get_method, METH_NOARGS, "Return the protocol."}, \
+      {"is_closing", pipe_is_closing, METH_NOARGS, \
+       "Return True once the transport closes or has closed."}
 
 #endif

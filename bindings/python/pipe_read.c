@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "convert.h"
+#include "owner.h"
 #include "pipe.h"
 
 /* As much as a pipe holds unless it was enlarged. */
@@ -101,7 +102,7 @@ PyObject *loop_read_pipe(PyObject *object, PyObject *const *args, Py_ssize_t nar
 
 static PyObject *read_pipe_close(PyObject *self, PyObject *unused) {
   (void)unused;
-  pipe_end((pipe_object *)self, NULL);
+  owner_release(((pipe_object *)self)->loop, self, pipe_abort);
   Py_RETURN_NONE;
 }
 
@@ -114,7 +115,7 @@ static PyObject *read_pipe_is_reading(PyObject *object, PyObject *unused) {
 static PyObject *read_pipe_set_paused(PyObject *object, bool paused) {
   read_pipe_object *self = (read_pipe_object *)object;
   if (self->base.closing || self->paused == paused) Py_RETURN_NONE;
-  if (loop_check_open(self->base.loop) < 0) return NULL;
+  if (loop_check_use(self->base.loop) < 0) return NULL;
   self->paused = paused;
   read_pipe_update(&self->base);
   Py_RETURN_NONE;

@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include "convert.h"
+#include "owner.h"
 #include "pipe.h"
 
 enum { WRITE_PIPE_PARTS_MAX = 64, WRITE_PIPE_LATE_WRITES_LOGGED = 5 };
@@ -189,7 +190,7 @@ static PyObject *write_pipe_write(PyObject *object, PyObject *data) {
     if (write_pipe_write_late(self) < 0) return NULL;
     Py_RETURN_NONE;
   }
-  if (loop_check_open(self->base.loop) < 0 || write_pipe_queue(self, data) < 0)
+  if (loop_check_use(self->base.loop) < 0 || write_pipe_queue(self, data) < 0)
     return NULL;
   write_pipe_after_write(self);
   Py_RETURN_NONE;
@@ -207,18 +208,22 @@ CONVERT_METHOD(write_pipe_write_method, write_pipe_write, "write", "data")
 CONVERT_METHOD(write_pipe_writelines_method, write_pipe_writelines, "writelines",
                "list_of_data")
 
-static PyObject *write_pipe_close(PyObject *object, PyObject *unused) {
-  (void)unused;
+static void write_pipe_close_here(PyObject *object) {
   write_pipe_object *self = write_pipe_of(object);
   if (!self->base.closing && (self->queue.count == 0 || self->base.loop->closed))
     pipe_end(&self->base, NULL);
   self->base.closing = true;
+}
+
+static PyObject *write_pipe_close(PyObject *self, PyObject *unused) {
+  (void)unused;
+  owner_release(((pipe_object *)self)->loop, self, write_pipe_close_here);
   Py_RETURN_NONE;
 }
 
-static PyObject *write_pipe_abort(PyObject *object, PyObject *unused) {
+static PyObject *write_pipe_abort(PyObject *self, PyObject *unused) {
   (void)unused;
-  pipe_end(&write_pipe_of(object)->base, NULL);
+  owner_release(((pipe_object *)self)->loop, self, pipe_abort);
   Py_RETURN_NONE;
 }
 

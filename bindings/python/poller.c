@@ -193,7 +193,7 @@ static PyObject *poller_add(PyObject *self, const arguments_spec *spec,
   if (arguments_parse(loop, spec, args, nargs, keywords, &parsed) < 0) return NULL;
   PyObject *fileobj = parsed.named[0];
   int fd = convert_fd(loop->state, fileobj);
-  if (fd < 0 || loop_check_open(loop) < 0 || poller_refused(loop, fd) ||
+  if (fd < 0 || loop_check_use(loop) < 0 || poller_refused(loop, fd) ||
       poller_check_fd(fd, &file) < 0)
     return NULL;
   handle_object *handle = handle_new(loop, loop->state->handle_type, parsed.named[1],
@@ -238,6 +238,7 @@ static PyObject *poller_remove(PyObject *self, const arguments_spec *spec,
     return PyErr_Format(PyExc_TypeError,
                         "EventLoop.%s() takes 2 positional arguments but %zd were given",
                         spec->method, nargs + 1);
+  if (loop_check_here(loop) < 0) return NULL;
   if (loop->closed) Py_RETURN_FALSE;
   poller *found = poller_find(loop, parsed.named[0], events);
   if (found == NULL && PyErr_Occurred()) return NULL;

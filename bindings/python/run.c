@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "convert.h"
+#include "owner.h"
 
 /* ---- beginning and ending ---- */
 
@@ -89,11 +90,13 @@ static int run_set_running_loop(loop_object *loop, PyObject *value) {
   return done == NULL ? -1 : 0;
 }
 
+static int run_refuse(void) {
+  PyErr_SetString(PyExc_RuntimeError, "This event loop is already running");
+  return -1;
+}
+
 static int run_check(loop_object *loop) {
-  if (loop->thread_id != 0) {
-    PyErr_SetString(PyExc_RuntimeError, "This event loop is already running");
-    return -1;
-  }
+  if (loop->thread_id != 0) return run_refuse();
   if (loop_check_owner(loop) < 0) return -1;
   PyObject *running = PyObject_CallMethodNoArgs(loop->state->events,
                                                 loop->state->names._get_running_loop);
@@ -106,8 +109,13 @@ static int run_check(loop_object *loop) {
   return -1;
 }
 
+/* Only who has the loop finds it open for good. */
 int run_begin(loop_object *loop) {
-  if (loop_check_open(loop) < 0 || run_check(loop) < 0) return -1;
+  if (!owner_take(loop)) return run_refuse();
+  if (loop_check_open(loop) < 0 || run_check(loop) < 0) {
+    owner_give(loop);
+    return -1;
+  }
   loop->thread_id = PyThread_get_thread_ident();
   if (run_track_origins(loop, loop->debug) == 0 && run_set_hooks(loop) == 0 &&
       run_set_running_loop(loop, (PyObject *)loop) == 0)
@@ -125,6 +133,7 @@ void run_end(loop_object *loop) {
   if (run_set_running_loop(loop, Py_None) < 0) PyErr_WriteUnraisable((PyObject *)loop);
   if (run_restore_hooks(loop) < 0) PyErr_WriteUnraisable((PyObject *)loop);
   if (run_track_origins(loop, false) < 0) PyErr_WriteUnraisable((PyObject *)loop);
+  owner_give(loop);
 }
 
 /* ---- one turn ---- */
@@ -176,6 +185,7 @@ static int run_dispatch(loop_object *loop, int waited) {
     run_signals(loop);
     waited = 0;
   }
+  owner_release_dropped(loop);
   if (clock_check(loop) < 0 || clock_fire(loop) < 0) run_clock_failed(loop);
   if (waited < 0 || loop->fatal != NULL) return waited;
   loop->kept_bytes = 0;

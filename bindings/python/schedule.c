@@ -194,7 +194,8 @@ PyObject *loop_call_later(PyObject *self, PyObject *const *args, Py_ssize_t narg
                           PyObject *keywords) {
   loop_object *loop = (loop_object *)self;
   arguments parsed;
-  if (arguments_parse(loop, &schedule_later, args, nargs, keywords, &parsed) < 0)
+  if (loop_check_here(loop) < 0 ||
+      arguments_parse(loop, &schedule_later, args, nargs, keywords, &parsed) < 0)
     return NULL;
   PyObject *delay = parsed.named[0];
   if (delay == Py_None && COMPAT_NAMES_NONE_TIMES) {
@@ -220,7 +221,8 @@ PyObject *loop_call_at(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                        PyObject *keywords) {
   loop_object *loop = (loop_object *)self;
   arguments parsed;
-  if (arguments_parse(loop, &schedule_at, args, nargs, keywords, &parsed) < 0)
+  if (loop_check_here(loop) < 0 ||
+      arguments_parse(loop, &schedule_at, args, nargs, keywords, &parsed) < 0)
     return NULL;
   PyObject *when = parsed.named[0];
   if (when == Py_None && COMPAT_NAMES_NONE_TIMES) {

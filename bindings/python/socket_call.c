@@ -5,6 +5,7 @@
 #include "convert.h"
 #include "coroutine.h"
 #include "list.h"
+#include "owner.h"
 #include "poller.h"
 #include "socket_object.h"
 #include "socket_try.h"
@@ -116,7 +117,7 @@ static bool socket_call_may_watch(const socket_call *self) {
 static int socket_call_arm(socket_call *self) {
   loop_object *loop = self->loop;
   if (self->fd < 0 && (self->fd = convert_fd(loop->state, self->sock)) < 0) return -1;
-  if (loop_check_open(loop) < 0 || poller_refused(loop, self->fd) ||
+  if (loop_check_use(loop) < 0 || poller_refused(loop, self->fd) ||
       socket_call_hold(self) < 0)
     return -1;
   int code = socket_call_may_watch(self)
@@ -310,7 +311,8 @@ static void socket_call_dealloc(PyObject *object) {
   socket_call_clear(object);
   Py_CLEAR(self->sock);
   self->loop = NULL;
-  if (pool->count < SOCKET_CALL_POOL_MAX && !PyObject_GC_IsFinalized(object)) {
+  if (owner_is_here(loop) && pool->count < SOCKET_CALL_POOL_MAX &&
+      !PyObject_GC_IsFinalized(object)) {
     self->next = pool->first;
     pool->first = self;
     pool->count++;

@@ -176,16 +176,17 @@ typedef enum stream_part {
  * the protocol's class when its property was looked at; 0: it was not. */
 typedef struct stream_stock {
   PyObject *parts[STREAM_PARTS];
-  unsigned version;
+  atomic_uint version;
   bool known;
 } stream_stock;
 
-/* What socket.socket was like at `version`, 0: it was not looked at; see socket_object.h. */
+/* What socket.socket was like at `version`, 0: it was not looked at; see socket_object.h. The
+ * threads of a process that look at once find the same, and set the version last. */
 typedef struct socket_stock {
-  PyMemberDef *io_refs, *closed; /* its slots, or NULL */
-  unsigned version;
-  bool methods;  /* those that can be stood in for are C's */
-  bool connects; /* and so is connect() */
+  _Atomic(PyMemberDef *) io_refs, closed; /* its slots, or NULL */
+  atomic_uint version;
+  atomic_bool methods;  /* those that can be stood in for are C's */
+  atomic_bool connects; /* and so is connect() */
 } socket_stock;
 
 typedef struct module_state {
@@ -207,7 +208,7 @@ typedef struct module_state {
   bool time_watched; /* if not, it must be looked at each time */
   stream_stock stream;
   socket_stock socket;
-  future_shape future_shape;
+  _Atomic(future_shape) future_shape;
 } module_state;
 
 /* object.name(...), with the arguments that Py_BuildValue makes of a format in parentheses.

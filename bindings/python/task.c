@@ -52,7 +52,7 @@ static PyObject *task_make(loop_object *loop, PyObject *coro) {
 PyObject *loop_create_task(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                            PyObject *keywords) {
   loop_object *loop = (loop_object *)self;
-  if (task_check_arguments(nargs, keywords) < 0 || loop_check_open(loop) < 0 ||
+  if (task_check_arguments(nargs, keywords) < 0 || loop_check_use(loop) < 0 ||
       clock_check(loop) < 0)
     return NULL;
   if (nargs == 1 && task_is_plain(loop, args + 1, keywords))

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "clock.h"
+#include "owner.h"
 
 /* At once: the loop fires timers behind all else that the turn has, where asyncio has them. */
 static void timer_handle_on_timer(bide_timer *timer) {
@@ -51,17 +52,23 @@ static bool timer_handle_is_set(const timer_handle_object *self) {
   return self->handle.wait != HANDLE_NOT_TIMED;
 }
 
-static PyObject *timer_handle_cancel(PyObject *self, PyObject *unused) {
-  (void)unused;
+/* It waits for nothing any more. */
+static void timer_handle_let_go(PyObject *self) {
   timer_handle_object *timer = (timer_handle_object *)self;
   handle_object *handle = &timer->handle;
-  if (handle_cancel(handle) < 0) return NULL;
-  if (handle->loop->core == NULL || !timer_handle_is_set(timer)) Py_RETURN_NONE;
+  if (handle->loop->core == NULL || !timer_handle_is_set(timer)) return;
   if (handle->wait == HANDLE_ON_HEAP)
     clock_stop(handle->loop, timer);
   else
     timer_handle_unset(timer);
   handle_unschedule(handle);
+}
+
+static PyObject *timer_handle_cancel(PyObject *self, PyObject *unused) {
+  (void)unused;
+  handle_object *handle = (handle_object *)self;
+  if (handle_cancel(handle) < 0) return NULL;
+  owner_release(handle->loop, self, timer_handle_let_go);
   Py_RETURN_NONE;
 }
 

@@ -2,6 +2,7 @@
 #include <stddef.h>
 
 #include "convert.h"
+#include "owner.h"
 #include "tls.h"
 
 enum { TLS_HIGH_BYTES = 524288 };
@@ -114,7 +115,7 @@ static PyObject *tls_is_reading(PyObject *object, PyObject *unused) {
 static PyObject *tls_pause_method(PyObject *object, PyObject *unused) {
   (void)unused;
   tls_object *self = (tls_object *)object;
-  if (loop_check_open(self->loop) < 0) return NULL;
+  if (loop_check_use(self->loop) < 0) return NULL;
   tls_pause_reading(self);
   Py_RETURN_NONE;
 }
@@ -122,34 +123,42 @@ static PyObject *tls_pause_method(PyObject *object, PyObject *unused) {
 static PyObject *tls_resume_method(PyObject *object, PyObject *unused) {
   (void)unused;
   tls_object *self = (tls_object *)object;
-  if (loop_check_open(self->loop) < 0 || tls_resume_reading(self) < 0) return NULL;
+  if (loop_check_use(self->loop) < 0 || tls_resume_reading(self) < 0) return NULL;
   Py_RETURN_NONE;
 }
 
+static void tls_close_here(PyObject *self) { tls_close((tls_object *)self); }
+
 static PyObject *tls_close_method(PyObject *self, PyObject *unused) {
   (void)unused;
-  tls_close((tls_object *)self);
+  owner_release(((tls_object *)self)->loop, self, tls_close_here);
   Py_RETURN_NONE;
 }
 
 /* As the transport below has it, what this turn wrote is tried once. */
-static PyObject *tls_abort_method(PyObject *object, PyObject *unused) {
-  (void)unused;
+static void tls_abort_here(PyObject *object) {
   tls_object *self = (tls_object *)object;
   if (self->loop->closed) {
     tls_close(self);
-    Py_RETURN_NONE;
+    return;
   }
   if (self->phase == TLS_OPEN && !self->lower_paused) {
     tls_flush(self);
     tls_lower_flush(self);
   }
   tls_abort(self, NULL);
+}
+
+static PyObject *tls_abort_method(PyObject *self, PyObject *unused) {
+  (void)unused;
+  owner_release(((tls_object *)self)->loop, self, tls_abort_here);
   Py_RETURN_NONE;
 }
 
-static PyObject *tls_force_close_method(PyObject *self, PyObject *error) {
-  tls_abort((tls_object *)self, error == Py_None ? NULL : error);
+static PyObject *tls_force_close_method(PyObject *object, PyObject *error) {
+  tls_object *self = (tls_object *)object;
+  if (loop_check_here(self->loop) < 0) return NULL;
+  tls_abort(self, error == Py_None ? NULL : error);
   Py_RETURN_NONE;
 }
 

@@ -201,7 +201,7 @@ static int tls_write_late(tls_object *self) {
 /* 0 if it may be written, 1 if it is to be dropped, -1 with an exception. */
 static int tls_write_begin(tls_object *self) {
   if (self->closed || self->phase > TLS_OPEN) return tls_write_late(self);
-  return loop_check_open(self->loop);
+  return loop_check_use(self->loop);
 }
 
 PyObject *tls_write(PyObject *object, PyObject *data) {

@@ -273,7 +273,7 @@ PyObject *loop_connect_transport(PyObject *object, PyObject *const *args,
   if (nargs != 3)
     return PyErr_Format(PyExc_TypeError, "_connect() takes 3 arguments (%zd given)",
                         nargs);
-  if (loop_check_open(loop) < 0) return NULL;
+  if (loop_check_use(loop) < 0) return NULL;
   PyObject *context = PyContext_CopyCurrent();
   if (context == NULL) return NULL;
   transport_object *self = Py_IS_TYPE(args[0], loop->state->transport_type)

@@ -131,7 +131,7 @@ PyObject *loop_dial(PyObject *object, PyObject *const *args, Py_ssize_t nargs) {
   dial self = {.state = loop->state, .fd = -1};
   if (nargs != 4)
     return PyErr_Format(PyExc_TypeError, "_dial() takes 4 arguments (%zd given)", nargs);
-  if (loop_check_open(loop) < 0) return NULL;
+  if (loop_check_use(loop) < 0) return NULL;
   if (!socket_object_connects(loop->state) || !dial_parse(args, &self.address))
     Py_RETURN_NONE;
   self.fd = socket(self.address.of.any.sa_family,

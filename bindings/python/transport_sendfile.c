@@ -96,6 +96,7 @@ PyObject *transport_start_file(PyObject *object, PyObject *args) {
 PyObject *transport_end_file(PyObject *object, PyObject *unused) {
   (void)unused;
   transport_object *self = (transport_object *)object;
+  if (loop_check_here(self->loop) < 0) return NULL;
   if (transport_sends_file(self)) {
     Py_CLEAR(self->sendfile.waiter);
     /* What was asked for meanwhile waited for the file. */

@@ -4,6 +4,7 @@
 
 #include "endpoint.h"
 #include "listener.h"
+#include "owner.h"
 #include "socket_object.h"
 #include "transport.h"
 
@@ -55,8 +56,10 @@ static PyObject *transport_get_extra_info(PyObject *object, PyObject *args,
 
 /* ---- state ---- */
 
-static PyObject *transport_put_protocol(PyObject *self, PyObject *protocol) {
-  if (transport_set_protocol((transport_object *)self, protocol) < 0) return NULL;
+static PyObject *transport_put_protocol(PyObject *object, PyObject *protocol) {
+  transport_object *self = (transport_object *)object;
+  if (loop_check_here(self->loop) < 0 || transport_set_protocol(self, protocol) < 0)
+    return NULL;
   Py_RETURN_NONE;
 }
 
@@ -94,7 +97,7 @@ static PyObject *transport_is_reading(PyObject *object, PyObject *unused) {
 static PyObject *transport_pause_method(PyObject *object, PyObject *unused) {
   (void)unused;
   transport_object *self = (transport_object *)object;
-  if (loop_check_open(self->loop) < 0) return NULL;
+  if (loop_check_use(self->loop) < 0) return NULL;
   transport_pause_reading(self);
   Py_RETURN_NONE;
 }
@@ -102,20 +105,28 @@ static PyObject *transport_pause_method(PyObject *object, PyObject *unused) {
 static PyObject *transport_resume_method(PyObject *object, PyObject *unused) {
   (void)unused;
   transport_object *self = (transport_object *)object;
-  if (loop_check_open(self->loop) < 0) return NULL;
+  if (loop_check_use(self->loop) < 0) return NULL;
   transport_resume_reading(self);
   Py_RETURN_NONE;
 }
 
+static void transport_close_here(PyObject *self) {
+  transport_close((transport_object *)self);
+}
+
 static PyObject *transport_close_method(PyObject *self, PyObject *unused) {
   (void)unused;
-  transport_close((transport_object *)self);
+  owner_release(((transport_object *)self)->loop, self, transport_close_here);
   Py_RETURN_NONE;
+}
+
+static void transport_abort_here(PyObject *self) {
+  transport_abort((transport_object *)self);
 }
 
 static PyObject *transport_abort_method(PyObject *self, PyObject *unused) {
   (void)unused;
-  transport_abort((transport_object *)self);
+  owner_release(((transport_object *)self)->loop, self, transport_abort_here);
   Py_RETURN_NONE;
 }
 
@@ -198,9 +209,8 @@ static int transport_clear(PyObject *object) {
   return 0;
 }
 
-static void transport_finalize(PyObject *object) {
+static void transport_let_go(PyObject *object) {
   transport_object *self = (transport_object *)object;
-  if (self->fd < 0) return;
   PyObject *error = PyErr_GetRaisedException();
   if (!self->closing &&
       PyErr_ResourceWarning(object, 1, "unclosed transport %R", object) < 0)
@@ -209,7 +219,14 @@ static void transport_finalize(PyObject *object) {
   self->closing = true;
   if (self->lost == 0) self->lost = 1;
   transport_release_socket(self);
+  transport_leave_listener(self);
   if (error != NULL) PyErr_SetRaisedException(error);
+}
+
+static void transport_finalize(PyObject *object) {
+  transport_object *self = (transport_object *)object;
+  if (self->fd >= 0 || self->listener != NULL)
+    owner_release(self->loop, object, transport_let_go);
 }
 
 static void transport_dealloc(PyObject *object) {

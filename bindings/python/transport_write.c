@@ -198,6 +198,7 @@ static void transport_after_write(transport_object *self) {
 }
 
 int transport_check_write(transport_object *self, const char *method) {
+  if (loop_check_here(self->loop) < 0) return -1;
   if (self->eof_written) {
     PyErr_Format(PyExc_RuntimeError, "Cannot call %s() after write_eof()", method);
     return -1;
@@ -285,7 +286,7 @@ PyObject *transport_write_eof(PyObject *object, PyObject *unused) {
   (void)unused;
   transport_object *self = (transport_object *)object;
   if (self->closing || self->eof_written) Py_RETURN_NONE;
-  if (loop_check_open(self->loop) < 0) return NULL;
+  if (loop_check_use(self->loop) < 0) return NULL;
   self->eof_written = true;
   if (self->queue.count == 0 && !transport_sends_file(self))
     (void)shutdown(self->fd, SHUT_WR);
@@ -297,7 +298,9 @@ PyObject *transport_write_eof(PyObject *object, PyObject *unused) {
 /* ---- limits ---- */
 
 int transport_set_limits(transport_object *self, PyObject *high, PyObject *low) {
-  if (write_limits_parse(high, low, &self->high_bytes, &self->low_bytes) < 0) return -1;
+  if (loop_check_here(self->loop) < 0 ||
+      write_limits_parse(high, low, &self->high_bytes, &self->low_bytes) < 0)
+    return -1;
   transport_try_now(self);
   if (self->queue.bytes > self->high_bytes && !self->lost) transport_pause_writing(self);
   return 0;

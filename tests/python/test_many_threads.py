@@ -5,17 +5,23 @@ import asyncio
 import gc
 import queue
 import socket
+import sysconfig
 import threading
 import warnings
 import weakref
 
 import bide
 import pytest
+from bide import _bide
 
 THREADS = 6
 ROUNDS = 15
 CALLS = 500  # that a loop hears before it is closed under the callers
 LIMIT_S = 60
+
+without_gil = pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="a GIL admits one thread at a time"
+)
 
 
 @pytest.fixture
@@ -272,3 +278,142 @@ def test_a_handle_is_cancelled_by_another_thread_as_its_turn_comes(in_threads, c
     assert set(heard) == {(Argument, int)} and len(heard) <= posters * CALLS
     gc.collect()
     assert not any(argument() for argument in arguments)
+
+
+def test_timers_are_cancelled_by_other_threads(in_threads, collections):
+    """They do not fire, what they held is dropped, and the others fire."""
+    loop = bide.new_event_loop()
+    handles, arguments, fired = queue.SimpleQueue(), [], []
+    cancelled = threading.Barrier(THREADS - 1, timeout=LIMIT_S)
+
+    def set_timers(number=0):
+        given = Argument()
+        arguments.append(weakref.ref(given))
+        handles.put(loop.call_later(1000 if number % 2 else 0.0005, fired.append, given))
+        if number < CALLS:
+            loop.call_soon(set_timers, number + 1)
+        else:
+            for _ in range(THREADS - 1):
+                handles.put(None)
+
+    def cancel():
+        while (handle := handles.get(timeout=LIMIT_S)) is not None:
+            handle.cancel()
+            assert handle.cancelled() and handle._args is None
+        if cancelled.wait() == 0:
+            loop.call_soon_threadsafe(loop.stop)
+
+    loop.call_soon(set_timers)
+    in_threads(loop.run_forever, *[cancel] * (THREADS - 1))
+    loop.run_until_complete(asyncio.sleep(0.001))
+    assert len(fired) <= CALLS
+    fired.clear()
+    gc.collect()
+    assert not any(argument() for argument in arguments)
+    loop.close()
+
+
+def test_a_loop_is_run_and_closed_by_several_threads_at_once(in_threads):
+    """One has it, and the others are told so."""
+    for _ in range(ROUNDS):
+        loop = bide.new_event_loop()
+        begun = threading.Barrier(THREADS, timeout=LIMIT_S)
+        outcomes = []
+
+        def run(loop=loop, begun=begun, outcomes=outcomes):
+            begun.wait()
+            for _ in range(CALLS):
+                try:
+                    loop.call_soon_threadsafe(loop.stop)
+                    loop.run_forever()
+                    outcomes.append(None)
+                except RuntimeError as error:
+                    outcomes.append(str(error))
+
+        def close(loop=loop, begun=begun, outcomes=outcomes):
+            begun.wait()
+            while not loop.is_closed():
+                try:
+                    _bide.Loop._close(loop)
+                except RuntimeError as error:
+                    outcomes.append(str(error))
+
+        in_threads(*[run] * (THREADS - 1), close)
+        assert set(outcomes) <= {
+            None,
+            "This event loop is already running",
+            "Event loop is closed",
+            "Cannot close a running event loop",
+        }
+        loop.close()
+
+
+@without_gil
+def test_transports_are_closed_by_another_thread(in_threads):
+    """Which asyncio does not promise, and programs do on their way out: the peer sees the
+    end, and the protocol hears of it in the loop's thread."""
+    opened, lost = queue.SimpleQueue(), []
+
+    class Told(asyncio.Protocol):
+        def connection_lost(self, error):
+            lost.append((threading.get_ident(), error))
+            if len(lost) == 2 * ROUNDS:
+                asyncio.get_running_loop().stop()
+
+    async def open_all(loop):
+        for number in range(2 * ROUNDS):
+            ours, theirs = socket.socketpair()
+            transport, _ = await loop.create_connection(Told, sock=ours)
+            opened.put((transport, theirs, number % 2))
+        opened.put(None)
+
+    def close():
+        while (item := opened.get(timeout=LIMIT_S)) is not None:
+            transport, theirs, aborted = item
+            transport.abort() if aborted else transport.close()
+            assert theirs.recv(1) == b""
+            theirs.close()
+
+    def live():
+        loop = bide.new_event_loop()
+        opening = loop.create_task(open_all(loop))
+        loop.run_forever()
+        assert opening.done()
+        loop.close()
+        assert lost == [(threading.get_ident(), None)] * (2 * ROUNDS)
+
+    in_threads(live, close)
+
+
+@without_gil
+def test_what_is_not_for_other_threads_is_refused():
+    """Not in debug mode alone, since two threads in a loop at once would corrupt it."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        transport, protocol = await loop.create_connection(asyncio.Protocol, sock=ours)
+
+        def call(function, *args):
+            with pytest.raises(RuntimeError, match="Non-thread-safe"):
+                function(*args)
+
+        for refused in (
+            (loop.call_soon, print),
+            (loop.call_later, 1, print),
+            (loop.call_at, 1, print),
+            (loop.add_reader, theirs, print),
+            (loop.remove_reader, theirs),
+            (transport.write, b"x"),
+            (transport.writelines, [b"x"]),
+            (transport.write_eof,),
+            (transport.pause_reading,),
+            (transport.resume_reading,),
+            (transport.set_protocol, protocol),
+            (transport.set_write_buffer_limits,),
+        ):
+            await asyncio.to_thread(call, *refused)
+        transport.close()
+        theirs.close()
+
+    bide.run(main())
