@@ -3,7 +3,8 @@
 `python3 scripts/pythons.py` prints one line an interpreter, its version and its path:
 the machine's own, the newest first, and then those that debian_python.py has fetched.
 An interpreter counts only if it runs, has venv and pip's bootstrap, and has its C
-headers. PYTHON=... (a name or a path) is taken alone.
+headers. PYTHON=... (a name or a path) is taken alone. The newest without a GIL comes
+last: no test asks for one, but some are for it.
 """
 
 import glob
@@ -16,13 +17,15 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import debian_python
 
 VERSIONS = ("3.14", "3.13", "3.12", "3.11", "3.10")
+FREE_THREADED = ("3.14t", "3.13t")
 SYSTEM = ("/usr/local/bin", "/usr/bin")
 
 PROBE = """
 import os, sys, sysconfig, venv, ensurepip
 assert sys.implementation.name == "cpython"
 assert os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h"))
-print("%d.%d" % sys.version_info[:2], os.path.realpath(sys.executable))
+free = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
+print("%d.%d" % sys.version_info[:2] + free, os.path.realpath(sys.executable))
 """
 
 
@@ -48,7 +51,8 @@ def candidates(version):
     if on_path:
         yield on_path
     root = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
-    yield from sorted(glob.glob(f"{root}/versions/{version}.*/bin/{name}"), reverse=True)
+    release = version.rstrip("t") + ".*" + "t" * version.endswith("t")
+    yield from sorted(glob.glob(f"{root}/versions/{release}/bin/{name}"), reverse=True)
     yield from (os.path.join(directory, name) for directory in SYSTEM)
     yield debian_python.interpreter(version)
 
@@ -63,8 +67,15 @@ def find_one(version):
     return None
 
 
+def find_free_threaded():
+    """The newest without a GIL as (version, path), or None, also where PYTHON chooses."""
+    if os.environ.get("PYTHON"):
+        return None
+    return next(filter(None, map(find_one, FREE_THREADED)), None)
+
+
 def find():
-    """The interpreters as (version, path), the machine's own first."""
+    """The interpreters with a GIL as (version, path), the machine's own first."""
     chosen = os.environ.get("PYTHON")
     if chosen:
         found = probe(chosen)
@@ -101,7 +112,8 @@ def main():
             f"pythons: {what} no CPython {VERSIONS[-1]} or newer with venv and headers; "
             "install python3, python3-venv and python3-dev"
         )
-    for version, path in found:
+    without_gil = find_free_threaded()
+    for version, path in [*found, without_gil] if without_gil else found:
         print(version, path)
 
 

@@ -278,6 +278,12 @@ def python_suites():
                 quick=python == newest and backend == QUICK_BACKEND,
                 sampled=backend in sampled_backends(index) or len(environments) < 3,
             )
+    for version, python in venvs.free_threaded_made():
+        for backend in ("io_uring", "epoll"):
+            yield Suite(
+                f"python{version}", pytest_command(python, "tests/python"), backend,
+                environment={"PYTHON_GIL": "0"},
+            )
     for index, (version, python) in enumerate(environments):
         for backend in BACKENDS:
             yield Suite(
@@ -292,7 +298,7 @@ def python_suites():
         )
         yield Suite("refcounts", pytest_command(newest, "tests/refcounts"), backend)
         yield glue_asan(newest, backend)
-    ordered = sorted(environments, key=lambda made: int(made[0].split(".")[1]))
+    ordered = sorted(environments, key=lambda made: int(made[0].rstrip("t").split(".")[1]))
     for version, python in dict((ordered[0], ordered[-1])).items():
         yield Suite(f"typing{version}", pytest_command(python, "tests/typing"))
 

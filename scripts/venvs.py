@@ -1,7 +1,8 @@
 """Makes the virtual environments and installs bide and the tests' packages into them.
 
     python3 scripts/venvs.py          .venv, of the newest interpreter the machine has
-    python3 scripts/venvs.py --all    also .deps/venv-X.Y, of every other one
+    python3 scripts/venvs.py --all    also .deps/venv-X.Y, of every other one, and
+                                      .deps/venv-X.Yt of the newest without a GIL
 
 Nothing is done twice: an environment is made anew when its interpreter has changed, its
 packages are installed when requirements.txt has, bide when one of its sources has.
@@ -17,6 +18,7 @@ sys.path.insert(0, os.path.join(ROOT, "scripts"))
 import pythons
 
 REQUIREMENTS = "tests/python/requirements.txt"
+NEEDED_BY_ALL = ("pytest", "setuptools", "wheel")
 SOURCES = (
     "core", "bindings/python", "python", "setup.py", "pyproject.toml", "MANIFEST.in",
     "README.md",
@@ -31,12 +33,27 @@ def environments():
         yield version, interpreter, os.path.join(ROOT, directory)
 
 
+def free_threaded_environments():
+    """The same, of the interpreter without a GIL, if there is one."""
+    found = pythons.find_free_threaded()
+    if found:
+        yield *found, os.path.join(ROOT, f".deps/venv-{found[0]}")
+
+
+def made(environments):
+    """(version, its Python) of those that were made, in their order."""
+    for version, _, directory in environments:
+        if os.path.exists(os.path.join(directory, stamp_name("bide"))):
+            yield version, os.path.join(directory, "bin", "python")
+
+
 def pythons_made():
     """(version, its Python) of every environment that was made, .venv first."""
-    for version, _, directory in environments():
-        python = os.path.join(directory, "bin", "python")
-        if os.path.exists(os.path.join(directory, stamp_name("bide"))):
-            yield version, python
+    return made(environments())
+
+
+def free_threaded_made():
+    return made(free_threaded_environments())
 
 
 def stamp_name(kind):
@@ -90,6 +107,23 @@ def once(stamp, wanted, what, *commands):
     return True
 
 
+def packages_of(version):
+    """What pip is to install. Without a GIL it is what runs the tests: of the rest much has
+    no wheel there, and the tests that need it are skipped."""
+    if not version.endswith("t"):
+        return ["-r", REQUIREMENTS]
+    with open(os.path.join(ROOT, REQUIREMENTS)) as file:
+        return [line.strip() for line in file if line.startswith(NEEDED_BY_ALL)]
+
+
+def link_packages(version, directory):
+    """The commands that let Debian's interpreter without a GIL find what pip installs: it looks
+    in the folder of the one with a GIL."""
+    if not version.endswith("t"):
+        return []
+    return [["ln", "-sfn", f"python{version}", f"{directory}/lib/python{version.rstrip('t')}"]]
+
+
 def make(version, interpreter, directory):
     python = os.path.join(directory, "bin", "python")
     name = os.path.relpath(directory, ROOT)
@@ -101,10 +135,11 @@ def make(version, interpreter, directory):
     once(
         stamp("venv"), interpreter, f"making {name} of CPython {version}",
         [interpreter, "-m", "venv", "--clear", directory],
+        *link_packages(version, directory),
     )
     once(
         stamp("packages"), digest([REQUIREMENTS]), f"installing {REQUIREMENTS} into {name}",
-        [*pip, "-r", REQUIREMENTS],
+        [*pip, *packages_of(version)],
     )
     once(
         stamp("bide"), digest(SOURCES), f"building bide into {name}",
@@ -119,7 +154,7 @@ def main():
     found = list(environments())
     if not found:
         sys.exit(f"venvs: no CPython {pythons.VERSIONS[-1]} or newer; run: make deps")
-    for environment in found if arguments else found[:1]:
+    for environment in [*found, *free_threaded_environments()] if arguments else found[:1]:
         make(*environment)
 
 

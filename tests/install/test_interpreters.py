@@ -76,6 +76,14 @@ def test_interpreter_without_headers_or_of_another_version_does_not_count(machin
     assert pythons.find() == []
 
 
+def test_one_without_a_gil_is_found_apart_and_never_missed(machine):
+    own = add_python(machine / "bin", "3.12")
+    assert pythons.find_free_threaded() is None
+    free = add_python(machine / "pyenv" / "versions" / "3.13.5t" / "bin", "3.13t")
+    assert pythons.find_free_threaded() == ("3.13t", free)
+    assert pythons.find() == [("3.12", own)] and not {"3.13t", "3.14t"} & {*pythons.missing()}
+
+
 def test_fetched_interpreter_comes_after_the_machines_own(machine):
     fetched = add_python(machine / "sid" / "usr" / "bin", "3.14")
     own = add_python(machine / "bin", "3.11")

@@ -196,15 +196,22 @@ def test_an_exception_makes_no_reference_cycle(loop, run, how):
 
     async def main():
         pool = bide.Pool("cycle", 1) if how == "offload" else None
-        try:
+
+        async def call(function):
             if how == "run_in_executor":
-                await loop.run_in_executor(None, fail)
+                await loop.run_in_executor(None, function)
             elif how == "to_thread":
-                await asyncio.to_thread(fail)
+                await asyncio.to_thread(function)
             else:
-                await bide.offload(fail, pool=pool)
+                await bide.offload(function, pool=pool)
+
+        try:
+            await call(fail)
         except Failure as error:
-            return weakref.ref(error)
+            reference = weakref.ref(error)
+        # Without a GIL a thread settles its counts when it next runs Python code.
+        await call(lambda: None)
+        return reference
 
     gc.collect()
     gc.disable()

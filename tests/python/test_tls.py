@@ -17,6 +17,8 @@ from tls_peers import (
     server_context,
 )
 
+pytest.importorskip("trustme")
+
 
 async def connected(client=Recorder, server=Recorder, contexts=None, **options):
     """Two connected protocols over TLS, and the server between them."""

@@ -23,6 +23,8 @@ from tls_peers import (
     shake_with,
 )
 
+pytest.importorskip("trustme")
+
 
 async def with_pipe(protocol=Recorder, version=None, **options):
     """A protocol of the loop and, at its other end, a Pipe on a non-blocking socket."""

@@ -13,6 +13,8 @@ from protocols import Recorder, close_all, listen, noise
 from test_tls_close import with_pipe
 from tls_peers import VERSIONS, Pipe, client_context, flush, server_context, shake_with
 
+pytest.importorskip("trustme")
+
 
 async def send_in_pieces(sock, data, sizes):
     """Each piece arrives alone: the loop gets a turn to read it."""

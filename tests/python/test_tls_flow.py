@@ -10,6 +10,8 @@ from test_tls import connected
 from test_tls_close import with_pipe
 from tls_peers import blocking_server, client_context, server_context
 
+pytest.importorskip("trustme")
+
 
 def test_a_slow_reader_pauses_the_writer(run):
     async def main():

@@ -10,6 +10,8 @@ import pytest
 from protocols import close_all, listen
 from tls_peers import certificate, client_context, server_context
 
+pytest.importorskip("trustme")
+
 needs_openssl = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="there is no openssl"
 )

@@ -9,6 +9,8 @@ from protocols import Echo, Recorder, close_all, listen
 from test_tls_start import Wire
 from tls_peers import client_context, server_context
 
+pytest.importorskip("trustme")
+
 
 class AtOnce(Wire):
     """Tells of its end from inside close() and abort()."""

@@ -11,6 +11,8 @@ import pytest
 from protocols import Recorder, close_all, connected_pair, listen, noise
 from tls_peers import Pipe, blocking_server, client_context, flush, server_context, shake_with
 
+pytest.importorskip("trustme")
+
 
 async def upgraded(here, there, **options):
     """Two connected protocols whose connection goes over to TLS."""
