@@ -3,6 +3,7 @@ process. An interpreter without a GIL is what these are for; with one they hold 
 
 import asyncio
 import gc
+import os
 import queue
 import socket
 import sysconfig
@@ -163,7 +164,8 @@ def test_loops_of_many_threads_do_all_they_can_at_once(in_threads, collections):
 
 def test_what_another_thread_drops_is_closed(in_threads, open_fds):
     """Transports that their threads forget to close, in cycles, so that whoever collects them
-    finds them; their loops run on meanwhile, and make and close others."""
+    finds them, a server's and pipes' too; their loops run on meanwhile, and make and close
+    others."""
     before = open_fds()
     dropped = queue.SimpleQueue()
 
@@ -174,13 +176,20 @@ def test_what_another_thread_drops_is_closed(in_threads, open_fds):
 
     async def forget():
         loop = asyncio.get_running_loop()
+        server = await loop.create_server(Forgetful, "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
         for _ in range(ROUNDS):
             pair = socket.socketpair()
             made = [await loop.create_connection(Forgetful, sock=sock) for sock in pair]
+            made.append(await loop.create_connection(Forgetful, *address))
+            reader, writer = os.pipe()
+            made.append(await loop.connect_read_pipe(Forgetful, open(reader, "rb")))
+            os.close(writer)
             await asyncio.sleep(0)
             dropped.put(made)
             del made, pair
             await asyncio.sleep(0)
+        server.close()
 
     def collect():
         for _ in range(THREADS * ROUNDS):
