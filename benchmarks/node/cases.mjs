@@ -53,7 +53,8 @@ function isClose([bide, rival], rates) {
   return ratio > 0.8 && ratio < 1.2
 }
 
-async function compare(name, inFlight, contenders, warmInFlight = Math.max(inFlight, 16)) {
+async function compare(name, inFlight, contenders, options = {}) {
+  const { warmInFlight = Math.max(inFlight, 16), ms } = options
   const names = Object.keys(contenders)
   // Warm: the compiler, the caches, and threads that start as work comes.
   for (const each of names) await slice(contenders[each], warmInFlight, warmMs)
@@ -61,7 +62,7 @@ async function compare(name, inFlight, contenders, warmInFlight = Math.max(inFli
   for (let round = 0; round < 3 * rounds; round++) {
     if (round === Number(rounds) && (quick || !isClose(names, rates))) return
     for (const contender of round % 2 ? [...names].reverse() : names) {
-      const found = await slice(contenders[contender], inFlight)
+      const found = await slice(contenders[contender], inFlight, ms)
       rates[contender].push(found.rate)
       console.log(JSON.stringify({ case: name, inFlight, contender, round, ...found }))
     }
@@ -85,6 +86,12 @@ async function readPlainly(file, size) {
   return contents
 }
 
+// Long enough that at 4 GB/s each of those in flight comes round four times: of a shorter
+// slice most is its first wave, which pays for the memory that another contender has left.
+function msOfReads(size, inFlight) {
+  return Math.max(Number(milliseconds), quick ? 0 : (4 * inFlight * size) / 4e6)
+}
+
 async function reads() {
   for (const [label, size] of [
     ['4 KiB', 4096],
@@ -92,13 +99,15 @@ async function reads() {
     ['1 MiB', 1 << 20],
   ]) {
     const file = fileOf(size)
+    const contenders = {
+      bide: () => bide.fs.readFile(file),
+      'fs.promises': () => fsp.readFile(file),
+      fs: () => callbacks.readFile(file),
+      'plain calls': () => readPlainly(file, size),
+    }
     for (const inFlight of [1, 64, 256]) {
-      await compare(`readFile ${label}`, inFlight, {
-        bide: () => bide.fs.readFile(file),
-        'fs.promises': () => fsp.readFile(file),
-        fs: () => callbacks.readFile(file),
-        'plain calls': () => readPlainly(file, size),
-      })
+      const ms = msOfReads(size, inFlight)
+      await compare(`readFile ${label}`, inFlight, contenders, { ms })
     }
   }
   const file = fileOf(65536)
@@ -204,7 +213,7 @@ async function walks() {
   const found = new Set()
   for (const walk of Object.values(walkers)) found.add(await walk())
   if (found.size !== 1) throw new Error('the contenders found different trees')
-  await compare('tree: walk, stat, hash', 1, walkers, 1)
+  await compare('tree: walk, stat, hash', 1, walkers, { warmInFlight: 1 })
 }
 
 // ---- executors ----
